@@ -1,0 +1,1 @@
+"""Parse, build a config, make one library call."""

@@ -1,0 +1,1 @@
+"""Foundations every room stands on: configuration, errors, artifacts, fingerprints, targets."""

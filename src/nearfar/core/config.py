@@ -1,0 +1,65 @@
+"""Base of all configuration: frozen pydantic models whose errors name the nearest right key."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from nearfar.core.errors import BadInput, excerpt
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """Return a hint naming the nearest of `known` to `name`, or all of them when none is near."""
+    match = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"did you mean '{match[0]}'?" if match else f"choose one of: {', '.join(sorted(known))}"
+
+
+class Config(BaseModel):
+    """A frozen, keyword-only group of settings that lives beside the code it configures."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True)
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any], where: str) -> Self:
+        """Validate `values` that came from `where` (a file name, say).
+
+        Raises:
+            BadInput: a key is unknown (the nearest is named) or a value has the wrong type or range.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise BadInput(f"{where}: {_explain(cls, error.errors()[0])}") from None
+
+
+def fields_of(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """Names of the fields of the model found by following `path` down from `model`."""
+    for key in path:
+        annotation = model.model_fields[str(key)].annotation
+        model = next(_models_in(annotation))
+    return list(model.model_fields)
+
+
+def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
+    candidates = (annotation, *getattr(annotation, "__args__", ()))
+    return (c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+
+
+def _explain(model: type[BaseModel], problem: ErrorDetails) -> str:
+    path = problem["loc"]
+    dotted = ".".join(map(str, path))
+    if problem["type"] == "extra_forbidden":
+        hint = nearest(str(path[-1]), fields_of(model, path[:-1]))
+        return f"expected a known key, found '{dotted}'; {hint}"
+    found = excerpt(str(problem["input"]))
+    return f"'{dotted}': expected {_expectation(problem['msg'])}, found {found}; change '{dotted}'"
+
+
+def _expectation(message: str) -> str:
+    for prefix in ("Input should be ", "Value error, "):
+        message = message.removeprefix(prefix)
+    return message

@@ -1,0 +1,34 @@
+"""Identity by content: what a thing is, never what it is called."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+CHUNK_BYTES = 1 << 20
+LENGTH = 16  # hex digits kept: 64 bits, no accidental collision in any collection a user can hold
+
+
+def digest(parts: Iterable[str | bytes]) -> str:
+    """Fingerprint of an ordered sequence of parts; parts cannot run into each other."""
+    state = hashlib.sha256()
+    for part in parts:
+        data = part.encode() if isinstance(part, str) else part
+        state.update(len(data).to_bytes(8, "little"))
+        state.update(data)
+    return state.hexdigest()[:LENGTH]
+
+
+def digest_file(path: Path) -> str:
+    """Full SHA-256 of a file's bytes, in hex."""
+    state = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            state.update(chunk)
+    return state.hexdigest()
+
+
+def text_keys(texts: Iterable[str]) -> list[bytes]:
+    """16-byte content keys of texts."""
+    return [hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest() for text in texts]

@@ -1,0 +1,1 @@
+"""Records in, clean splits and batches out."""

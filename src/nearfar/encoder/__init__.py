@@ -1,0 +1,1 @@
+"""Load, run and save bi-encoders."""

@@ -1,0 +1,1 @@
+"""Metrics, runs and paired statistics, as functions of arrays."""

@@ -1,0 +1,1 @@
+"""The calls that cross rooms, as plain as a recipe."""

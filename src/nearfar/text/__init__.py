@@ -1,0 +1,1 @@
+"""Texts as tokens, words and code units; BM25."""
