@@ -43,7 +43,12 @@ def writing(path: Path, kind: str, meta: Mapping[str, Any], *, overwrite: bool =
         write_manifest(scratch, kind, meta)
         _replace(scratch, path)
     except OSError as error:
-        raise BadInput.at(path, expected="a place to write to", found=f"{error.strerror or error}", do="free some space or choose another folder") from error
+        raise BadInput.at(
+            path,
+            expected="a place to write to",
+            found=f"{error.strerror or error}",
+            do="free some space or choose another folder",
+        ) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -82,12 +87,21 @@ def _load_manifest(folder: Path, kind: str) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise BadInput.at(folder, expected=f"a nearfar {kind} folder", found="no manifest.json", do="check the path") from None
+        raise BadInput.at(
+            folder, expected=f"a nearfar {kind} folder", found="no manifest.json", do="check the path"
+        ) from None
     except (ValueError, OSError) as error:
-        raise BadInput.at(folder / MANIFEST, expected="a readable manifest", found=str(error), do=f"make the {kind} again") from None
+        raise BadInput.at(
+            folder / MANIFEST, expected="a readable manifest", found=str(error), do=f"make the {kind} again"
+        ) from None
     found = manifest.get("kind"), manifest.get("format")
     if found != (kind, FORMAT):
-        raise BadInput.at(folder, expected=f"a {kind} of format {FORMAT}", found=f"{found[0]} of format {found[1]}", do="check the path")
+        raise BadInput.at(
+            folder,
+            expected=f"a {kind} of format {FORMAT}",
+            found=f"{found[0]} of format {found[1]}",
+            do="check the path",
+        )
     return manifest
 
 
@@ -95,7 +109,9 @@ def _check_file(path: Path, entry: Mapping[str, Any]) -> None:
     if not path.is_file():
         raise BadInput.at(path, expected="the file the manifest names", found="none", do="make the artifact again")
     if path.stat().st_size != entry["bytes"] or digest_file(path) != entry["sha256"]:
-        raise BadInput.at(path, expected="the bytes the manifest names", found="other bytes", do="make the artifact again")
+        raise BadInput.at(
+            path, expected="the bytes the manifest names", found="other bytes", do="make the artifact again"
+        )
 
 
 def _replace(scratch: Path, path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class NearfarError(Exception):
-    """Base of every error nearfar raises on purpose; the command line prints it as one line and exits with `exit_code`."""
+    """Base of every error nearfar raises on purpose; the command line prints it as one line and exits so."""
 
     exit_code = 2
 
