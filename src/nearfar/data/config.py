@@ -1,0 +1,28 @@
+"""Settings of reading, cleaning and splitting."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from nearfar.core.config import Config
+
+FieldName = Literal["query", "positive", "negative", "score", "group", "source", "task"]
+
+
+class DataConfig(Config):
+    source: str | None = None
+    """A file (.jsonl, .json, .csv, .tsv, .parquet; .gz too), a folder (BEIR, or train/dev/test files) or a hub name."""
+    columns: dict[FieldName, str] = Field(default_factory=dict)
+    """Which column holds a field when its name does not say so, such as {query: title, positive: body}."""
+    skip_bad_rows: bool = False
+    """Leave out rows that cannot be used, count them and list the first ten, instead of stopping at the first."""
+    positive_above: float | None = Field(default=None, allow_inf_nan=False)
+    """A scored pair is positive above this score, else a judged negative; unset: half of the highest score seen."""
+    dev_fraction: float = Field(default=0.1, gt=0, lt=0.5)
+    """Share of the queries that go into a dev split when the data has none."""
+    test_fraction: float = Field(default=0.1, gt=0, lt=0.5)
+    """Share of the queries that go into a test split when the data has none."""
+    seed: int = Field(default=0, ge=0)
+    """Seed of the splits that are made."""
