@@ -1,24 +1,33 @@
 """Artifact folders: data plus a manifest that says what it is, what made it, and whether it is whole.
 
-A folder is written beside its final place and renamed into it, so that a reader sees the old state or the new one and
-never a half.
+A folder is written beside its final place and put there in one step, so that a reader sees the old state or the new one
+and never a half.
 """
 
 from __future__ import annotations
 
+import ctypes
+import errno
+import glob
 import json
 import os
+import re
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from nearfar.core.errors import BadInput
-from nearfar.core.fingerprint import digest_file
+from nearfar.core.fingerprint import digest, digest_file
 
 MANIFEST = "manifest.json"
 FORMAT = 1
+
+DISK_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
+# safetensors and numpy report a full disk without an errno
+DISK_MESSAGES = re.compile(rf"\(os error ({'|'.join(map(str, sorted(DISK_ERRORS)))})\)|requested and \d+ written")
 
 
 @contextmanager
@@ -28,38 +37,34 @@ def writing(path: Path, kind: str, meta: Mapping[str, Any], *, overwrite: bool =
     Args:
         kind: what the artifact is ("index", "checkpoint", …); checked when it is read.
         meta: JSON-able facts kept in the manifest.
-        overwrite: replace an artifact that is already there.
+        overwrite: replace an artifact that is already there; it answers until the new one takes its place.
 
     Raises:
-        BadInput: `path` exists and `overwrite` is false, or the disk is full.
+        BadInput: `path` exists and `overwrite` is false, it is no artifact, or the disk cannot take the new one.
     """
-    if path.exists() and not overwrite:
-        raise BadInput.at(path, expected="a new folder", found="one that exists", do="choose another name")
-    scratch = path.with_name(f".{path.name}.writing-{os.getpid()}")
-    try:
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
-        yield scratch
-        write_manifest(scratch, kind, meta)
-        _replace(scratch, path)
-    except OSError as error:
-        raise BadInput.at(
-            path,
-            expected="a place to write to",
-            found=f"{error.strerror or error}",
-            do="free some space or choose another folder",
-        ) from error
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    target = Path(os.path.realpath(path))
+    scratch = _beside(target, "writing")
+    with _disk_told(path, target, scratch):
+        _check_free(path, overwrite=overwrite)
+        _sweep(target)
+        try:
+            scratch.mkdir(parents=True)
+            yield scratch
+            write_manifest(scratch, kind, meta)
+            _put(scratch, target)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def write_manifest(folder: Path, kind: str, meta: Mapping[str, Any]) -> None:
     """Seal `folder`: record every file's size and SHA-256, and flush all of it to disk."""
     files = {}
-    for file in sorted(p for p in folder.rglob("*") if p.is_file() and p.name != MANIFEST):
-        files[file.relative_to(folder).as_posix()] = {"bytes": file.stat().st_size, "sha256": digest_file(file)}
-        _sync(file)
-    write_json(folder / MANIFEST, {"kind": kind, "format": FORMAT, "meta": dict(meta), "files": files})
+    for entry in sorted(folder.rglob("*")):
+        if entry.is_file() and entry != folder / MANIFEST:
+            files[entry.relative_to(folder).as_posix()] = {"bytes": entry.stat().st_size, "sha256": digest_file(entry)}
+        _sync(entry)
+    manifest = {"kind": kind, "format": FORMAT, "meta": dict(meta), "files": files}
+    _write_json(folder / MANIFEST, {**manifest, "seal": _seal(manifest)})
 
 
 def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
@@ -76,53 +81,138 @@ def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file that is either the old one or the new one, whatever happens meanwhile."""
-    scratch = path.with_name(f".{path.name}.writing-{os.getpid()}")
-    scratch.write_text(json.dumps(value, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    _sync(scratch)
-    scratch.replace(path)
+    """Write a JSON file that is either the old one or the new one, whatever happens meanwhile.
+
+    Raises:
+        BadInput: the disk cannot take it.
+    """
+    with _disk_told(path, path):
+        _write_json(path, value)
+
+
+def _write_json(path: Path, value: Any) -> None:
+    scratch = _beside(path, "writing")
+    text = json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+    try:
+        # a lone surrogate has no UTF-8, but its backslash form is also its JSON escape
+        scratch.write_text(text, encoding="utf-8", errors="backslashreplace")
+        _sync(scratch)
+        scratch.replace(path)
+    finally:
+        scratch.unlink(missing_ok=True)
+    _sync(path.parent)
 
 
 def _load_manifest(folder: Path, kind: str) -> dict[str, Any]:
     try:
-        manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise BadInput.at(
-            folder, expected=f"a nearfar {kind} folder", found="no manifest.json", do="check the path"
-        ) from None
+        kept = next(folder.parent.glob(f".{glob.escape(folder.name)}.old-*"), None)
+        do = f"rename {kept} to it, which an interrupted replacement left" if kept else "check the path"
+        raise BadInput.at(folder, expected=f"a nearfar {kind} folder", found="no manifest.json", do=do) from None
     except (ValueError, OSError) as error:
         raise BadInput.at(
             folder / MANIFEST, expected="a readable manifest", found=str(error), do=f"make the {kind} again"
         ) from None
-    found = manifest.get("kind"), manifest.get("format")
-    if found != (kind, FORMAT):
+    if not isinstance(manifest, dict) or "kind" not in manifest or "format" not in manifest:
+        raise BadInput.at(
+            folder, expected=f"a nearfar {kind} folder", found="another manifest.json", do="check the path"
+        )
+    if (manifest["kind"], manifest["format"]) != (kind, FORMAT):
         raise BadInput.at(
             folder,
             expected=f"a {kind} of format {FORMAT}",
-            found=f"{found[0]} of format {found[1]}",
+            found=f"{manifest['kind']} of format {manifest['format']}",
             do="check the path",
         )
+    if manifest.pop("seal", None) != _seal(manifest):
+        raise _damaged(folder / MANIFEST, expected="the manifest as it was sealed", found="another text")
     return manifest
 
 
 def _check_file(path: Path, entry: Mapping[str, Any]) -> None:
     if not path.is_file():
-        raise BadInput.at(path, expected="the file the manifest names", found="none", do="make the artifact again")
-    if path.stat().st_size != entry["bytes"] or digest_file(path) != entry["sha256"]:
+        raise _damaged(path, expected="the file the manifest names", found="none")
+    try:
+        whole = path.stat().st_size == entry["bytes"] and digest_file(path) == entry["sha256"]
+    except OSError as error:
+        raise _damaged(path, expected="a readable file", found=error.strerror or str(error)) from None
+    if not whole:
+        raise _damaged(path, expected="the bytes the manifest names", found="other bytes")
+
+
+def _damaged(path: Path, *, expected: str, found: str) -> BadInput:
+    return BadInput.at(path, expected=expected, found=found, do="make the artifact again")
+
+
+def _seal(manifest: Mapping[str, Any]) -> str:
+    return digest([json.dumps(manifest)])
+
+
+def _check_free(path: Path, *, overwrite: bool) -> None:
+    if not path.exists():
+        return
+    if not overwrite:
+        raise BadInput.at(path, expected="a new folder", found="one that exists", do="choose another name")
+    if not (path / MANIFEST).is_file() and any(path.iterdir()):
         raise BadInput.at(
-            path, expected="the bytes the manifest names", found="other bytes", do="make the artifact again"
+            path, expected="an artifact to replace", found="a folder that is none", do="choose another name"
         )
 
 
-def _replace(scratch: Path, path: Path) -> None:
-    if path.exists():
-        old = path.with_name(f".{path.name}.old-{os.getpid()}")
-        path.rename(old)
-        scratch.rename(path)
-        shutil.rmtree(old)
-    else:
-        scratch.rename(path)
-    _sync(path.parent)
+def _beside(path: Path, purpose: str) -> Path:
+    return path.parent / f".{path.name}.{purpose}-{os.getpid()}"
+
+
+def _sweep(target: Path) -> None:
+    """Remove what dead processes, or this one, left while writing `target`."""
+    stem = f".{target.name}.writing-"
+    for left in target.parent.glob(f"{glob.escape(stem)}*"):
+        process = left.name.removeprefix(stem)
+        if process.isdecimal() and (int(process) == os.getpid() or not _alive(int(process))):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except PermissionError:  # another user's
+        return True
+    except (ProcessLookupError, OverflowError):
+        return False
+    return True
+
+
+def _put(scratch: Path, target: Path) -> None:
+    if not target.exists():
+        scratch.rename(target)
+    elif not _exchange(scratch, target):
+        _replace(scratch, target)
+    _sync(target.parent)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two folders in one step, where the system and its file system can."""
+    libc = ctypes.CDLL(None)
+    first, second = os.fsencode(one), os.fsencode(other)
+    if sys.platform == "linux" and hasattr(libc, "renameat2"):
+        at_cwd, exchange = -100, 2
+        return bool(libc.renameat2(at_cwd, first, at_cwd, second, exchange) == 0)
+    if sys.platform == "darwin" and hasattr(libc, "renamex_np"):
+        swap = 2
+        return bool(libc.renamex_np(first, second, swap) == 0)
+    return False
+
+
+def _replace(scratch: Path, target: Path) -> None:
+    old = _beside(target, "old")
+    target.rename(old)
+    try:
+        scratch.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _sync(path: Path) -> None:
@@ -131,3 +221,27 @@ def _sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@contextmanager
+def _disk_told(path: Path, *own: Path) -> Iterator[None]:
+    """Tell trouble with the disk or the `own` places in one line about `path`; let all other trouble pass."""
+    try:
+        yield
+    except Exception as error:
+        if not _is_disk_trouble(error, own):
+            raise
+        found = (isinstance(error, OSError) and error.strerror) or str(error)
+        do = "free some space or choose another folder"
+        raise BadInput.at(path, expected="a place to write to", found=found, do=do) from error
+
+
+def _is_disk_trouble(error: Exception, own: tuple[Path, ...]) -> bool:
+    if DISK_MESSAGES.search(str(error)):
+        return True
+    if not isinstance(error, OSError):
+        return False
+    if error.errno in DISK_ERRORS or error.filename is None:
+        return error.errno in DISK_ERRORS
+    place = Path(str(error.filename))
+    return any(place.is_relative_to(mine) or mine.is_relative_to(place) for mine in own)

@@ -37,26 +37,37 @@ class Config(BaseModel):
 
 
 def fields_of(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    """Names of the fields of the model found by following `path` down from `model`."""
+    """Names of the fields of the model, or the models of a union, found by following `path` down from `model`."""
+    models = [model]
     for key in path:
-        annotation = model.model_fields[str(key)].annotation
-        model = next(_models_in(annotation))
-    return list(model.model_fields)
+        fields = [owner.model_fields[str(key)] for owner in models if str(key) in owner.model_fields]
+        deeper = [found for field in fields for found in _models_in(field.annotation)]
+        # the other keys are a row of a list, a key of a mapping, or the name of one model of a union
+        models = deeper or [found for found in models if found.__name__ == key] or models
+    return list(dict.fromkeys(name for found in models for name in found.model_fields))
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:
-    candidates = (annotation, *getattr(annotation, "__args__", ()))
-    return (c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in getattr(annotation, "__args__", ()):
+        yield from _models_in(argument)
 
 
 def _explain(model: type[BaseModel], problem: ErrorDetails) -> str:
     path = problem["loc"]
-    dotted = ".".join(map(str, path))
-    if problem["type"] == "extra_forbidden":
+    key = excerpt(".".join(map(str, path)))
+    if problem["type"] in {"extra_forbidden", "invalid_key"}:
         hint = nearest(str(path[-1]), fields_of(model, path[:-1]))
-        return f"expected a known key, found '{dotted}'; {hint}"
+        return f"expected a known key, found {key}; {hint}"
+    if problem["type"] == "missing":
+        return f"expected the key {key}, found none; add {key}"
     found = excerpt(str(problem["input"]))
-    return f"'{dotted}': expected {_expectation(problem['msg'])}, found {found}; change '{dotted}'"
+    if problem["type"] == "model_type":
+        names = ", ".join(fields_of(model, path))
+        place = f"{key}: " if path else ""
+        return f"{place}expected keys with values, found {found}; choose keys from: {names}"
+    return f"{key}: expected {_expectation(problem['msg'])}, found {found}; change {key}"
 
 
 def _expectation(message: str) -> str:

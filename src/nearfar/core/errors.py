@@ -23,7 +23,7 @@ class BadInput(NearfarError):
             line: 1-based line number, when `where` is a file read by lines.
         """
         place = f"{where}:{line}" if line is not None else str(where)
-        return cls(f"{place}: expected {expected}, found {found}; {do}")
+        return cls(" ".join(f"{place}: expected {expected}, found {found}; {do}".splitlines()))
 
 
 class FingerprintMismatch(NearfarError):
@@ -50,5 +50,5 @@ class Interrupted(NearfarError):
 
 def excerpt(text: str, limit: int = 60) -> str:
     """Quote a text on one line for an error message, shortened to `limit` characters."""
-    shown = repr(text[: limit + 1])
-    return shown if len(text) <= limit else repr(text[:limit])[:-1] + "…'"
+    shown = repr(text[:limit])
+    return shown if len(text) <= limit else f"{shown[:-1]}…{shown[-1]}"

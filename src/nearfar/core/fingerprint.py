@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-CHUNK_BYTES = 1 << 20
 LENGTH = 16  # hex digits kept: 64 bits, no accidental collision in any collection a user can hold
 
 
@@ -14,7 +13,7 @@ def digest(parts: Iterable[str | bytes]) -> str:
     """Fingerprint of an ordered sequence of parts; parts cannot run into each other."""
     state = hashlib.sha256()
     for part in parts:
-        data = part.encode() if isinstance(part, str) else part
+        data = part.encode("utf-8", "surrogatepass") if isinstance(part, str) else part
         state.update(len(data).to_bytes(8, "little"))
         state.update(data)
     return state.hexdigest()[:LENGTH]
@@ -22,11 +21,8 @@ def digest(parts: Iterable[str | bytes]) -> str:
 
 def digest_file(path: Path) -> str:
     """Full SHA-256 of a file's bytes, in hex."""
-    state = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            state.update(chunk)
-    return state.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def text_keys(texts: Iterable[str]) -> list[bytes]:

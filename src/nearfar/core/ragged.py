@@ -33,6 +33,7 @@ class Ragged:
         return len(self.offsets) - 1
 
     def __getitem__(self, row: int) -> NDArray[np.int32]:
+        row = range(len(self))[row]  # negative rows count from the end, as everywhere
         return self.values[self.offsets[row] : self.offsets[row + 1]]
 
     @property

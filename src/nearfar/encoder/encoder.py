@@ -1,0 +1,159 @@
+"""The encoder: a SentenceTransformer, and what nearfar must know of it to feed it token ids."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import StaticEmbedding, Transformer
+from torch import Tensor
+from torch.nn import functional
+
+from nearfar.core.errors import BadInput
+from nearfar.core.fingerprint import digest
+from nearfar.encoder.kernels import training_kernels
+from nearfar.encoder.packing import pad
+from nearfar.encoder.precision import Policy
+from nearfar.text.token_store import Tokenizer, tokenizer_digest
+
+Role = Literal["query", "document"]
+Similarity = Literal["cosine", "dot"]
+
+STATIC_TOKENS = 4096  # a token table has no limit of its own; longer texts add cost and no meaning
+PROMPT_NAMES: dict[Role, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage", "corpus")}
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A bi-encoder. The wrapped `model` is the user's own object and loads and saves without nearfar."""
+
+    model: SentenceTransformer
+
+    @property
+    def is_static(self) -> bool:
+        """Whether the model is a table of token vectors."""
+        return isinstance(self.model[0], StaticEmbedding)
+
+    @property
+    def similarity(self) -> Similarity:
+        """The similarity the model declares, cosine unless it says dot."""
+        return "dot" if self.model.similarity_fn_name == "dot" else "cosine"
+
+    @property
+    def dimension(self) -> int:
+        """Length d of an embedding."""
+        return int(self.model.get_embedding_dimension() or 0)
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens of one input, special ones included."""
+        limit = self.model.max_seq_length
+        return STATIC_TOKENS if self.is_static or not limit else int(limit)
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """The Rust tokenizer.
+
+        Raises:
+            BadInput: the model has a first module or a tokenizer that cannot be fed with token ids.
+        """
+        first = self.model[0]
+        if isinstance(first, StaticEmbedding):
+            return cast(Tokenizer, first.tokenizer)
+        backend = getattr(getattr(first, "tokenizer", None), "backend_tokenizer", None)
+        if not isinstance(first, Transformer) or backend is None:
+            raise BadInput(f"expected a model of Transformer or StaticEmbedding modules with a fast tokenizer, "
+                           f"found {type(first).__name__}; use another base model")  # fmt: skip
+        return cast(Tokenizer, backend)
+
+    @cached_property
+    def framing(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Special tokens before and after a text."""
+        none = np.empty(0, np.int32)
+        if self.is_static:
+            return none, none
+        encoded = cast(Any, self.tokenizer).encode("a", add_special_tokens=True)
+        special = np.array(encoded.special_tokens_mask, bool)
+        ids = np.array(encoded.ids, np.int32)
+        inner = np.flatnonzero(~special)
+        return (ids[: inner[0]], ids[inner[-1] + 1 :]) if len(inner) else (ids, none)
+
+    def prompt(self, role: Role) -> str:
+        """Text the model wants before a query or a document, "" when its folder states none."""
+        prompts = self.model.prompts or {}
+        stated = next((prompts[name] for name in PROMPT_NAMES[role] if prompts.get(name)), None)
+        default = prompts.get(self.model.default_prompt_name or "")
+        return stated or default or ""
+
+    def framed(self, ids: NDArray[np.int32], max_tokens: int) -> NDArray[np.int32]:
+        """Cut a text's token ids to `max_tokens` and put the special tokens around them."""
+        before, after = self.framing
+        return np.concatenate([before, ids[: max(max_tokens - len(before) - len(after), 0)], after])
+
+    def features(self, rows: Sequence[NDArray[np.int32]], device: str) -> dict[str, Any]:
+        """Token id rows as the first module's input."""
+        if self.is_static:
+            flat = np.concatenate(rows).astype(np.int64) if rows else np.empty(0, np.int64)
+            starts = np.cumsum([0, *map(len, rows)])[:-1]
+            return {"input_ids": torch.from_numpy(flat).to(device), "offsets": torch.from_numpy(starts).to(device)}
+        tokenizer = cast(Any, self.model[0]).tokenizer
+        ids, mask = pad(rows, tokenizer.pad_token_id or 0, left=tokenizer.padding_side == "left")
+        return {"input_ids": torch.from_numpy(ids).to(device), "attention_mask": torch.from_numpy(mask).to(device)}
+
+    def embed(self, rows: Sequence[NDArray[np.int32]], role: Role, policy: Policy) -> Tensor:
+        """Embeddings (rows, d), fp32, of framed token ids; normalised when the similarity is cosine."""
+        features = self.features(rows, policy.device)
+        if self._excludes_prompt and self.prompt(role):
+            features["prompt_length"] = self._prompt_length(role)
+        with policy.autocast:
+            features = self.model[0](features)
+        for name in ("token_embeddings", "sentence_embedding"):
+            if name in features:
+                features[name] = features[name].float()  # pooling and normalisation lose what bf16 drops
+        for module in list(self.model)[1:]:
+            features = module(features)
+        embedding = cast(Tensor, features["sentence_embedding"])
+        return functional.normalize(embedding, dim=-1) if self.similarity == "cosine" else embedding
+
+    @contextmanager
+    def training(self, policy: Policy) -> Iterator[None]:
+        """Training mode with the fast kernels inside the block, evaluation mode after it."""
+        transformer = None if self.is_static else self.model.transformers_model
+        self.model.to(policy.device).train()
+        with training_kernels(transformer) if transformer is not None else nullcontext():
+            yield
+        self.model.eval()
+
+    def fingerprint(self) -> str:
+        """Identity of the embedding space: everything that changes a vector, and nothing that does not."""
+        tensors = (part for name, tensor in sorted(self.model.state_dict().items()) for part in (name, _bytes(tensor)))
+        prompts = [self.prompt("query"), self.prompt("document")]
+        modules = [f"{type(module).__name__} {_settings(module)}" for module in self.model]
+        facts = [self.similarity, str(self.dimension), str(self.max_tokens), tokenizer_digest(self.tokenizer)]
+        return digest([*facts, *prompts, *modules, *tensors])
+
+    @property
+    def _excludes_prompt(self) -> bool:
+        return any(getattr(module, "include_prompt", True) is False for module in self.model)
+
+    def _prompt_length(self, role: Role) -> int:
+        encoded = cast(Any, self.tokenizer).encode(self.prompt(role), add_special_tokens=False)
+        return len(encoded.ids) + len(self.framing[0])
+
+
+def _bytes(tensor: Tensor) -> bytes:
+    return tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
+
+
+def _settings(module: torch.nn.Module) -> str:
+    if isinstance(module, Transformer):  # its other settings say how to call it, and change with the library's version
+        return str(module.config.model_type)
+    keys = sorted(getattr(module, "config_keys", []))
+    return str({key: getattr(module, key) for key in keys if hasattr(module, key)})

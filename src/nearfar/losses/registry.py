@@ -1,0 +1,26 @@
+"""Every loss by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from nearfar.losses.info_nce import info_nce
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss, what it is for, and where it comes from."""
+
+    compute: Callable[..., Tensor]  # (queries, documents, targets, *, temperature, symmetric) -> scalar
+    purpose: str
+    source: str
+
+
+LOSSES: Mapping[str, Loss] = {
+    "info_nce": Loss(
+        info_nce, "rank each positive above all other documents of the batch", "van den Oord et al., 2018"
+    ),
+}

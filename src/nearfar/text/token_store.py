@@ -1,0 +1,138 @@
+"""Every text tokenised once: token ids in one memory-mapped array, found again by the text's content.
+
+The ids file only grows; the index file beside it is replaced atomically, so a crash while texts are added leaves the
+store as it was before.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearfar.core.fingerprint import digest, text_keys
+from nearfar.core.ragged import offsets_of
+
+KEY = np.dtype("V16")
+TEXTS_A_CALL = 8192  # bounds the memory of the tokenizer's results
+
+
+class Encoding(Protocol):
+    """What the store reads of a tokenised text."""
+
+    @property
+    def ids(self) -> list[int]: ...
+
+
+class Tokenizer(Protocol):
+    """The part of `tokenizers.Tokenizer` the store needs."""
+
+    def encode_batch_fast(self, texts: list[str], *, add_special_tokens: bool) -> Sequence[Encoding]: ...
+
+    def no_truncation(self) -> None: ...
+
+    def no_padding(self) -> None: ...
+
+    def to_str(self) -> str: ...
+
+
+def tokenizer_digest(tokenizer: Tokenizer) -> str:
+    """Fingerprint of a tokenizer's content, without the padding and truncation that callers set and reset on it."""
+    content = json.loads(tokenizer.to_str())
+    content.pop("padding", None)
+    content.pop("truncation", None)
+    return digest([json.dumps(content, sort_keys=True)])
+
+
+@dataclass
+class TokenStore:
+    """Token ids of texts, without special tokens, at most `limit` a text; in memory, or in a folder when one is given."""
+
+    tokenizer: Tokenizer
+    limit: int  # tokens kept of a text, from its start
+    folder: Path | None = None
+    ids: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
+    offsets: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, np.int64))
+    full_lengths: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))  # before the limit
+    row_of: dict[bytes, int] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, tokenizer: Tokenizer, limit: int, folder: Path | None = None) -> TokenStore:
+        """Open the store of this tokenizer and limit below `folder`, or an empty one in memory."""
+        if folder is None:
+            return cls(tokenizer, limit)
+        store = cls(tokenizer, limit, folder / f"tokens-{tokenizer_digest(tokenizer)}-{limit}")
+        store._read()
+        return store
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def rows(self, texts: Sequence[str]) -> NDArray[np.int64]:
+        """Row of each text (len(texts),), tokenising those not seen before."""
+        keys = text_keys(texts)
+        fresh = {key: text for key, text in zip(keys, texts, strict=True) if key not in self.row_of}
+        if fresh:
+            self._add(list(fresh), list(fresh.values()))
+        return np.fromiter((self.row_of[key] for key in keys), np.int64, len(keys))
+
+    def __getitem__(self, row: int) -> NDArray[np.int32]:
+        return self.ids[self.offsets[row] : self.offsets[row + 1]]
+
+    def _add(self, keys: list[bytes], texts: list[str]) -> None:
+        self.tokenizer.no_truncation()
+        self.tokenizer.no_padding()
+        arrays = list(self._tokenize(texts))
+        full = np.fromiter(map(len, arrays), np.int64, len(arrays))
+        kept = np.minimum(full, self.limit)
+        added = np.concatenate([array[: self.limit] for array in arrays])
+        start = len(self)
+        self.offsets = np.concatenate([self.offsets, self.offsets[-1] + offsets_of(kept)[1:]])
+        self.full_lengths = np.concatenate([self.full_lengths, full])
+        self.row_of.update((key, start + i) for i, key in enumerate(keys))
+        self.ids = self._append(added) if self.folder else np.concatenate([self.ids, added])
+
+    def _tokenize(self, texts: list[str]) -> Iterator[NDArray[np.int32]]:
+        for start in range(0, len(texts), TEXTS_A_CALL):
+            batch = texts[start : start + TEXTS_A_CALL]
+            for encoding in self.tokenizer.encode_batch_fast(batch, add_special_tokens=False):
+                yield np.array(encoding.ids, np.int32)
+
+    def _append(self, added: NDArray[np.int32]) -> NDArray[np.int32]:
+        assert self.folder is not None
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "ids.i32").open("ab") as file:
+            file.truncate(4 * (int(self.offsets[-1]) - len(added)))  # what a crash left behind the index
+            added.tofile(file)
+        keys = np.frombuffer(b"".join(self.row_of), KEY)
+        scratch = self.folder / ".index.npz"
+        np.savez(scratch, offsets=self.offsets, full_lengths=self.full_lengths, keys=keys)
+        scratch.replace(self.folder / "index.npz")
+        return self._mapped()
+
+    def _mapped(self) -> NDArray[np.int32]:
+        assert self.folder is not None
+        tokens = int(self.offsets[-1])
+        if tokens == 0:
+            return np.empty(0, np.int32)
+        return np.memmap(self.folder / "ids.i32", np.int32, mode="r", shape=(tokens,))
+
+    def _read(self) -> None:
+        assert self.folder is not None
+        if not (self.folder / "index.npz").exists():
+            return
+        with np.load(self.folder / "index.npz", allow_pickle=False) as index:
+            self.offsets, self.full_lengths = index["offsets"], index["full_lengths"]
+            self.row_of = {key.tobytes(): i for i, key in enumerate(index["keys"])}
+        self.ids = self._mapped()
+
+
+def truncated_share(full_lengths: Iterable[int], limit: int) -> float:
+    """Share of texts with more than `limit` tokens."""
+    lengths = np.fromiter(full_lengths, np.int64)
+    return float(np.mean(lengths > limit)) if len(lengths) else 0.0

@@ -1,0 +1,90 @@
+"""Everything that decides a training run, with the ranges the guide gives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+
+from pydantic import Field, field_validator
+
+from nearfar.core.config import Config, nearest
+from nearfar.encoder.precision import Precision
+from nearfar.losses import LOSSES
+
+STATIC_LEARNING_RATE = 0.02  # a token table starts from noise and each row is seen seldom
+TRANSFORMER_LEARNING_RATE = 5e-5
+
+# Typical ranges of contrastive training; outside them a run is warned about, not refused.
+RANGES = {
+    "learning_rate": (1e-5, 2e-4),
+    "temperature": (0.02, 0.1),
+    "batch_size": (64, 8192),
+    "max_query_tokens": (16, 512),
+    "max_document_tokens": (128, 512),
+    "hard_negatives": (0, 20),
+}
+
+
+class TrainConfig(Config):
+    loss: str = "info_nce"
+    """Loss to train with; `nearfar list losses` names them."""
+    epochs: int = Field(2, ge=1)
+    """Passes over the training pairs."""
+    batch_size: int = Field(256, ge=2)
+    """Pairs in a batch: each query sees every other document of the batch as a negative (64 to 8192)."""
+    learning_rate: float | None = Field(None, gt=0)
+    """Peak learning rate (1e-5 to 2e-4); left empty: 5e-5, or 0.02 for a static encoder."""
+    temperature: float = Field(0.05, gt=0)
+    """Divides similarities before the softmax (0.02 to 0.1); lower is sharper."""
+    learn_temperature: bool = False
+    """Learn the temperature from that start, as CLIP does."""
+    symmetric: bool = False
+    """Also rank the queries of each document."""
+    hard_negatives: int = Field(1, ge=0)
+    """Judged negatives drawn for each query and epoch, where the data has them (1 to 20)."""
+    max_query_tokens: int = Field(128, ge=4)
+    """Tokens kept of a query in training."""
+    max_document_tokens: int = Field(256, ge=4)
+    """Tokens kept of a document in training (256 to 512); never more than the model can read."""
+    weight_decay: float = Field(0.01, ge=0)
+    """AdamW weight decay; biases and normalisation weights have none."""
+    warmup: float = Field(0.1, ge=0, lt=1)
+    """Share of the steps in which the learning rate rises, before it falls along a cosine."""
+    clip_norm: float = Field(1.0, gt=0)
+    """Largest norm of the gradient."""
+    evaluations: int = Field(4, ge=1)
+    """Evaluations on the dev set during training; the best checkpoint is kept."""
+    patience: int = Field(4, ge=1)
+    """Stop after this many evaluations in a row without a better one."""
+    checkpoint_minutes: float = Field(2.0, ge=0)
+    """Minutes between checkpoints that `--resume` can go on from; 0 writes one after every step."""
+    seed: int = 0
+    """Seed of everything random."""
+    device: str | None = None
+    """cpu, cuda, cuda:1, mps; left empty: the fastest there is."""
+    precision: Precision | None = None
+    """fp32 or bf16 for the transformer's products; left empty: bf16 where it is measured to be faster."""
+    budget_tokens: int = Field(0, ge=0)
+    """Padded tokens in a micro-batch; 0: what suits the device."""
+    keep_gib: float | None = Field(None, ge=0)
+    """Memory in GiB for activations kept instead of computed twice; left empty: a third of what is free."""
+
+    @field_validator("loss")
+    @classmethod
+    def _known_loss(cls, value: str) -> str:
+        if value not in LOSSES:
+            raise ValueError(f"a known loss ({nearest(value, list(LOSSES))})")
+        return value
+
+    def warnings(self, *, static: bool) -> Iterator[str]:
+        """One line for each setting outside its typical range."""
+        for name, (low, high) in RANGES.items():
+            value = getattr(self, name)
+            if value is None or (static and name == "learning_rate"):
+                continue
+            if not low <= value <= high:
+                yield f"train.{name} = {value:g} is outside its typical range, {low:g} to {high:g}"
+
+    def peak_learning_rate(self, *, static: bool) -> float:
+        """The learning rate given, or the default of the kind of encoder."""
+        return self.learning_rate or (STATIC_LEARNING_RATE if static else TRANSFORMER_LEARNING_RATE)

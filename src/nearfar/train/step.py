@@ -1,0 +1,136 @@
+"""One training step: gradients of a contrastive loss over a whole batch, in the memory of a few micro-batches.
+
+Gradient caching (GradCache; Gao et al., 2021): embed every micro-batch without a graph, take the loss and its gradient
+at the embeddings, then embed again with a graph and push that gradient through. Micro-batches whose activations fit
+`policy.keep_bytes` keep their graph and are not embedded twice. Each micro-batch has a seed of its own, so that dropout
+is the same in both passes, and the result is that of one plain pass over the same partition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nearfar.core.errors import NearfarError
+from nearfar.core.targets import Targets
+from nearfar.encoder.encoder import Encoder, Role
+from nearfar.encoder.packing import pack
+from nearfar.encoder.precision import Policy
+
+Rows = Sequence[NDArray[np.int32]]
+Objective = Callable[[Tensor, Tensor, Targets], Tensor]  # (Q, d), (D, d), targets -> scalar
+
+
+class Diverged(NearfarError):
+    """The loss is no longer a number."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Framed token ids of unique queries and documents, their targets, and the seed of the step's dropout."""
+
+    queries: Rows
+    documents: Rows
+    targets: Targets
+    seed: int
+
+
+@dataclass(frozen=True)
+class StepResult:
+    loss: float
+    real_tokens: int
+    padded_tokens: int
+    kept: int  # micro-batches that were embedded once
+    micro_batches: int
+
+
+@dataclass(frozen=True)
+class MicroBatch:
+    role: Role
+    rows: Rows
+    index: NDArray[np.int64]  # positions of the rows among the texts of their role
+    seed: int
+    padded_tokens: int
+
+
+def step(model: Encoder, batch: Batch, loss: Objective, policy: Policy) -> StepResult:
+    """Add the gradient of `loss` on `batch` to the `.grad` of the model's and the loss's parameters.
+
+    The model must be in `model.training(policy)`. The order in which gradients are summed depends on the batch and on
+    `policy.budget_tokens` alone, so the same step gives the same bits whatever is kept.
+
+    Raises:
+        Diverged: the loss is not finite.
+    """
+    micro_batches = [*partition("query", batch.queries, batch.seed, policy.budget_tokens)]
+    micro_batches += partition("document", batch.documents, batch.seed + len(micro_batches), policy.budget_tokens)
+    kept = _count_kept(model, micro_batches, policy)
+    with policy.autocast:  # one context for the step: the weights are cast once, not once a micro-batch
+        graphs = [_embed(model, micro_batch, policy) for micro_batch in micro_batches[:kept]]
+        with torch.no_grad():
+            rest = [_embed(model, micro_batch, policy) for micro_batch in micro_batches[kept:]]
+        torch.clear_autocast_cache()  # casts made under no_grad would cut the graph of the second pass
+        value, gradients = _loss_and_gradients([*graphs, *rest], micro_batches, batch.targets, loss)
+        for embedding, gradient in zip(graphs, gradients[:kept], strict=True):
+            embedding.backward(gradient)
+        for micro_batch, gradient in zip(micro_batches[kept:], gradients[kept:], strict=True):
+            _embed(model, micro_batch, policy).backward(gradient)
+    real = sum(map(len, batch.queries)) + sum(map(len, batch.documents))
+    padded = sum(micro_batch.padded_tokens for micro_batch in micro_batches)
+    return StepResult(value, real, padded, kept, len(micro_batches))
+
+
+def partition(role: Role, rows: Rows, seed: int, budget_tokens: int) -> list[MicroBatch]:
+    """Cut the texts of one role into micro-batches with a seed each."""
+    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+    return [
+        MicroBatch(role, [rows[i] for i in index], index, seed + n, len(index) * int(lengths[index[0]]))
+        for n, index in enumerate(pack(lengths, budget_tokens).micro_batches)
+    ]
+
+
+def _embed(model: Encoder, micro_batch: MicroBatch, policy: Policy) -> Tensor:
+    torch.manual_seed(micro_batch.seed)
+    return model.embed(micro_batch.rows, micro_batch.role, policy)
+
+
+def _count_kept(model: Encoder, micro_batches: list[MicroBatch], policy: Policy) -> int:
+    tokens = np.cumsum([micro_batch.padded_tokens for micro_batch in micro_batches])
+    per_token = activation_bytes(model, policy)
+    return int(np.searchsorted(tokens * per_token, policy.keep_bytes, side="right"))
+
+
+def activation_bytes(model: Encoder, policy: Policy) -> int:
+    """Upper estimate of the bytes a token's activations take between forward and backward."""
+    if model.is_static:
+        return 4 * model.dimension
+    config = model.model.transformers_model.config  # type: ignore[union-attr]
+    hidden, inner = config.hidden_size, getattr(config, "intermediate_size", 4 * config.hidden_size)
+    width = 2 if policy.precision == "bf16" else 4
+    elementwise = 12 * hidden * width + 8 * hidden * 4 + 3 * inner * width  # measured on BERT: casts, norms, dropout
+    attended = config.num_attention_heads * model.max_tokens * (width + 1)  # probabilities and their dropout bytes
+    return int(config.num_hidden_layers * (elementwise + attended))
+
+
+def _loss_and_gradients(
+    embeddings: list[Tensor], micro_batches: list[MicroBatch], targets: Targets, loss: Objective
+) -> tuple[float, list[Tensor]]:
+    leaves = [embedding.detach().requires_grad_() for embedding in embeddings]
+    with torch.autocast(leaves[0].device.type, enabled=False):
+        value = loss(_gather("query", leaves, micro_batches), _gather("document", leaves, micro_batches), targets)
+        if not torch.isfinite(value):
+            raise Diverged(f"expected a finite loss, found {value.item()}; lower train.learning_rate")
+        value.backward()
+    return value.item(), [leaf.grad if leaf.grad is not None else torch.zeros_like(leaf) for leaf in leaves]
+
+
+def _gather(role: Role, leaves: list[Tensor], micro_batches: list[MicroBatch]) -> Tensor:
+    """Embeddings of one role in the batch's order."""
+    chosen = [(leaf, part.index) for leaf, part in zip(leaves, micro_batches, strict=True) if part.role == role]
+    order = torch.from_numpy(np.argsort(np.concatenate([index for _, index in chosen])))
+    return torch.cat([leaf for leaf, _ in chosen])[order.to(chosen[0][0].device)]
