@@ -2,8 +2,8 @@
 
 On a CPU, torch draws one Bernoulli number an element, its fused attention has no dropout, and the gradient of an
 embedding table is dense in every micro-batch. Together these cost more than the matrix products of a small encoder
-(benchmarks/training). The functions here compute the same quantities: dropout from one random byte an element, attention
-by matrix products with that dropout inside, embedding gradients added where rows are.
+(benchmarks/training). The functions here compute the same quantities: dropout from one random byte an element,
+attention by matrix products with that dropout inside, embedding gradients added where rows are.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Dropout(torch.autograd.Function):
         return (inputs * keep).mul_(ctx.scale)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         (keep,) = ctx.saved_tensors
         return (grad * keep).mul_(ctx.scale), None
 
@@ -59,7 +59,7 @@ class ByteDropout(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         active = self.training and dropped(self.p) > 0
-        return _Dropout.apply(inputs, self.p) if active else inputs  # type: ignore[no-any-return]
+        return _Dropout.apply(inputs, self.p) if active else inputs  # type: ignore[no-untyped-call]
 
 
 class _Attention(torch.autograd.Function):
@@ -77,10 +77,11 @@ class _Attention(torch.autograd.Function):
         ctx.scale = scale
         ctx.save_for_backward(q, k, v, probabilities, keep)
         used = probabilities if keep is None else probabilities * keep
-        return used @ (v / ctx.survival)
+        attended: Tensor = used @ (v / ctx.survival)
+        return attended
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         q, k, v, probabilities, keep = ctx.saved_tensors
         grad = grad / ctx.survival
         used = probabilities if keep is None else probabilities * keep
@@ -88,7 +89,7 @@ class _Attention(torch.autograd.Function):
         grad_p = grad @ v.transpose(-1, -2)
         if keep is not None:
             grad_p *= keep
-        grad_s = torch._softmax_backward_data(grad_p, probabilities, -1, probabilities.dtype)  # noqa: SLF001
+        grad_s = torch._softmax_backward_data(grad_p, probabilities, -1, probabilities.dtype)
         return (grad_s @ k).mul_(ctx.scale), grad_s.transpose(-1, -2) @ q, grad_v, None, None, None
 
 
@@ -107,7 +108,7 @@ def attention(
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
     scale = options.get("scaling") or query.shape[-1] ** -0.5
     mask = None if attention_mask is None else _additive(attention_mask, query.dtype)
-    attended = _Attention.apply(query, key, value, mask, scale, options.get("dropout", 0.0))
+    attended: Tensor = _Attention.apply(query, key, value, mask, scale, options.get("dropout", 0.0))  # type: ignore[no-untyped-call]
     return attended.transpose(1, 2).contiguous(), None
 
 
@@ -124,7 +125,7 @@ class _Lookup(torch.autograd.Function):
         return table.detach()[ids]
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[None, None, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[None, None, None]:
         table, rows = ctx.table, grad.reshape(-1, grad.shape[-1]).to(ctx.table.dtype)
         if table.grad is None:
             table.grad = torch.zeros_like(table)
@@ -143,14 +144,14 @@ class SparseLookup(nn.Module):
         self.padding_idx = table.padding_idx
 
     def forward(self, ids: Tensor) -> Tensor:
-        return _Lookup.apply(ids, self.weight, self.padding_idx)  # type: ignore[no-any-return]
+        return _Lookup.apply(ids, self.weight, self.padding_idx)  # type: ignore[no-untyped-call, no-any-return]
 
 
 @contextmanager
 def training_kernels(model: PreTrainedModel) -> Iterator[None]:
     """Train `model` with the kernels of this file inside the block; it is as it was afterwards.
 
-    Models on other devices, and those that do not use transformers' attention interface, are left alone where they must.
+    Models on other devices are left alone, and so is attention that does not use transformers' interface.
     """
     if model.device.type != "cpu":
         yield
@@ -158,7 +159,7 @@ def training_kernels(model: PreTrainedModel) -> Iterator[None]:
     AttentionInterface.register(ATTENTION, attention)
     AttentionMaskInterface.register(ATTENTION, sdpa_mask)
     swapped = list(_swap(model))
-    implementation = model.config._attn_implementation  # noqa: SLF001
+    implementation = model.config._attn_implementation
     if implementation == "sdpa":
         model.set_attn_implementation(ATTENTION)
     try:
@@ -183,7 +184,9 @@ def _swap(model: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module]]:
 def _replacement(module: nn.Module) -> nn.Module | None:
     if type(module) is nn.Dropout:
         return ByteDropout(module.p)
-    plain = type(module) is nn.Embedding and module.max_norm is None and not module.scale_grad_by_freq
-    if plain and module.weight.requires_grad:
-        return SparseLookup(module)
-    return None
+    return SparseLookup(module) if isinstance(module, nn.Embedding) and _is_plain(module) else None
+
+
+def _is_plain(table: nn.Embedding) -> bool:
+    options = table.max_norm is not None or table.scale_grad_by_freq or table.sparse
+    return type(table) is nn.Embedding and table.weight.requires_grad and not options

@@ -40,5 +40,5 @@ def static_encoder(tokenizer: Tokenizer, config: StaticConfig, seed: int, device
     generator = torch.Generator().manual_seed(seed)
     rows = tokenizer.get_vocab_size()
     table = torch.randn(rows, config.dimension, generator=generator) / config.dimension**0.5
-    modules = [StaticEmbedding(tokenizer, embedding_weights=table), Normalize()]
+    modules: list[torch.nn.Module] = [StaticEmbedding(tokenizer, embedding_weights=table), Normalize()]
     return Encoder(SentenceTransformer(modules=modules, device=device, similarity_fn_name="cosine"))

@@ -51,7 +51,7 @@ def tokenizer_digest(tokenizer: Tokenizer) -> str:
 
 @dataclass
 class TokenStore:
-    """Token ids of texts, without special tokens, at most `limit` a text; in memory, or in a folder when one is given."""
+    """Token ids of texts, without special tokens, at most `limit` a text; in memory, or in a folder if one is given."""
 
     tokenizer: Tokenizer
     limit: int  # tokens kept of a text, from its start
@@ -66,8 +66,10 @@ class TokenStore:
         """Open the store of this tokenizer and limit below `folder`, or an empty one in memory."""
         if folder is None:
             return cls(tokenizer, limit)
-        store = cls(tokenizer, limit, folder / f"tokens-{tokenizer_digest(tokenizer)}-{limit}")
-        store._read()
+        place = folder / f"tokens-{tokenizer_digest(tokenizer)}-{limit}"
+        store = cls(tokenizer, limit, place)
+        if (place / "index.npz").exists():
+            store._read(place)
         return store
 
     def __len__(self) -> int:
@@ -95,7 +97,7 @@ class TokenStore:
         self.offsets = np.concatenate([self.offsets, self.offsets[-1] + offsets_of(kept)[1:]])
         self.full_lengths = np.concatenate([self.full_lengths, full])
         self.row_of.update((key, start + i) for i, key in enumerate(keys))
-        self.ids = self._append(added) if self.folder else np.concatenate([self.ids, added])
+        self.ids = self._append(self.folder, added) if self.folder else np.concatenate([self.ids, added])
 
     def _tokenize(self, texts: list[str]) -> Iterator[NDArray[np.int32]]:
         for start in range(0, len(texts), TEXTS_A_CALL):
@@ -103,33 +105,28 @@ class TokenStore:
             for encoding in self.tokenizer.encode_batch_fast(batch, add_special_tokens=False):
                 yield np.array(encoding.ids, np.int32)
 
-    def _append(self, added: NDArray[np.int32]) -> NDArray[np.int32]:
-        assert self.folder is not None
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "ids.i32").open("ab") as file:
+    def _append(self, folder: Path, added: NDArray[np.int32]) -> NDArray[np.int32]:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "ids.i32").open("ab") as file:
             file.truncate(4 * (int(self.offsets[-1]) - len(added)))  # what a crash left behind the index
             added.tofile(file)
         keys = np.frombuffer(b"".join(self.row_of), KEY)
-        scratch = self.folder / ".index.npz"
+        scratch = folder / ".index.npz"
         np.savez(scratch, offsets=self.offsets, full_lengths=self.full_lengths, keys=keys)
-        scratch.replace(self.folder / "index.npz")
-        return self._mapped()
+        scratch.replace(folder / "index.npz")
+        return self._mapped(folder)
 
-    def _mapped(self) -> NDArray[np.int32]:
-        assert self.folder is not None
+    def _mapped(self, folder: Path) -> NDArray[np.int32]:
         tokens = int(self.offsets[-1])
-        if tokens == 0:
+        if tokens == 0:  # an empty file cannot be mapped
             return np.empty(0, np.int32)
-        return np.memmap(self.folder / "ids.i32", np.int32, mode="r", shape=(tokens,))
+        return np.memmap(folder / "ids.i32", np.int32, mode="r", shape=(tokens,))
 
-    def _read(self) -> None:
-        assert self.folder is not None
-        if not (self.folder / "index.npz").exists():
-            return
-        with np.load(self.folder / "index.npz", allow_pickle=False) as index:
+    def _read(self, folder: Path) -> None:
+        with np.load(folder / "index.npz", allow_pickle=False) as index:
             self.offsets, self.full_lengths = index["offsets"], index["full_lengths"]
             self.row_of = {key.tobytes(): i for i, key in enumerate(index["keys"])}
-        self.ids = self._mapped()
+        self.ids = self._mapped(folder)
 
 
 def truncated_share(full_lengths: Iterable[int], limit: int) -> float:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-
 from pydantic import Field, field_validator
 
 from nearfar.core.config import Config, nearest
@@ -28,35 +27,35 @@ RANGES = {
 class TrainConfig(Config):
     loss: str = "info_nce"
     """Loss to train with; `nearfar list losses` names them."""
-    epochs: int = Field(2, ge=1)
+    epochs: int = Field(default=2, ge=1)
     """Passes over the training pairs."""
-    batch_size: int = Field(256, ge=2)
+    batch_size: int = Field(default=256, ge=2)
     """Pairs in a batch: each query sees every other document of the batch as a negative (64 to 8192)."""
-    learning_rate: float | None = Field(None, gt=0)
+    learning_rate: float | None = Field(default=None, gt=0)
     """Peak learning rate (1e-5 to 2e-4); left empty: 5e-5, or 0.02 for a static encoder."""
-    temperature: float = Field(0.05, gt=0)
+    temperature: float = Field(default=0.05, gt=0)
     """Divides similarities before the softmax (0.02 to 0.1); lower is sharper."""
     learn_temperature: bool = False
     """Learn the temperature from that start, as CLIP does."""
     symmetric: bool = False
     """Also rank the queries of each document."""
-    hard_negatives: int = Field(1, ge=0)
+    hard_negatives: int = Field(default=1, ge=0)
     """Judged negatives drawn for each query and epoch, where the data has them (1 to 20)."""
-    max_query_tokens: int = Field(128, ge=4)
+    max_query_tokens: int = Field(default=128, ge=4)
     """Tokens kept of a query in training."""
-    max_document_tokens: int = Field(256, ge=4)
+    max_document_tokens: int = Field(default=256, ge=4)
     """Tokens kept of a document in training (256 to 512); never more than the model can read."""
-    weight_decay: float = Field(0.01, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0)
     """AdamW weight decay; biases and normalisation weights have none."""
-    warmup: float = Field(0.1, ge=0, lt=1)
+    warmup: float = Field(default=0.1, ge=0, lt=1)
     """Share of the steps in which the learning rate rises, before it falls along a cosine."""
-    clip_norm: float = Field(1.0, gt=0)
+    clip_norm: float = Field(default=1.0, gt=0)
     """Largest norm of the gradient."""
-    evaluations: int = Field(4, ge=1)
+    evaluations: int = Field(default=4, ge=1)
     """Evaluations on the dev set during training; the best checkpoint is kept."""
-    patience: int = Field(4, ge=1)
+    patience: int = Field(default=4, ge=1)
     """Stop after this many evaluations in a row without a better one."""
-    checkpoint_minutes: float = Field(2.0, ge=0)
+    checkpoint_minutes: float = Field(default=2.0, ge=0)
     """Minutes between checkpoints that `--resume` can go on from; 0 writes one after every step."""
     seed: int = 0
     """Seed of everything random."""
@@ -64,9 +63,9 @@ class TrainConfig(Config):
     """cpu, cuda, cuda:1, mps; left empty: the fastest there is."""
     precision: Precision | None = None
     """fp32 or bf16 for the transformer's products; left empty: bf16 where it is measured to be faster."""
-    budget_tokens: int = Field(0, ge=0)
+    budget_tokens: int = Field(default=0, ge=0)
     """Padded tokens in a micro-batch; 0: what suits the device."""
-    keep_gib: float | None = Field(None, ge=0)
+    keep_gib: float | None = Field(default=None, ge=0)
     """Memory in GiB for activations kept instead of computed twice; left empty: a third of what is free."""
 
     @field_validator("loss")

@@ -1,0 +1,120 @@
+"""Exact search over memory-mapped vectors, with ids and texts beside them: the first form of the index."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearfar.core.artifact import read_manifest, writing
+from nearfar.core.errors import BadInput, DimensionMismatch, FingerprintMismatch
+
+KIND = "index"
+BLOCK_SCORES = 1 << 24  # similarities held at once
+
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ExactIndex:
+    """Document vectors of one embedding space."""
+
+    fingerprint: str
+    similarity: str
+    vectors: Vectors  # (D, d), memory-mapped
+    ids: tuple[str, ...]
+    texts: tuple[str, ...]
+
+    def search(self, queries: Vectors, k: int, fingerprint: str) -> tuple[NDArray[np.int32], Vectors]:
+        """Return rows and scores of the k best documents of each query, (Q, k), best first.
+
+        Raises:
+            FingerprintMismatch: the queries come from another embedding space.
+        """
+        if fingerprint != self.fingerprint:
+            raise FingerprintMismatch(
+                f"index: expected queries of model {self.fingerprint}, found those of model {fingerprint}; "
+                f"search with the index's own model, or build the index again with this one"
+            )
+        return top_k(queries, self.vectors, k)
+
+
+@dataclass(frozen=True)
+class Documents:
+    """What an index is made of, row by row."""
+
+    ids: Sequence[str]
+    texts: Sequence[str]
+    vectors: Vectors  # (D, d)
+
+
+def write_index(
+    path: Path, documents: Documents, *, fingerprint: str, similarity: str, overwrite: bool = False
+) -> None:
+    """Write an index folder.
+
+    Raises:
+        BadInput: a vector is not finite (its id is named), or the folder exists, or the disk is full.
+    """
+    bad = np.flatnonzero(~np.isfinite(documents.vectors).all(axis=1))
+    if len(bad):
+        raise BadInput.at(f"document '{documents.ids[bad[0]]}'", expected="a finite vector", found="NaN or infinity",
+                          do="check the model")  # fmt: skip
+    rows, dimension = documents.vectors.shape
+    meta = {"fingerprint": fingerprint, "similarity": similarity, "documents": rows, "dimension": dimension}
+    with writing(path, KIND, meta, overwrite=overwrite) as folder:
+        np.save(folder / "vectors.npy", documents.vectors)
+        with (folder / "documents.jsonl").open("w", encoding="utf-8") as file:
+            for key, text in zip(documents.ids, documents.texts, strict=True):
+                file.write(json.dumps({"id": key, "text": text}, ensure_ascii=False) + "\n")
+
+
+def open_index(path: Path) -> ExactIndex:
+    """Open an index folder.
+
+    Raises:
+        BadInput: there is none, or it is damaged.
+    """
+    meta = read_manifest(path, KIND)
+    documents = list(_documents(path / "documents.jsonl"))
+    vectors = np.load(path / "vectors.npy", mmap_mode="r", allow_pickle=False)
+    ids, texts = zip(*documents, strict=True) if documents else ((), ())
+    return ExactIndex(meta["fingerprint"], meta["similarity"], vectors, tuple(ids), tuple(texts))
+
+
+def top_k(queries: Vectors, vectors: Vectors, k: int) -> tuple[NDArray[np.int32], Vectors]:
+    """Exact k best rows of `vectors` (D, d) for each query (Q, d) by inner product, ties by lower row; two (Q, k).
+
+    Raises:
+        DimensionMismatch: the two have different d.
+    """
+    if queries.shape[1] != vectors.shape[1]:
+        raise DimensionMismatch(
+            f"expected {vectors.shape[1]}-d queries, found {queries.shape[1]}-d; encode with the index's own model"
+        )
+    k = min(k, len(vectors))
+    rows, scores = np.empty((len(queries), k), np.int32), np.empty((len(queries), k), np.float32)
+    size = max(1, BLOCK_SCORES // max(len(vectors), 1))
+    for start in range(0, len(queries), size):
+        block = slice(start, start + size)
+        rows[block], scores[block] = _best(queries[block] @ vectors.T, k)
+    return rows, scores
+
+
+def _best(similarities: Vectors, k: int) -> tuple[NDArray[np.int32], Vectors]:
+    if k < similarities.shape[1]:
+        cut = np.partition(similarities, -k, axis=1)[:, [-k]]  # everything above the k-th score, and ties with it
+        similarities = np.where(similarities >= cut, similarities, -np.inf)
+    rows = np.argsort(-similarities, axis=1, kind="stable")[:, :k].astype(np.int32)
+    return rows, np.take_along_axis(similarities, rows, axis=1)
+
+
+def _documents(path: Path) -> Iterator[tuple[str, str]]:
+    with path.open(encoding="utf-8") as file:
+        for line in file:
+            document = json.loads(line)
+            yield document["id"], document["text"]

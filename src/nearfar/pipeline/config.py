@@ -1,0 +1,105 @@
+"""One configuration for every verb: the same fields in Python, in YAML and on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import Field, field_validator
+
+from nearfar.core.config import Config
+from nearfar.core.errors import BadInput
+from nearfar.data.config import DataConfig
+from nearfar.encoder.static import StaticConfig
+from nearfar.evaluate.metrics import parse
+from nearfar.train.config import TrainConfig
+
+METRICS = ("ndcg@10", "mrr@10", "map@100", "recall@10", "recall@100")
+MAIN_METRIC = "ndcg@10"
+
+
+class EvalConfig(Config):
+    metrics: tuple[str, ...] = METRICS
+    """Metrics to report: ndcg, mrr, map or recall, each with a cut-off; ndcg@10 is always among them."""
+    dev_documents: int = Field(default=2000, ge=10)
+    """Documents searched by evaluations during training: the dev set's relevant ones, and others drawn at random."""
+    dev_queries: int = Field(default=500, ge=1)
+    """Dev queries used by the evaluations during training, at most."""
+
+    @field_validator("metrics")
+    @classmethod
+    def _parsed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            try:
+                parse(name)
+            except BadInput as error:
+                raise ValueError(str(error)) from None
+        return tuple(dict.fromkeys((MAIN_METRIC, *value)))
+
+
+class FitConfig(Config):
+    base: str = "minilm"
+    """Model to start from: minilm, static (a fresh token table), a model folder, or a hub name such as owner/model."""
+    out: str = "run"
+    """Run folder to write."""
+    data: DataConfig = DataConfig()
+    train: TrainConfig = TrainConfig()
+    eval: EvalConfig = EvalConfig()
+    static: StaticConfig = StaticConfig()
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """Read a YAML file into plain values.
+
+    Raises:
+        BadInput: missing, not YAML, or not a mapping.
+    """
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadInput.at(path, expected="a YAML file", found="none", do="run 'nearfar init' to write one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput.at(path, expected="a readable YAML file", found=str(error), do="check the file") from None
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or "other text"
+        line = mark.line + 1 if mark else None
+        raise BadInput.at(path, line=line, expected="YAML", found=problem, do="mend the line") from None
+    if values is not None and not isinstance(values, dict):
+        raise BadInput.at(path, expected="keys and values", found=type(values).__name__, do="see 'nearfar init'")
+    return values or {}
+
+
+def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Put dotted keys such as {"train.epochs": 3} over nested values."""
+    result = dict(values)
+    for key, value in changes.items():
+        head, _, rest = key.partition(".")
+        inner = result.get(head)
+        result[head] = merged(inner if isinstance(inner, dict) else {}, {rest: value}) if rest else value
+    return result
+
+
+def template() -> str:
+    """Return the default configuration as YAML with a comment above every field."""
+    return "\n".join(_lines(FitConfig(), "")) + "\n"
+
+
+def _lines(config: Config, indent: str) -> list[str]:
+    lines = []
+    for name, field in type(config).model_fields.items():
+        value = getattr(config, name)
+        if field.description:
+            lines.append(f"{indent}# {field.description}")
+        if isinstance(value, Config):
+            lines += [f"{indent}{name}:", *_lines(value, indent + "  ")]
+        else:
+            lines.append(f"{indent}{name}: {_scalar(value)}")
+    return lines
+
+
+def _scalar(value: Any) -> str:
+    plain = list(value) if isinstance(value, tuple) else value
+    return yaml.safe_dump(plain, default_flow_style=True).splitlines()[0] if plain is not None else ""

@@ -1,0 +1,75 @@
+"""A run folder: RUN/{model/, index/, data/, run.json, report.html}."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nearfar.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+    from nearfar.search.index import Index
+
+RECORD = "run.json"
+PACKAGES = ("nearfar", "torch", "sentence-transformers", "transformers", "tokenizers", "numpy")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run and its record."""
+
+    path: Path
+    record: dict[str, Any]
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """Open a run folder.
+
+        Raises:
+            BadInput: there is no finished run.
+        """
+        path = Path(path)
+        try:
+            return cls(path, json.loads((path / RECORD).read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise BadInput.at(path, expected="a run folder", found=f"no {RECORD}",
+                              do="check the path, or finish the run with --resume") from None  # fmt: skip
+        except (OSError, ValueError) as error:
+            raise BadInput.at(path / RECORD, expected="a run record", found=str(error), do="run again") from None
+
+    @property
+    def verdict(self) -> str:
+        """One sentence on whether the model is better than its base."""
+        return str(self.record["verdict"])
+
+    @property
+    def metrics(self) -> dict[str, dict[str, float]]:
+        """Metrics on the test set of `bm25`, `base` and `model`."""
+        metrics: dict[str, dict[str, float]] = self.record["metrics"]
+        return metrics
+
+    @cached_property
+    def model(self) -> SentenceTransformer:
+        """The trained model."""
+        from nearfar.encoder.load import load_encoder
+
+        return load_encoder(self.path / "model").model
+
+    @cached_property
+    def index(self) -> Index:
+        """The index of all documents."""
+        from nearfar.search.index import Index
+
+        return Index.open(self.path)
+
+
+def versions() -> dict[str, str]:
+    """Versions that decide what a run computes."""
+    return {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}}

@@ -1,0 +1,87 @@
+"""`nearfar.Index`: questions in, documents out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nearfar.core.errors import BadInput
+from nearfar.index.exact import ExactIndex, open_index
+
+if TYPE_CHECKING:  # reading an index must not import torch
+    from sentence_transformers import SentenceTransformer
+
+    from nearfar.encoder.encoder import Encoder
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One found document; `score` is the model's similarity."""
+
+    id: str
+    score: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Index:
+    """An index and the model its documents were encoded with."""
+
+    table: ExactIndex
+    model: str | Path | SentenceTransformer | Encoder
+
+    @classmethod
+    def open(cls, path: str | Path, model: str | Path | SentenceTransformer | Encoder | None = None) -> Index:
+        """Open a run folder, or an index folder with the model to encode questions with.
+
+        The model is loaded at the first search.
+
+        Raises:
+            BadInput: there is no index, or it is damaged, or no model is known for it.
+        """
+        path = Path(path)
+        is_run = (path / "index").is_dir()
+        if not is_run and model is None:
+            beside = path.parent / "model"
+            model = beside if beside.is_dir() else None
+        if model is None and not is_run:
+            raise BadInput.at(path, expected="a run folder, or an index folder and its model", found="no model",
+                              do="name the model")  # fmt: skip
+        return cls(open_index(path / "index" if is_run else path), model or path / "model")
+
+    def __len__(self) -> int:
+        return len(self.table.ids)
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The model, loaded."""
+        from nearfar.encoder.load import load_encoder
+
+        return load_encoder(self.model)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Fingerprint of the model that encodes the questions."""
+        return self.encoder.fingerprint()
+
+    def search(self, query: str, k: int = 10) -> list[Hit]:
+        """Return the k documents most similar to `query`, best first.
+
+        Raises:
+            FingerprintMismatch: the model is not the one the index was made with.
+        """
+        return self.search_many([query], k)[0]
+
+    def search_many(self, queries: list[str], k: int = 10) -> list[list[Hit]]:
+        """Return the k best documents of each query."""
+        from nearfar.encoder.encode import encode
+        from nearfar.encoder.precision import Policy
+
+        vectors = encode(self.encoder, queries, "query", Policy())
+        rows, scores = self.table.search(vectors, k, self.fingerprint)
+        return [
+            [Hit(self.table.ids[row], float(score), self.table.texts[row]) for row, score in zip(r, s, strict=True)]
+            for r, s in zip(rows, scores, strict=True)
+        ]

@@ -1,0 +1,114 @@
+"""Checkpoints: everything a run needs to go on with the same bits, written atomically, without pickle."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from nearfar.core.artifact import read_manifest, writing
+from nearfar.core.errors import BadInput
+
+KIND = "checkpoint"
+BEST = "best"
+KEPT = 2  # the latest, and one before it in case the latest is damaged
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """The checkpoints of one run, in a folder, named by the steps done."""
+
+    folder: Path
+
+    def save(self, step: int, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer, state: Any) -> None:
+        """Write the checkpoint after `step` steps, then drop all but the last two.
+
+        Args:
+            modules: whose weights to keep, by name.
+            state: JSON-able rest of the run's state.
+        """
+        path = self.folder / f"step-{step:08d}"
+        with writing(path, KIND, {"step": step, "state": state}, overwrite=True) as scratch:
+            save_file(_weights(modules), scratch / "weights.safetensors")
+            save_file(_optimizer_tensors(optimizer), scratch / "optimizer.safetensors")
+        for old in self.paths()[:-KEPT]:
+            shutil.rmtree(old)
+
+    def save_best(self, step: int, modules: Mapping[str, nn.Module]) -> None:
+        """Keep the weights after `step` steps as the best so far."""
+        with writing(self.folder / f"{BEST}-{step:08d}", KIND, {"step": step}, overwrite=True) as scratch:
+            save_file(_weights(modules), scratch / "weights.safetensors")
+
+    def load_best(self, step: int, modules: Mapping[str, nn.Module]) -> None:
+        """Restore the weights that `save_best` kept for `step`."""
+        path = self.folder / f"{BEST}-{step:08d}"
+        read_manifest(path, KIND)
+        _restore_weights(path, modules)
+
+    def drop_best_except(self, step: int) -> None:
+        """Drop the best weights of other steps; call it once a checkpoint that names `step` is written."""
+        for path in self.folder.glob(f"{BEST}-*"):
+            if path.name != f"{BEST}-{step:08d}":
+                shutil.rmtree(path)
+
+    def load_latest(self, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer) -> tuple[int, Any]:
+        """Restore the newest checkpoint, and return its step and state.
+
+        Raises:
+            BadInput: there is none, or it is damaged.
+        """
+        paths = self.paths()
+        if not paths:
+            raise BadInput.at(self.folder, expected="a checkpoint to go on from", found="none",
+                              do="start the run without --resume")  # fmt: skip
+        meta = read_manifest(paths[-1], KIND)
+        _restore_weights(paths[-1], modules)
+        _restore_optimizer(optimizer, load_file(paths[-1] / "optimizer.safetensors"))
+        return int(meta["step"]), meta["state"]
+
+    def paths(self) -> list[Path]:
+        """Complete checkpoints, oldest first."""
+        return sorted(self.folder.glob("step-*"))
+
+    def clear(self) -> None:
+        """Remove all checkpoints."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def _weights(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
+    return {
+        f"{name}.{key}": tensor.detach().cpu().contiguous().clone()  # clone: tied weights must not share memory
+        for name, module in modules.items()
+        for key, tensor in module.state_dict().items()
+    }
+
+
+def _restore_weights(path: Path, modules: Mapping[str, nn.Module]) -> None:
+    weights = load_file(path / "weights.safetensors")
+    for name, module in modules.items():
+        prefix = f"{name}."
+        own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
+        module.load_state_dict(own)
+
+
+def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{index}.{name}": torch.as_tensor(value).detach().cpu().contiguous()
+        for index, values in state.items()
+        for name, value in values.items()
+    }
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        index, name = key.split(".")
+        state.setdefault(int(index), {})[name] = tensor
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

@@ -1,0 +1,53 @@
+"""Training batches as framed token ids."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearfar.data.batches import BatchSource, Ids
+from nearfar.encoder.encoder import Encoder, Role
+from nearfar.text.token_store import TokenStore, truncated_share
+from nearfar.train.config import TrainConfig
+from nearfar.train.step import Batch
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """A batch source whose texts are tokenised, once as queries and once as documents where prompts differ."""
+
+    source: BatchSource
+    encoder: Encoder
+    store: TokenStore
+    rows: dict[Role, NDArray[np.int64]]  # row in the store of each text in that role
+    limits: dict[Role, int]  # tokens kept, special ones included
+
+    def batch(self, pairs: Ids, config: TrainConfig, epoch: int, number: int) -> Batch:
+        """Tokens and targets of batch `number` of `epoch`; the same at every call."""
+        texts = self.source.batch(pairs, config.hard_negatives, (config.seed, epoch, number))
+        seed = int(np.random.default_rng([config.seed, epoch, number, 1]).integers(2**62))
+        queries = [self._framed("query", text) for text in texts.queries]
+        return Batch(queries, [self._framed("document", text) for text in texts.documents], texts.targets, seed)
+
+    def truncated(self, role: Role) -> float:
+        """Share of the training texts of one role that lose tokens."""
+        texts = np.unique(self.source.queries if role == "query" else self.source.documents)
+        room = self.limits[role] - sum(map(len, self.encoder.framing))
+        return truncated_share(self.store.full_lengths[self.rows[role][texts]], room)
+
+    def _framed(self, role: Role, text: int) -> NDArray[np.int32]:
+        return self.encoder.framed(self.store[int(self.rows[role][text])], self.limits[role])
+
+
+def training_data(source: BatchSource, encoder: Encoder, store: TokenStore, config: TrainConfig) -> TrainingData:
+    """Tokenise every text of `source` into `store`, with the encoder's prompts."""
+    roles: tuple[Role, Role] = ("query", "document")
+    rows = {role: store.rows([encoder.prompt(role) + text for text in source.texts]) for role in roles}
+    longest = encoder.max_tokens
+    limits: dict[Role, int] = {
+        "query": min(config.max_query_tokens, longest),
+        "document": min(config.max_document_tokens, longest),
+    }
+    return TrainingData(source, encoder, store, rows, limits)

@@ -1,0 +1,193 @@
+"""The loop: batches in, weights out, the best of them kept, and a state on disk to go on from."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import nn
+
+from nearfar.core.errors import BadInput, Interrupted
+from nearfar.encoder.encoder import Encoder
+from nearfar.encoder.precision import Policy
+from nearfar.train.checkpoint import Checkpoints
+from nearfar.train.config import TrainConfig
+from nearfar.train.data import TrainingData
+from nearfar.train.objective import TrainObjective
+from nearfar.train.optimizer import adamw, learning_rate_factor, set_learning_rate
+from nearfar.train.step import Diverged, StepResult, step
+
+Evaluate = Callable[[Encoder], float]  # higher is better
+
+
+@dataclass(frozen=True)
+class Progress:
+    """State of a run after a step; the JSON part of a checkpoint."""
+
+    step: int = 0
+    losses: tuple[float, ...] = ()
+    learning_rates: tuple[float, ...] = ()
+    dev: tuple[tuple[int, float], ...] = ()  # (steps done, metric)
+    best_step: int = 0
+    best: float = float("-inf")
+    seconds: float = 0.0
+
+    @property
+    def stale(self) -> int:
+        """Evaluations since the best one."""
+        return sum(at > self.best_step for at, _ in self.dev)
+
+
+@dataclass(frozen=True)
+class Callbacks:
+    """What the loop is handed from outside: how to evaluate, and whom to tell."""
+
+    on_eval: Evaluate
+    on_step: Callable[[Progress, StepResult, int], None] = field(default=lambda *_: None)  # (…, steps in all)
+
+
+@dataclass
+class Trainer:
+    """One training run of an encoder; `run` may be called on a fresh run or after `resume`."""
+
+    encoder: Encoder
+    data: TrainingData
+    config: TrainConfig
+    policy: Policy
+    checkpoints: Checkpoints
+    identity: str  # digest of everything a resumed run must share
+    callbacks: Callbacks
+    progress: Progress = field(default_factory=Progress)
+
+    def __post_init__(self) -> None:
+        self.objective = TrainObjective(self.config).to(self.policy.device)
+        self.peak = self.config.peak_learning_rate(static=self.encoder.is_static)
+        self.optimizer = adamw(self.modules.values(), self.config, peak=self.peak)
+        self.steps = self.config.epochs * self.steps_an_epoch
+
+    @property
+    def modules(self) -> dict[str, nn.Module]:
+        """Everything with weights of its own."""
+        return {"model": self.encoder.model, "objective": self.objective}
+
+    @property
+    def steps_an_epoch(self) -> int:
+        return max(1, -(-len(self.data.source) // self.config.batch_size))
+
+    def resume(self) -> None:
+        """Take the state of the newest checkpoint.
+
+        Raises:
+            BadInput: there is no checkpoint, or it was made from other data, another base or other settings.
+        """
+        _, state = self.checkpoints.load_latest(self.modules, self.optimizer)
+        if state["identity"] != self.identity:
+            raise BadInput.at(self.checkpoints.folder, expected="a checkpoint of the same data, base and settings",
+                              found="one of others", do="give the same ones, or start a new run")  # fmt: skip
+        self.progress = _progress(state["progress"])
+
+    def run(self) -> Progress:
+        """Train to the end, and leave the best weights in the encoder.
+
+        Raises:
+            Interrupted: Ctrl-C; a checkpoint of the last whole step is written first.
+            Diverged: the loss is not finite.
+        """
+        started, saved = time.monotonic() - self.progress.seconds, time.monotonic()
+        with self.encoder.training(self.policy), _interruptible() as interrupted:
+            while self.progress.step < self.steps and self.progress.stale < self.config.patience:
+                self._step(started)
+                due = time.monotonic() - saved >= 60 * self.config.checkpoint_minutes
+                if due or interrupted():
+                    self._save()
+                    saved = time.monotonic()
+                if interrupted():
+                    raise Interrupted(f"interrupted after step {self.progress.step} of {self.steps}; "
+                                      f"go on with --resume")  # fmt: skip
+        self.checkpoints.load_best(self.progress.best_step, self.modules)
+        return self.progress
+
+    def _step(self, started: float) -> None:
+        done = self.progress.step
+        rate = self.peak * learning_rate_factor(done, self.steps, self.config.warmup)
+        set_learning_rate(self.optimizer, rate)
+        result = self._forward_backward(done)
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        nn.utils.clip_grad_norm_(parameters, self.config.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=False)  # the same memory every step
+        before = self.progress
+        self.progress = replace(
+            before,
+            step=done + 1,
+            losses=(*before.losses, result.loss),
+            learning_rates=(*before.learning_rates, rate),
+            seconds=time.monotonic() - started,
+        )
+        if self._evaluation_due(done + 1):
+            self._evaluate(started)
+        self.callbacks.on_step(self.progress, result, self.steps)
+
+    def _forward_backward(self, done: int) -> StepResult:
+        epoch, number = divmod(done, self.steps_an_epoch)
+        pairs = self.data.source.epoch(self.config.batch_size, self.config.seed, epoch)[number]
+        batch = self.data.batch(pairs, self.config, epoch, number)
+        try:
+            return step(self.encoder, batch, self.objective, self.policy)
+        except Diverged as error:
+            raise Diverged(f"step {done + 1} of {self.steps}: {error}") from None
+
+    def _evaluation_due(self, done: int) -> bool:
+        """Evaluate at equal distances, the last time at the end."""
+        evaluations = min(self.config.evaluations, self.steps)
+        return done * evaluations // self.steps > (done - 1) * evaluations // self.steps
+
+    def _evaluate(self, started: float) -> None:
+        self.encoder.model.eval()
+        with torch.no_grad():
+            metric = self.callbacks.on_eval(self.encoder)
+        self.encoder.model.train()
+        now = self.progress
+        self.progress = replace(now, dev=(*now.dev, (now.step, metric)), seconds=time.monotonic() - started)
+        if metric > now.best:
+            self.progress = replace(self.progress, best=metric, best_step=now.step)
+            self.checkpoints.save_best(now.step, self.modules)
+
+    def _save(self) -> None:
+        state = {"identity": self.identity, "progress": asdict(self.progress)}
+        self.checkpoints.save(self.progress.step, self.modules, self.optimizer, state)
+        self.checkpoints.drop_best_except(self.progress.best_step)
+
+
+def _progress(values: dict[str, Any]) -> Progress:
+    dev = tuple((int(step), float(metric)) for step, metric in values["dev"])
+    lists = {name: tuple(values[name]) for name in ("losses", "learning_rates")}
+    return Progress(**{**values, **lists, "dev": dev})
+
+
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C into a question the loop asks; a second one ends the program at once."""
+    pressed = False
+
+    def on_interrupt(_number: int, _frame: FrameType | None) -> None:
+        nonlocal pressed
+        if pressed:
+            raise KeyboardInterrupt
+        pressed = True
+
+    try:
+        previous = signal.signal(signal.SIGINT, on_interrupt)
+    except ValueError:  # not the main thread: the caller handles signals
+        yield lambda: False
+        return
+    try:
+        yield lambda: pressed
+    finally:
+        signal.signal(signal.SIGINT, previous)

@@ -1,0 +1,36 @@
+"""A loss with its settings, and the temperature when it is learned."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from nearfar.core.targets import Targets
+from nearfar.losses import LOSSES
+from nearfar.train.config import TrainConfig
+
+MAX_SCALE = 100.0  # CLIP (Radford et al., 2021, section 2.5): beyond it training is unstable
+
+
+class TrainObjective(nn.Module):
+    """The configured loss as a function of (queries, documents, targets).
+
+    A learned temperature is stored as log(1/τ), the `logit_scale` of CLIP.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        super().__init__()
+        self.loss = LOSSES[config.loss].compute
+        self.symmetric = config.symmetric
+        start = torch.tensor(math.log(1 / config.temperature))
+        self.logit_scale = nn.Parameter(start, requires_grad=config.learn_temperature)
+
+    def temperature(self) -> Tensor:
+        """τ, a scalar; never below 1/MAX_SCALE when it is learned."""
+        scale = self.logit_scale.clamp(max=math.log(MAX_SCALE)) if self.logit_scale.requires_grad else self.logit_scale
+        return torch.exp(-scale)
+
+    def forward(self, queries: Tensor, documents: Tensor, targets: Targets) -> Tensor:
+        return self.loss(queries, documents, targets, temperature=self.temperature(), symmetric=self.symmetric)

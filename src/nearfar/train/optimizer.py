@@ -1,0 +1,35 @@
+"""AdamW with its parameter groups and the learning-rate schedule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from nearfar.train.config import TrainConfig
+
+
+def learning_rate_factor(step: int, steps: int, warmup: float) -> float:
+    """Share of the peak learning rate at `step` (from 0): linear warm-up, then a cosine to zero at `steps`."""
+    rising = max(1, math.ceil(warmup * steps)) if warmup else 0
+    if step < rising:
+        return (step + 1) / rising
+    return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
+
+
+def adamw(modules: Iterable[nn.Module], config: TrainConfig, *, peak: float) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter, 2019); vectors and scalars (biases, norms, temperature) are not decayed."""
+    parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
+        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW([group for group in groups if group["params"]], lr=peak, fused=True)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:
+    """Give every group the learning rate `value`."""
+    for group in optimizer.param_groups:
+        group["lr"] = value
