@@ -1,0 +1,148 @@
+"""What every benchmark needs: options, facts about the machine, interleaved samples, a table and a JSON line."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+PACKAGES = ("nearfar", "torch", "sentence-transformers", "transformers", "tokenizers", "numpy")
+ALLOCATOR = "THP_MEM_ALLOC_ENABLE"  # huge pages for torch's tensors; torch reads it once, when it starts
+
+Sample = Mapping[str, float]
+
+
+def parser(purpose: str) -> argparse.ArgumentParser:
+    """The options of every benchmark."""
+    options = argparse.ArgumentParser(description=purpose)
+    options.add_argument("--quick", action="store_true", help="a small sample, within three minutes on 2 cores")
+    options.add_argument("--repeats", type=int, default=3, help="interleaved repeats, of which medians are taken")
+    options.add_argument("--plain-allocator", action="store_true", help=f"both sides without {ALLOCATOR}=1")
+    options.add_argument("--out", type=Path, help="also write the JSON here")
+    return options
+
+
+def choose_allocator(*, plain: bool) -> str:
+    """Set the allocator of this process, before torch is imported; returns its name."""
+    if "torch" in sys.modules:
+        raise RuntimeError("expected torch not to be imported yet, found it loaded; choose the allocator first")
+    os.environ[ALLOCATOR] = "0" if plain else "1"
+    return "default" if plain else "huge pages"
+
+
+def facts(allocator: str) -> dict[str, Any]:
+    """Versions, hardware and date of a measurement."""
+    import torch  # the allocator is chosen before
+
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="minutes"),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "commit": _commit(),
+        "hardware": {
+            "cpu": _cpu_name(),
+            "cores": os.cpu_count(),
+            "torch_threads": torch.get_num_threads(),
+            "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+            "load_at_start": round(os.getloadavg()[0], 2),
+        },
+        "allocator": allocator,
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "source tree"
+
+
+def _commit() -> str:
+    """The commit measured, "+" where files differed from it."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    head = subprocess.run([*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False).stdout
+    changed = subprocess.run([*git, "status", "--porcelain", "../src"], capture_output=True, check=False).stdout
+    return head.strip() + ("+" if changed else "")
+
+
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor())
+
+
+def interleaved(sides: Mapping[str, Callable[[], Sample]], repeats: int) -> dict[str, list[Sample]]:
+    """Samples of each side, taken in turns, so that a slow minute of the machine meets all of them."""
+    samples: dict[str, list[Sample]] = {name: [] for name in sides}
+    for repeat in range(repeats):
+        for name, side in sides.items():
+            samples[name].append(side())
+            say(f"repeat {repeat + 1}/{repeats}, {name}: {samples[name][-1]['seconds']:.2f} s")
+    return samples
+
+
+def median(samples: Sequence[Sample], key: str) -> float:
+    """Median of one quantity over the samples of a side."""
+    return statistics.median(sample[key] for sample in samples)
+
+
+def spread(samples: Sequence[Sample], key: str = "seconds") -> float:
+    """(highest − lowest) / median."""
+    values = [sample[key] for sample in samples]
+    return (max(values) - min(values)) / statistics.median(values)
+
+
+def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Seconds a call takes, and what it returns."""
+    start = time.perf_counter()
+    result = work()
+    return time.perf_counter() - start, result
+
+
+def say(line: str) -> None:
+    """One line of progress on standard error."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def show(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print rows as a table on standard error; the first row names the columns."""
+    table = Table(title=title)
+    for i, name in enumerate(rows[0]):
+        table.add_column(name, justify="left" if i == 0 else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*(f"{value:.3g}" if isinstance(value, float) else str(value) for value in row.values()))
+    Console(stderr=True, width=120).print(table)
+
+
+def finish(result: Mapping[str, Any], out: Path | None) -> None:
+    """Write the result to `out`, and print it as the last line of standard output."""
+    rounded = _rounded(result)
+    if out:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(json.dumps(rounded, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(json.dumps(rounded, ensure_ascii=False), flush=True)
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, Mapping):
+        return {key: _rounded(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(item) for item in value]
+    return value

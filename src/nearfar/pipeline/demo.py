@@ -1,0 +1,48 @@
+"""The demo: the running interpreter's own standard library, from docstrings to a better code search."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from nearfar.data.beir import write_beir
+from nearfar.data.stdlib import stdlib_dataset
+from nearfar.pipeline.config import FitConfig
+from nearfar.pipeline.fit import fit
+from nearfar.pipeline.progress import Reporter, Terminal
+from nearfar.pipeline.run import Run
+from nearfar.search.index import Hit
+
+QUESTIONS = (
+    "split a string by a regular expression",
+    "wait until all processes of a pool have finished",
+    "escape characters that have a meaning in HTML",
+)
+QUICK = {"epochs": 1, "batch_size": 128, "evaluations": 2}  # the recipe of a few minutes on two cores
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A finished demo: the run, and answers to the sample questions."""
+
+    run: Run
+    answers: tuple[tuple[str, tuple[Hit, ...]], ...]
+
+
+def demo(out: str | Path = "run", *, base: str = "minilm", resume: bool = False,
+         reporter: Reporter | None = None) -> Demo:  # fmt: skip
+    """Fine-tune `base` on the standard library, and ask the result three questions.
+
+    Raises:
+        BadInput: `out` exists.
+        MissingExtra: the base model's package is not installed.
+    """
+    reporter = reporter or Terminal()
+    reporter.say("reading the standard library of this Python")
+    dataset = stdlib_dataset()
+    config = FitConfig.parse({"base": base, "out": str(out), "train": QUICK}, "demo")
+    run = fit(dataset, config=config, resume=resume, reporter=reporter)
+    beir = run.path / "data" / "beir"
+    if not beir.exists():
+        write_beir(dataset, beir)
+    return Demo(run, tuple((question, tuple(run.index.search(question, k=3))) for question in QUESTIONS))

@@ -1,0 +1,256 @@
+"""`fit`: real pairs in, a measured model, its index and a report out."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sentence_transformers import SentenceTransformer
+
+from nearfar.core.artifact import write_json
+from nearfar.core.errors import BadInput
+from nearfar.core.fingerprint import digest
+from nearfar.data.batches import BatchSource, batch_source
+from nearfar.data.dataset import Dataset
+from nearfar.data.read import Item, as_dataset
+from nearfar.data.split import ensure_splits
+from nearfar.encoder.encoder import Encoder
+from nearfar.encoder.load import load_encoder
+from nearfar.encoder.precision import Policy, choose_policy
+from nearfar.encoder.save import save_encoder
+from nearfar.encoder.static import static_encoder, train_tokenizer
+from nearfar.evaluate.statistics import Comparison, compare, decide
+from nearfar.index.exact import Documents, write_index
+from nearfar.pipeline.config import MAIN_METRIC, FitConfig, merged
+from nearfar.pipeline.dev import dev_set
+from nearfar.pipeline.evaluate import Evaluation, Space, evaluate_bm25, evaluate_space
+from nearfar.pipeline.progress import Reporter, Terminal
+from nearfar.pipeline.report import Measured, card, report_data, verdict_of
+from nearfar.pipeline.run import RECORD, Run, versions
+from nearfar.report.html import write_report
+from nearfar.text.token_store import TokenStore
+from nearfar.train.checkpoint import Checkpoints
+from nearfar.train.data import training_data
+from nearfar.train.estimate import estimate, with_kept_memory
+from nearfar.train.loop import Callbacks, Progress, Trainer
+from nearfar.train.step import StepResult
+
+STARTED = "started.json"  # in RUN/data: what the run was started with
+
+
+@dataclass(frozen=True)
+class Session:
+    """One call of `fit`: its settings, data, encoder and where they are kept."""
+
+    config: FitConfig
+    dataset: Dataset
+    source: BatchSource
+    space: Space
+    folder: Path
+    identity: str
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        return Checkpoints(self.folder / "checkpoints")
+
+
+def fit(
+    data: Dataset | str | Path | Iterable[Item] | None = None,
+    *,
+    base: str | Path | SentenceTransformer | None = None,
+    out: str | Path | None = None,
+    config: FitConfig | Mapping[str, Any] | None = None,
+    resume: bool = False,
+    reporter: Reporter | None = None,
+) -> Run:
+    """Fine-tune a base model on pairs, measure it against the base and BM25, and write a run folder.
+
+    Args:
+        data: (query, positive) pairs, dictionaries, a data set, or a path; instead of `config.data.source`.
+        base: model to start from; instead of `config.base`.
+        out: run folder to write; instead of `config.out`.
+        config: everything else, as a FitConfig or nested or dotted keys: {"train.epochs": 3}.
+        resume: go on with an interrupted run of the same data, base and settings.
+
+    Raises:
+        BadInput: data, base or settings cannot be used, or the run folder exists.
+        Interrupted: Ctrl-C; `resume=True` goes on.
+    """
+    reporter = reporter or Terminal()
+    settings = _settings(config, data, base, out)
+    folder = Path(settings.out)
+    if not resume:
+        _refuse_existing(folder)
+    elif (folder / RECORD).exists():
+        reporter.say(f"{folder} is finished already")
+        return Run.open(folder)
+    session = _open(settings, data, base, folder, reporter)
+    before = _measure_before(session)
+    progress = _train(session, resume=resume)
+    return _finish(session, before, progress)
+
+
+def _settings(config: FitConfig | Mapping[str, Any] | None, data: Any, base: Any, out: Any) -> FitConfig:
+    values = config.model_dump() if isinstance(config, FitConfig) else merged({}, config or {})
+    named = {
+        "out": out,
+        "base": base if isinstance(base, (str, Path)) else None,
+        "data.source": data if isinstance(data, (str, Path)) else None,
+    }
+    changes = {key: str(value) for key, value in named.items() if value is not None}
+    return FitConfig.parse(merged(values, changes), "configuration")
+
+
+def _refuse_existing(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        found = "a finished run" if (folder / RECORD).exists() else "one that is not empty"
+        raise BadInput.at(folder, expected="a new run folder", found=found,
+                          do="choose another --out, or go on with --resume")  # fmt: skip
+
+
+def _open(settings: FitConfig, data: Any, base: Any, folder: Path, reporter: Reporter) -> Session:
+    source = data if data is not None else settings.data.source
+    if source is None:
+        raise BadInput.at("data", expected="pairs to train on", found="none", do="give --data FILE_OR_FOLDER")
+    dataset = ensure_splits(as_dataset(source, settings.data), settings.data)
+    for notice in dataset.notices:
+        reporter.say(f"data: {notice}")
+    batches = batch_source(dataset)
+    train = settings.train
+    policy = choose_policy(train.device, train.precision, train.budget_tokens)
+    reporter.say(f"computing on {policy.device} in {policy.precision} ({policy.reason})")
+    encoder = _base_encoder(base, settings, batches, policy)
+    for warning in train.warnings(static=encoder.is_static):
+        reporter.say(f"warning: {warning}")
+    store = TokenStore.open(encoder.tokenizer, encoder.max_tokens, folder / "data")
+    identity = digest([encoder.fingerprint(), _digest_of(dataset), settings.train.model_dump_json(exclude=UNSEEN),
+                       settings.eval.model_dump_json(), policy.device, policy.precision, str(policy.budget_tokens),
+                       str(torch.get_num_threads())])  # fmt: skip
+    return Session(settings, dataset, batches, Space(encoder, policy, store, reporter), folder, identity)
+
+
+UNSEEN = {
+    "keep_gib",
+    "checkpoint_minutes",
+    "device",
+    "precision",
+    "budget_tokens",
+}  # not seen by the weights, or resolved
+
+
+def _base_encoder(base: Any, settings: FitConfig, batches: BatchSource, policy: Policy) -> Encoder:
+    if isinstance(base, SentenceTransformer):
+        return Encoder(base)
+    if settings.base == "static":
+        seen = (batches.texts[i] for i in np.unique(np.concatenate([batches.queries, batches.documents])))
+        tokenizer = train_tokenizer(seen, settings.static.vocabulary)
+        return static_encoder(tokenizer, settings.static, settings.train.seed, policy.device)
+    return load_encoder(settings.base, policy.device)
+
+
+def _digest_of(dataset: Dataset) -> str:
+    pairs = [part.tobytes() for split in sorted(dataset.splits) for part in _arrays(dataset, split)]
+    return digest([*dataset.queries.texts, *dataset.documents.texts, *sorted(dataset.splits), *pairs])
+
+
+def _arrays(dataset: Dataset, split: str) -> tuple[NDArray[Any], ...]:
+    pairs = dataset.splits[split]
+    return pairs.queries, pairs.documents, pairs.scores
+
+
+def _measure_before(session: Session) -> dict[str, Measured]:
+    dataset, metrics = session.dataset, session.config.eval.metrics
+    judged = dataset.judged("test")
+    say = session.space.reporter.say
+    bm25 = Measured(evaluate_bm25(dataset, judged, metrics))
+    say(f"BM25: {MAIN_METRIC} {bm25.evaluation.metrics[MAIN_METRIC]:.3f} on {len(judged.queries)} test queries")
+    base = Measured(*evaluate_space(session.space, dataset, judged, metrics))
+    say(f"base: {MAIN_METRIC} {base.evaluation.metrics[MAIN_METRIC]:.3f}")
+    return {"bm25": bm25, "base": base}
+
+
+def _train(session: Session, *, resume: bool) -> Progress:
+    config, space = session.config.train, session.space
+    policy, store = with_kept_memory(space.policy, config), space.store
+    assert store is not None  # noqa: S101  # `_open` gave it one
+    data = training_data(session.source, space.encoder, store, config)
+    space.reporter.say(f"training: {estimate(space.encoder, data, config, policy).line()}")
+    dev = dev_set(session.dataset, session.config.eval, config.seed)
+    space.reporter.say(f"dev: {len(dev.queries)} queries against {len(dev.documents)} documents")
+    with space.reporter.bar("training", 0) as advance:
+
+        def on_step(progress: Progress, _result: StepResult, steps: int) -> None:
+            shown = f"dev {MAIN_METRIC} {progress.dev[-1][1]:.3f}" if progress.dev else ""
+            advance(1, f"of {steps}  loss {progress.losses[-1]:.3f}  {shown}")
+
+        callbacks = Callbacks(lambda encoder: dev.metric(encoder, policy, store), on_step)
+        trainer = Trainer(space.encoder, data, config, policy, session.checkpoints, session.identity, callbacks)
+        if resume and session.checkpoints.paths():
+            trainer.resume()
+            space.reporter.say(f"resumed after step {trainer.progress.step} of {trainer.steps}")
+        return trainer.run()
+
+
+def _finish(session: Session, before: dict[str, Measured], progress: Progress) -> Run:
+    dataset, space, folder = session.dataset, session.space, session.folder
+    model = Measured(*evaluate_space(space, dataset, dataset.judged("test"), session.config.eval.metrics))
+    systems = {**before, "model": model}
+    comparisons = {name: _compare(model.evaluation, before[name].evaluation, session) for name in ("base", "bm25")}
+    verdict = verdict_of(comparisons)
+    fingerprint = save_encoder(space.encoder, folder / "model", card=card(session.config, systems, verdict),
+                               overwrite=True)  # fmt: skip
+    documents = Documents(dataset.documents.ids, dataset.documents.texts, model.vectors())
+    write_index(folder / "index", documents, fingerprint=fingerprint, similarity=space.encoder.similarity,
+                overwrite=True)  # fmt: skip
+    np.savez(folder / "data" / "per_query.npz", queries=model.evaluation.queries, **_per_query(systems))
+    record = _record(session, systems, comparisons, progress, fingerprint)
+    write_report(report_data(dataset, systems, progress, record), folder / "report.html")
+    write_json(folder / RECORD, record)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+    return Run(folder, record)
+
+
+def _compare(model: Evaluation, other: Evaluation, session: Session) -> Comparison:
+    seed = session.config.train.seed
+    return compare(model.per_query[MAIN_METRIC], other.per_query[MAIN_METRIC], seed=seed)
+
+
+def _per_query(systems: Mapping[str, Measured]) -> dict[str, NDArray[np.float64]]:
+    return {f"{name}/{metric}": values for name, measured in systems.items()
+            for metric, values in measured.evaluation.per_query.items()}  # fmt: skip
+
+
+def _record(
+    session: Session,
+    systems: Mapping[str, Measured],
+    comparisons: Mapping[str, Comparison],
+    progress: Progress,
+    fingerprint: str,
+) -> dict[str, Any]:
+    splits = {split: len(session.dataset.judged(split).queries) for split in session.dataset.splits}
+    return {
+        "verdict": verdict_of(comparisons),
+        "better": decide(comparisons["base"]) == "better",
+        "metrics": {name: dict(measured.evaluation.metrics) for name, measured in systems.items()},
+        "p_values": {name: comparison.p_value for name, comparison in comparisons.items()},
+        "comparisons": {name: asdict(comparison) for name, comparison in comparisons.items()},
+        "train_seconds": round(progress.seconds, 3),
+        "steps": progress.step,
+        "best_step": progress.best_step,
+        "losses": progress.losses,
+        "dev": progress.dev,
+        "data": {"name": session.dataset.name, "documents": len(session.dataset.documents), "queries": splits,
+                 "notices": session.dataset.notices},
+        "fingerprint": fingerprint,
+        "base_fingerprint_identity": session.identity,
+        "policy": {"device": session.space.policy.device, "precision": session.space.policy.precision,
+                   "budget_tokens": session.space.policy.budget_tokens, "threads": torch.get_num_threads()},
+        "versions": versions(),
+        "config": session.config.model_dump(mode="json"),
+    }  # fmt: skip
