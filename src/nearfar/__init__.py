@@ -1,3 +1,31 @@
 """nearfar: embedding models for retrieval, trained by contrast."""
 
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nearfar.pipeline.config import FitConfig
+    from nearfar.pipeline.evaluate import evaluate
+    from nearfar.pipeline.fit import fit
+    from nearfar.pipeline.run import Run
+    from nearfar.search.index import Index
+
 __version__ = "0.1.0"
+__all__ = ["FitConfig", "Index", "Run", "__version__", "evaluate", "fit"]
+
+# Looked up at first use: importing nearfar must not import torch.
+_HOMES = {
+    "FitConfig": "nearfar.pipeline.config",
+    "Index": "nearfar.search.index",
+    "Run": "nearfar.pipeline.run",
+    "evaluate": "nearfar.pipeline.evaluate",
+    "fit": "nearfar.pipeline.fit",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'nearfar' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -35,7 +35,7 @@ def read_beir(folder: Path, intake: Intake) -> Dataset:
         BadInput: a part is missing, empty or wrong.
     """
     corpus, queries, qrels = _part(folder, CORPUS), _part(folder, QUERIES), _qrels(folder)
-    documents = _texts(corpus, intake, _document_text)
+    documents = read_corpus(corpus, intake)
     asked = _texts(queries, intake, _query_text)
     rows = _rows_of(asked), _rows_of(documents)
     splits, notices = {}, []
@@ -46,6 +46,11 @@ def read_beir(folder: Path, intake: Intake) -> Dataset:
         if sum(repeated):
             notices.append(f"{path.name}: {sum(repeated):,} pairs judged twice; the higher score kept")
     return Dataset(folder.resolve().name, asked, documents, splits, tuple(notices))
+
+
+def read_corpus(path: Path, intake: Intake) -> Texts:
+    """Read the documents of one corpus.jsonl: title, a space, text."""
+    return _texts(path, intake, _document_text)
 
 
 def write_beir(dataset: Dataset, folder: Path) -> None:

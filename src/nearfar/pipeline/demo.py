@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from nearfar.data.beir import write_beir
 from nearfar.data.stdlib import stdlib_dataset
 from nearfar.pipeline.config import FitConfig
-from nearfar.pipeline.fit import fit
+from nearfar.pipeline.fit import Mode, fit
 from nearfar.pipeline.progress import Reporter, Terminal
 from nearfar.pipeline.run import Run
 from nearfar.search.index import Hit
@@ -29,20 +28,17 @@ class Demo:
     answers: tuple[tuple[str, tuple[Hit, ...]], ...]
 
 
-def demo(out: str | Path = "run", *, base: str = "minilm", resume: bool = False,
-         reporter: Reporter | None = None) -> Demo:  # fmt: skip
+def demo(
+    out: str | Path = "run", *, base: str = "minilm", mode: Mode = "new", reporter: Reporter | None = None
+) -> Demo:
     """Fine-tune `base` on the standard library, and ask the result three questions.
 
     Raises:
-        BadInput: `out` exists.
+        BadInput: `out` exists and the mode is "new".
         MissingExtra: the base model's package is not installed.
     """
     reporter = reporter or Terminal()
     reporter.say("reading the standard library of this Python")
-    dataset = stdlib_dataset()
     config = FitConfig.parse({"base": base, "out": str(out), "train": QUICK}, "demo")
-    run = fit(dataset, config=config, resume=resume, reporter=reporter)
-    beir = run.path / "data" / "beir"
-    if not beir.exists():
-        write_beir(dataset, beir)
+    run = fit(stdlib_dataset(), config=config, mode=mode, reporter=reporter)
     return Demo(run, tuple((question, tuple(run.index.search(question, k=3))) for question in QUESTIONS))

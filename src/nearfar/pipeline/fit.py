@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from nearfar.core.artifact import write_json
 from nearfar.core.errors import BadInput
 from nearfar.core.fingerprint import digest
 from nearfar.data.batches import BatchSource, batch_source
+from nearfar.data.beir import write_beir
 from nearfar.data.dataset import Dataset
 from nearfar.data.read import Item, as_dataset
 from nearfar.data.split import ensure_splits
@@ -41,7 +43,8 @@ from nearfar.train.estimate import estimate, with_kept_memory
 from nearfar.train.loop import Callbacks, Progress, Trainer
 from nearfar.train.step import StepResult
 
-STARTED = "started.json"  # in RUN/data: what the run was started with
+STARTED = "started.json"  # in the run folder: the settings it was started with
+Mode = Literal["new", "overwrite", "resume"]
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def fit(
     base: str | Path | SentenceTransformer | None = None,
     out: str | Path | None = None,
     config: FitConfig | Mapping[str, Any] | None = None,
-    resume: bool = False,
+    mode: Mode = "new",
     reporter: Reporter | None = None,
 ) -> Run:
     """Fine-tune a base model on pairs, measure it against the base and BM25, and write a run folder.
@@ -76,23 +79,30 @@ def fit(
         base: model to start from; instead of `config.base`.
         out: run folder to write; instead of `config.out`.
         config: everything else, as a FitConfig or nested or dotted keys: {"train.epochs": 3}.
-        resume: go on with an interrupted run of the same data, base and settings.
+        mode: "new" refuses a run folder that exists, "overwrite" replaces it, and "resume" goes on with it; what it
+            was started with is read from the folder where it is not given again.
 
     Raises:
         BadInput: data, base or settings cannot be used, or the run folder exists.
-        Interrupted: Ctrl-C; `resume=True` goes on.
+        Interrupted: Ctrl-C; `mode="resume"` goes on.
     """
     reporter = reporter or Terminal()
     settings = _settings(config, data, base, out)
     folder = Path(settings.out)
-    if not resume:
+    if mode == "new":
         _refuse_existing(folder)
-    elif (folder / RECORD).exists():
-        reporter.say(f"{folder} is finished already")
-        return Run.open(folder)
-    session = _open(settings, data, base, folder, reporter)
+    elif mode == "resume":
+        if (folder / RECORD).exists():
+            reporter.say(f"{folder} is finished already")
+            return Run.open(folder)
+        if data is None and settings.data.source is None:
+            settings = FitConfig.parse(_started(folder), str(folder / STARTED))
+    session = _open(settings, data, base, reporter)
+    if mode == "overwrite":
+        _remove_run(folder)
+    session = _begin(session)
     before = _measure_before(session)
-    progress = _train(session, resume=resume)
+    progress = _train(session, resume=mode == "resume")
     return _finish(session, before, progress)
 
 
@@ -114,7 +124,27 @@ def _refuse_existing(folder: Path) -> None:
                           do="choose another --out, or go on with --resume")  # fmt: skip
 
 
-def _open(settings: FitConfig, data: Any, base: Any, folder: Path, reporter: Reporter) -> Session:
+def _remove_run(folder: Path) -> None:
+    """Remove an earlier run; anything else that stands there is refused."""
+    if folder.exists() and not (folder / STARTED).exists():
+        _refuse_existing(folder)
+    elif folder.exists():
+        shutil.rmtree(folder)
+
+
+def _started(folder: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = json.loads((folder / STARTED).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadInput.at(folder, expected="a run to go on with", found="none",
+                          do="start it without --resume") from None  # fmt: skip
+    except ValueError as error:
+        raise BadInput.at(folder / STARTED, expected="JSON", found=str(error), do="start the run again") from None
+    return values
+
+
+def _open(settings: FitConfig, data: Any, base: Any, reporter: Reporter) -> Session:
+    """Read and check everything; nothing is written yet."""
     source = data if data is not None else settings.data.source
     if source is None:
         raise BadInput.at("data", expected="pairs to train on", found="none", do="give --data FILE_OR_FOLDER")
@@ -128,11 +158,27 @@ def _open(settings: FitConfig, data: Any, base: Any, folder: Path, reporter: Rep
     encoder = _base_encoder(base, settings, batches, policy)
     for warning in train.warnings(static=encoder.is_static):
         reporter.say(f"warning: {warning}")
-    store = TokenStore.open(encoder.tokenizer, encoder.max_tokens, folder / "data")
+    store = TokenStore.open(encoder.tokenizer, encoder.max_tokens, Path(settings.out) / "data")
     identity = digest([encoder.fingerprint(), _digest_of(dataset), settings.train.model_dump_json(exclude=UNSEEN),
                        settings.eval.model_dump_json(), policy.device, policy.precision, str(policy.budget_tokens),
                        str(torch.get_num_threads())])  # fmt: skip
-    return Session(settings, dataset, batches, Space(encoder, policy, store, reporter), folder, identity)
+    return Session(settings, dataset, batches, Space(encoder, policy, store, reporter), Path(settings.out), identity)
+
+
+def _begin(session: Session) -> Session:
+    """Make the run folder, with the settings and, where it has no file of its own, the data to go on from."""
+    config, folder = session.config, session.folder
+    try:
+        (folder / "data").mkdir(parents=True, exist_ok=True)
+        if config.data.source is None:
+            beir = folder / "data" / "beir"
+            write_beir(session.dataset, beir)
+            config = FitConfig.parse(merged(config.model_dump(), {"data.source": str(beir)}), "configuration")
+    except OSError as error:
+        raise BadInput.at(folder, expected="a place to write to", found=str(error.strerror or error),
+                          do="free some space or choose another --out") from None  # fmt: skip
+    write_json(folder / STARTED, config.model_dump(mode="json"))
+    return replace(session, config=config)
 
 
 UNSEEN = {
@@ -208,7 +254,8 @@ def _finish(session: Session, before: dict[str, Measured], progress: Progress) -
     documents = Documents(dataset.documents.ids, dataset.documents.texts, model.vectors())
     write_index(folder / "index", documents, fingerprint=fingerprint, similarity=space.encoder.similarity,
                 overwrite=True)  # fmt: skip
-    np.savez(folder / "data" / "per_query.npz", queries=model.evaluation.queries, **_per_query(systems))
+    arrays: Any = {"queries": model.evaluation.queries, **_per_query(systems)}
+    np.savez(folder / "data" / "per_query.npz", **arrays)
     record = _record(session, systems, comparisons, progress, fingerprint)
     write_report(report_data(dataset, systems, progress, record), folder / "report.html")
     write_json(folder / RECORD, record)

@@ -1,0 +1,264 @@
+"""The command line: parse, build a configuration, make one library call, print."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from typer._click.exceptions import Abort, ClickException, NoArgsIsHelpError  # typer exports only their children
+
+from nearfar.cli import show
+from nearfar.core.errors import BadInput, NearfarError
+
+app = typer.Typer(
+    name="nearfar",
+    help="Embedding models for retrieval, trained by contrast.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+data_app = typer.Typer(help="Look at data before training on it.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(data_app, name="data")
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Data = Annotated[str | None, typer.Option(help="File, BEIR folder or hub name with the pairs.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in --out.")]
+ANY_FIELD = {"allow_extra_args": True, "ignore_unknown_options": True}
+DEFAULT_CONFIG = Path("nearfar.yaml")
+
+
+def main() -> None:
+    """Run the command line; every foreseen error is one line on standard error and an exit code."""
+    # Read by torch when it is imported: kept activations are large, and huge pages make them cheap to touch.
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    try:
+        code = app(standalone_mode=False)
+    except NoArgsIsHelpError as error:
+        code = _fail(error.format_message(), 2)
+    except ClickException as error:
+        code = _fail(f"nearfar: {error.format_message()}; see --help", 2)
+    except NearfarError as error:
+        code = _fail(f"nearfar: {error}", error.exit_code)
+    except (KeyboardInterrupt, Abort):
+        code = _fail("nearfar: interrupted", 130)
+    except BrokenPipeError:  # the reader of our output has had enough
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+        code = 0
+    sys.exit(code or 0)
+
+
+def _fail(line: str, code: int) -> int:
+    print(line, file=sys.stderr)  # noqa: T201
+    return code
+
+
+def _show(value: Mapping[str, Any]) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False))
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(help="File to write.")] = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Write a commented configuration file with every setting at its default."""
+    from nearfar.pipeline.config import template
+
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(template())
+    except FileExistsError:
+        raise BadInput.at(path, expected="a new file", found="one that exists", do="choose another name") from None
+    except OSError as error:
+        raise BadInput.at(path, expected="a place to write to", found=str(error.strerror), do="check it") from None
+    _show({"path": str(path)}) if as_json else typer.echo(f"wrote {path}; edit it, then run: nearfar fit")
+
+
+@app.command(context_settings=ANY_FIELD)
+def fit(
+    context: typer.Context,
+    config: Annotated[Path | None, typer.Option(help="YAML file; nearfar.yaml is read when it is there.")] = None,
+    data: Data = None,
+    base: Annotated[str | None, typer.Option(help="minilm, static, a model folder, or a hub name.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder to write.")] = None,
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    require_better: Annotated[
+        bool, typer.Option("--require-better", help="Exit with 1 unless the model is better than its base.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Fine-tune a model on your pairs, and say whether it is better.
+
+    Every field of the configuration is an option too: --train.epochs 3 --train.batch_size=512 --eval.dev_queries 100
+    ('nearfar init' writes them all with their meaning).
+
+    Examples: nearfar fit --data pairs.jsonl --out run; nearfar fit --out run --resume
+    """
+    from nearfar.pipeline.config import FitConfig, merged, read_config
+    from nearfar.pipeline.fit import fit as fit_
+
+    path = config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() and not resume else None)
+    values = FitConfig.parse(read_config(path), str(path)).model_dump(exclude_unset=True) if path else {}
+    values = merged(values, fields(context.args))
+    named = {"data.source": data, "base": base, "out": out and str(out)}
+    values = merged(values, {key: value for key, value in named.items() if value})
+    settings = FitConfig.parse(values, "options")
+    run = fit_(config=settings, mode=mode_of(resume=resume, overwrite=overwrite))
+    _show(run.record) if as_json else typer.echo(show.summary(run.record, run.path))
+    if require_better and not run.record["better"]:
+        raise typer.Exit(1)
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Run folder to write.")] = Path("run"),
+    base: Annotated[str, typer.Option(help="Model to start from.")] = "minilm",
+    resume: Resume = False,
+    overwrite: Overwrite = False,
+    as_json: AsJson = False,
+) -> None:
+    """Train on the standard library of this Python, and show that the model got better."""
+    from nearfar.pipeline.demo import demo as demo_
+
+    result = demo_(out, base=base, mode=mode_of(resume=resume, overwrite=overwrite))
+    if as_json:
+        return _show({**result.run.record, "answers": {q: [asdict(hit) for hit in hits] for q, hits in result.answers}})
+    typer.echo(show.summary(result.run.record, out))
+    for question, hits in result.answers:
+        typer.echo(f"\n{question}")
+        for hit in hits:
+            typer.echo(f"  {hit.score:.3f}  {hit.id}")
+    return typer.echo(f'\nask more with: nearfar search {out} "your question"')
+
+
+@app.command("eval")
+def evaluate(
+    model: Annotated[str, typer.Argument(help="A run, a model folder, a base's name, or bm25.")],
+    data: Annotated[str, typer.Option(help="Data set to measure on.")],
+    split: Annotated[str, typer.Option(help="train, dev or test.")] = "test",
+    metric: Annotated[list[str] | None, typer.Option(help="Such as ndcg@10; may be repeated.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how well a model, or bm25, retrieves on a data set."""
+    from nearfar.pipeline.config import METRICS
+    from nearfar.pipeline.evaluate import evaluate as evaluate_
+    from nearfar.pipeline.progress import Terminal
+
+    result = evaluate_(_model_of(model), data, split=split, metrics=metric or METRICS, reporter=Terminal())
+    if as_json:
+        return _show({"metrics": dict(result.metrics), "queries": len(result.queries)})
+    return typer.echo("\n".join(f"{name:<12}{value:.4f}" for name, value in result.metrics.items()))
+
+
+@app.command()
+def encode(
+    model: Annotated[str, typer.Argument(help="A run, a model folder or a base's name.")],
+    texts: Annotated[Path, typer.Argument(help="One text a line, or a corpus.jsonl with _id and text.")],
+    out: Annotated[Path, typer.Option(help="NumPy file to write, float32, one row a text.")],
+    role: Annotated[str, typer.Option(help="query or document: decides the model's prompt.")] = "document",
+    as_json: AsJson = False,
+) -> None:
+    """Turn texts into vectors."""
+    from nearfar.pipeline.encode import encode_file
+    from nearfar.pipeline.progress import Terminal
+
+    done = encode_file(_model_of(model), texts, out, role=role, reporter=Terminal())
+    _show(asdict(done)) if as_json else typer.echo(f"wrote {done.rows} vectors of {done.dimension} to {out}")
+
+
+@app.command()
+def search(
+    run: Annotated[Path, typer.Argument(help="A run folder, or an index folder.")],
+    question: Annotated[str, typer.Argument(help="What to look for.")],
+    k: Annotated[int, typer.Option("-k", min=1, help="Number of results.")] = 5,
+    model: Annotated[str | None, typer.Option(help="Model to encode the question with, if not the run's own.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Ask a run's index a question."""
+    from nearfar.search.index import Index
+
+    if not question.strip():
+        raise BadInput.at("question", expected="words", found="none", do="write a question")
+    hits = Index.open(run, model).search(question, k)
+    if as_json:
+        return _show({"query": question, "hits": [asdict(hit) for hit in hits]})
+    return typer.echo("\n\n".join(show.hit(hit.score, hit.id, hit.text) for hit in hits))
+
+
+@data_app.command()
+def check(source: Annotated[str, typer.Argument(help="Data to look at.")],
+          skip_bad_rows: Annotated[bool, typer.Option("--skip-bad-rows")] = False,
+          as_json: AsJson = False) -> None:  # fmt: skip
+    """Count, measure and find what would make training on this data go wrong."""
+    from nearfar.data.check import check as check_
+    from nearfar.data.config import DataConfig
+    from nearfar.data.read import load
+
+    dataset = load(DataConfig(source=source, skip_bad_rows=skip_bad_rows))
+    report = check_(dataset)
+    if as_json:
+        return _show({**asdict(report), "problems": list(report.problems()), "notices": list(dataset.notices)})
+    return typer.echo(show.data_report(report, dataset.notices))
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of the configuration, for editors."""
+    from nearfar.pipeline.config import FitConfig
+
+    typer.echo(json.dumps(FitConfig.model_json_schema(), indent=1))
+
+
+@app.command()
+def version(as_json: AsJson = False) -> None:
+    """Print the versions that decide what a run computes."""
+    from nearfar.pipeline.run import versions
+
+    _show(versions()) if as_json else typer.echo("\n".join(f"{k} {v}" for k, v in versions().items()))
+
+
+def fields(arguments: list[str]) -> dict[str, Any]:
+    """Turn `--train.epochs 3 --train.symmetric=true` into dotted keys and values.
+
+    Raises:
+        BadInput: an argument is no option, or an option has no value.
+    """
+    result: dict[str, Any] = {}
+    rest = iter(arguments)
+    for argument in rest:
+        if not argument.startswith("--"):
+            raise BadInput.at("options", expected="--field value", found=f"'{argument}'", do="see 'nearfar fit --help'")
+        key, given, value = argument[2:].partition("=")
+        if not given and (value := next(rest, "")) == "":
+            raise BadInput.at(f"--{key}", expected="a value", found="none", do="write one after it")
+        result[key.replace("-", "_")] = _value(value)
+    return result
+
+
+def _value(text: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def mode_of(*, resume: bool, overwrite: bool) -> Any:
+    """One mode out of two options that exclude each other."""
+    if resume and overwrite:
+        raise BadInput.at("options", expected="--resume or --overwrite", found="both", do="choose one")
+    return "resume" if resume else "overwrite" if overwrite else "new"
+
+
+def _model_of(name: str) -> str:
+    folder = Path(name) / "model"
+    return str(folder) if folder.is_dir() else name

@@ -1,0 +1,42 @@
+"""Results as text for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nearfar.data.check import DataReport
+
+LINES_SHOWN = 8  # of a found document
+
+
+def data_report(report: DataReport, notices: Sequence[str]) -> str:
+    """What `nearfar data check` found."""
+    lines = [f"{report.name}: {report.queries:,} queries, {report.documents:,} documents"]
+    for split, counts in report.splits.items():
+        lines.append(
+            f"  {split}: {counts.queries:,} queries, {counts.relevant:,} relevant, {counts.negatives:,} negative"
+        )
+    for what, lengths in (("queries", report.query_lengths), ("documents", report.document_lengths)):
+        lines.append(f"  words in {what}: " + ", ".join(f"{name} {value:,}" for name, value in lengths.words.items()))
+    lines += [f"  note: {notice}" for notice in notices]
+    problems = report.problems()
+    return "\n".join([*lines, *(f"  problem: {problem}" for problem in problems or ["none found"])])
+
+
+def summary(record: Mapping[str, Any], path: Path) -> str:
+    """Table of metrics, verdict, and where things are."""
+    metrics = record["metrics"]
+    names = list(metrics["model"])
+    lines = ["".join(f"{name:>12}" for name in ["", *names])]
+    lines += [f"{name:>12}" + "".join(f"{metrics[name][m]:>12.3f}" for m in names) for name in metrics]
+    where = f"model: {path / 'model'}   report: {path / 'report.html'}   trained in {record['train_seconds']:.0f} s"
+    return "\n".join([*lines, "", str(record["verdict"]), where])
+
+
+def hit(score: float, identity: str, text: str) -> str:
+    """One found document with the beginning of its text."""
+    shown = text.splitlines()
+    more = ["…"] if len(shown) > LINES_SHOWN else []
+    return "\n".join([f"{score:.3f}  {identity}", *(f"       {line}" for line in [*shown[:LINES_SHOWN], *more])])

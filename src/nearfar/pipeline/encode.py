@@ -1,0 +1,51 @@
+"""Texts of a file into a NumPy file of vectors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from nearfar.core.errors import BadInput
+from nearfar.data.texts import read_texts
+from nearfar.encoder.load import load_encoder
+from nearfar.encoder.precision import choose_policy
+from nearfar.pipeline.evaluate import Space
+from nearfar.pipeline.progress import Reporter, Silent
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What was written."""
+
+    path: str
+    rows: int
+    dimension: int
+    fingerprint: str
+
+
+def encode_file(model: str, texts: Path, out: Path, *, role: str, reporter: Reporter | None = None) -> Encoded:
+    """Encode the texts of a file, and write their vectors, (rows, d) float32.
+
+    Raises:
+        BadInput: texts, model or role cannot be used, or `out` exists.
+    """
+    if role not in ("query", "document"):
+        raise BadInput.at("role", expected="query or document", found=f"'{role}'", do="choose one")
+    if out.exists():
+        raise BadInput.at(out, expected="a new file", found="one that exists", do="choose another --out")
+    rows = read_texts(texts)
+    policy = choose_policy()
+    space = Space(load_encoder(model, policy.device), policy, reporter=reporter or Silent())
+    vectors = space.vectors(rows.texts, "query" if role == "query" else "document", "encoding")
+    scratch = out.with_name(f".{out.name}.writing")
+    try:
+        with scratch.open("wb") as file:
+            np.save(file, vectors)
+        scratch.replace(out)
+    except OSError as error:
+        scratch.unlink(missing_ok=True)
+        raise BadInput.at(out, expected="a place to write to", found=str(error.strerror or error),
+                          do="free some space or choose another --out") from None  # fmt: skip
+    return Encoded(str(out), len(vectors), space.encoder.dimension, space.encoder.fingerprint())
