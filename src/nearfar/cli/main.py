@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 import yaml
-from typer._click.exceptions import Abort, ClickException, NoArgsIsHelpError  # typer exports only their children
+from typer._click.exceptions import ClickException, NoArgsIsHelpError  # typer exports only their children
 
 from nearfar.cli import show
 from nearfar.core.errors import BadInput, NearfarError
@@ -48,7 +48,7 @@ def main() -> None:
         code = _fail(f"nearfar: {error.format_message()}; see --help", 2)
     except NearfarError as error:
         code = _fail(f"nearfar: {error}", error.exit_code)
-    except (KeyboardInterrupt, Abort):
+    except (KeyboardInterrupt, typer.Abort):
         code = _fail("nearfar: interrupted", 130)
     except BrokenPipeError:  # the reader of our output has had enough
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
