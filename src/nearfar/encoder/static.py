@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import chain
 
 import torch
 from sentence_transformers import SentenceTransformer
@@ -13,6 +15,9 @@ from nearfar.core.config import Config
 from nearfar.encoder.encoder import Encoder
 
 SPECIAL = ["[UNK]"]
+INNER = "##"  # before a piece that does not begin a word
+LETTERS = 1000  # characters kept; the rarer ones are unknown
+NORMALIZER = normalizers.BertNormalizer(lowercase=True)
 
 
 class StaticConfig(Config):
@@ -23,15 +28,42 @@ class StaticConfig(Config):
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:
-    """Learn a WordPiece vocabulary (Schuster and Nakajima, 2012) from texts; lower-cased, punctuation split off."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token=SPECIAL[0]))
-    tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
+    """Learn a WordPiece vocabulary (Schuster and Nakajima, 2012) from texts; lower-cased, punctuation split off.
+
+    The same texts give the same vocabulary in every process.
+    """
+    corpus = list(texts)
+    letters = _letters(corpus)
+    # The trainer numbers the letters inside words in the order of a hash table with a seed of its own, and settles ties
+    # by these numbers; known beforehand, they are always the same.
+    inner = sorted(piece for piece in _learned(corpus, 0, letters, SPECIAL) if piece.startswith(INNER))
+    tokenizer = _tokenizer(_learned(corpus, vocabulary, letters, [*SPECIAL, *inner]))
+    tokenizer.add_special_tokens(SPECIAL)
+    return tokenizer
+
+
+def _letters(texts: Sequence[str]) -> list[str]:
+    """The most frequent characters, ties by code point: the trainer's own choice among ties is random."""
+    counts = Counter(chain.from_iterable(map(NORMALIZER.normalize_str, texts)))
+    frequent = sorted(counts, key=lambda letter: (-counts[letter], letter))
+    return [letter for letter in frequent if not letter.isspace()][:LETTERS]
+
+
+def _learned(texts: Sequence[str], vocabulary: int, letters: list[str], first: list[str]) -> dict[str, int]:
+    tokenizer = _tokenizer({})
+    trainer = trainers.WordPieceTrainer(vocab_size=vocabulary, special_tokens=first, initial_alphabet=letters,
+                                        limit_alphabet=len(letters), show_progress=False)  # fmt: skip
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer.get_vocab()
+
+
+def _tokenizer(vocabulary: dict[str, int]) -> Tokenizer:
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token=SPECIAL[0]))
+    tokenizer.normalizer = NORMALIZER
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.BertPreTokenizer(), pre_tokenizers.Digits(individual_digits=False)]
     )
     tokenizer.decoder = decoders.WordPiece()
-    trainer = trainers.WordPieceTrainer(vocab_size=vocabulary, special_tokens=SPECIAL, show_progress=False)
-    tokenizer.train_from_iterator(texts, trainer)
     return tokenizer
 
 

@@ -23,7 +23,7 @@ MAIN_METRIC = "ndcg@10"
 class EvalConfig(Config):
     metrics: tuple[str, ...] = METRICS
     """Metrics to report: ndcg, mrr, map or recall, each with a cut-off; ndcg@10 is always among them."""
-    dev_documents: int = Field(default=2000, ge=10)
+    dev_documents: int = Field(default=1000, ge=10)
     """Documents searched by evaluations during training: the dev set's relevant ones, and others drawn at random."""
     dev_queries: int = Field(default=500, ge=1)
     """Dev queries used by the evaluations during training, at most."""

@@ -9,6 +9,7 @@ import numpy as np
 
 from nearfar.core.errors import BadInput
 from nearfar.data.texts import read_texts
+from nearfar.encoder.encode import open_store
 from nearfar.encoder.load import load_encoder
 from nearfar.encoder.precision import choose_policy
 from nearfar.pipeline.evaluate import Space
@@ -37,7 +38,8 @@ def encode_file(model: str, texts: Path, out: Path, *, role: str, reporter: Repo
         raise BadInput.at(out, expected="a new file", found="one that exists", do="choose another --out")
     rows = read_texts(texts)
     policy = choose_policy()
-    space = Space(load_encoder(model, policy.device), policy, reporter=reporter or Silent())
+    encoder = load_encoder(model, policy.device)
+    space = Space(encoder, policy, open_store(encoder), reporter or Silent())
     vectors = space.vectors(rows.texts, "query" if role == "query" else "document", "encoding")
     scratch = out.with_name(f".{out.name}.writing")
     try:
@@ -48,4 +50,4 @@ def encode_file(model: str, texts: Path, out: Path, *, role: str, reporter: Repo
         scratch.unlink(missing_ok=True)
         raise BadInput.at(out, expected="a place to write to", found=str(error.strerror or error),
                           do="free some space or choose another --out") from None  # fmt: skip
-    return Encoded(str(out), len(vectors), space.encoder.dimension, space.encoder.fingerprint())
+    return Encoded(str(out), len(vectors), encoder.dimension, encoder.fingerprint())

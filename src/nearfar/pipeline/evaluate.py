@@ -14,7 +14,7 @@ from nearfar.core.errors import BadInput
 from nearfar.data.config import DataConfig
 from nearfar.data.dataset import Dataset, Judged, Texts
 from nearfar.data.read import Item, as_dataset
-from nearfar.encoder.encode import encode
+from nearfar.encoder.encode import encode, open_store
 from nearfar.encoder.encoder import Encoder, Role
 from nearfar.encoder.load import load_encoder
 from nearfar.encoder.precision import Policy, choose_policy
@@ -45,7 +45,7 @@ class Space:
 
     encoder: Encoder
     policy: Policy
-    store: TokenStore | None = None
+    store: TokenStore
     reporter: Reporter = field(default_factory=Silent)
 
     def vectors(self, texts: Sequence[str], role: Role, title: str) -> NDArray[np.float32]:
@@ -74,7 +74,8 @@ def evaluate(
     if model == "bm25":
         return evaluate_bm25(dataset, judged, names)
     policy = choose_policy()
-    space = Space(load_encoder(model, policy.device), policy, reporter=reporter or Silent())
+    encoder = load_encoder(model, policy.device)
+    space = Space(encoder, policy, open_store(encoder), reporter or Silent())
     return evaluate_space(space, dataset, judged, names)[0]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -32,7 +33,7 @@ from nearfar.index.exact import Documents, write_index
 from nearfar.pipeline.config import MAIN_METRIC, FitConfig, merged
 from nearfar.pipeline.dev import dev_set
 from nearfar.pipeline.evaluate import Evaluation, Space, evaluate_bm25, evaluate_space
-from nearfar.pipeline.progress import Reporter, Terminal
+from nearfar.pipeline.progress import Advance, Reporter, Terminal
 from nearfar.pipeline.report import Measured, card, report_data, verdict_of
 from nearfar.pipeline.run import RECORD, Run, versions
 from nearfar.report.html import write_report
@@ -40,7 +41,7 @@ from nearfar.text.token_store import TokenStore
 from nearfar.train.checkpoint import Checkpoints
 from nearfar.train.data import training_data
 from nearfar.train.estimate import estimate, with_kept_memory
-from nearfar.train.loop import Callbacks, Progress, Trainer
+from nearfar.train.loop import Callbacks, Progress, Trainer, total_steps
 from nearfar.train.step import StepResult
 
 STARTED = "started.json"  # in the run folder: the settings it was started with
@@ -222,25 +223,33 @@ def _measure_before(session: Session) -> dict[str, Measured]:
 
 
 def _train(session: Session, *, resume: bool) -> Progress:
+    started = time.monotonic()
     config, space = session.config.train, session.space
     policy, store = with_kept_memory(space.policy, config), space.store
-    assert store is not None  # noqa: S101  # `_open` gave it one
     data = training_data(session.source, space.encoder, store, config)
     space.reporter.say(f"training: {estimate(space.encoder, data, config, policy).line()}")
     dev = dev_set(session.dataset, session.config.eval, config.seed)
     space.reporter.say(f"dev: {len(dev.queries)} queries against {len(dev.documents)} documents")
-    with space.reporter.bar("training", 0) as advance:
-
-        def on_step(progress: Progress, _result: StepResult, steps: int) -> None:
-            shown = f"dev {MAIN_METRIC} {progress.dev[-1][1]:.3f}" if progress.dev else ""
-            advance(1, f"of {steps}  loss {progress.losses[-1]:.3f}  {shown}")
-
-        callbacks = Callbacks(lambda encoder: dev.metric(encoder, policy, store), on_step)
+    with space.reporter.bar("training", total_steps(config, len(data.source))) as advance:
+        callbacks = Callbacks(
+            on_eval=lambda encoder: dev.metric(encoder, policy, store),
+            on_step=lambda progress, result: _tell(space.reporter, advance, progress, result),
+        )
         trainer = Trainer(space.encoder, data, config, policy, session.checkpoints, session.identity, callbacks)
         if resume and session.checkpoints.paths():
             trainer.resume()
             space.reporter.say(f"resumed after step {trainer.progress.step} of {trainer.steps}")
-        return trainer.run()
+            advance(trainer.progress.step, "")
+        set_up = time.monotonic() - started
+        progress = trainer.run()
+    return replace(progress, seconds=progress.seconds + set_up)
+
+
+def _tell(reporter: Reporter, advance: Advance, progress: Progress, result: StepResult) -> None:
+    advance(1, f"loss {result.loss:.3f}")
+    if progress.dev[-1][0] == progress.step:
+        reporter.say(f"step {progress.step}: loss {result.loss:.3f}, dev {MAIN_METRIC} {progress.dev[-1][1]:.3f}, "
+                     f"{progress.seconds:.0f} s")  # fmt: skip
 
 
 def _finish(session: Session, before: dict[str, Measured], progress: Progress) -> Run:

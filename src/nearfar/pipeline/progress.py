@@ -33,7 +33,7 @@ class Terminal:
     def bar(self, title: str, total: int) -> Iterator[Advance]:
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
                    TextColumn("{task.fields[note]}"))  # fmt: skip
-        with Progress(*columns, console=self.console, transient=True) as progress:
+        with Progress(*columns, console=self.console, transient=True, disable=not self.console.is_terminal) as progress:
             task = progress.add_task(title, total=total, note="")
             yield lambda done, note: progress.update(task, advance=done, note=note)
 

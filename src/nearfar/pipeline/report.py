@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nearfar.core.errors import NearfarError
 from nearfar.data.dataset import Dataset, Judged
-from nearfar.evaluate.statistics import Comparison, interval, verdict
+from nearfar.evaluate.statistics import Comparison, decide, interval
 from nearfar.pipeline.config import MAIN_METRIC, FitConfig
 from nearfar.pipeline.evaluate import Evaluation
 from nearfar.report.contents import Curve, Estimate, Example, Hit, ReportData, Similarities
@@ -39,10 +39,22 @@ class Measured:
 
 
 def verdict_of(comparisons: Mapping[str, Comparison]) -> str:
-    """Say in one sentence whether the model is better than its base, and how it stands to BM25."""
-    base = verdict(comparisons["base"], "nDCG@10", names=("trained model", "base model"))
-    bm25 = verdict(comparisons["bm25"], "nDCG@10", names=("", "BM25"))
-    return f"{base}; than BM25, {bm25}."
+    """Say in one sentence whether the model is better than its base, and than BM25."""
+    base, bm25 = comparisons["base"], comparisons["bm25"]
+    return (
+        f"The trained model is {_standing(base)} its base model (nDCG@10 {base.mean_a:.3f} against {_figures(base)}) "
+        f"and {_standing(bm25)} BM25 ({_figures(bm25)})."
+    )
+
+
+def _standing(comparison: Comparison) -> str:
+    answer = decide(comparison)
+    return "not shown to differ from" if answer == "cannot tell" else f"{answer} than"
+
+
+def _figures(c: Comparison) -> str:
+    p_value = "p < 0.001" if c.p_value < 0.001 else f"p = {c.p_value:.3f}"
+    return f"{c.mean_b:.3f}, {c.difference:+.3f}, 95 % interval {c.low:+.3f} to {c.high:+.3f}, {p_value}"
 
 
 def report_data(

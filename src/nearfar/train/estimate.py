@@ -12,6 +12,7 @@ from nearfar.encoder.encoder import Encoder
 from nearfar.encoder.precision import Policy
 from nearfar.train.config import TrainConfig
 from nearfar.train.data import TrainingData
+from nearfar.train.loop import total_steps
 from nearfar.train.objective import TrainObjective
 from nearfar.train.step import activation_bytes, step
 
@@ -46,13 +47,13 @@ def estimate(encoder: Encoder, data: TrainingData, config: TrainConfig, policy: 
     pairs = len(data.source)
     batch_tokens = config.batch_size * tokens_a_pair
     weights = sum(p.numel() * p.element_size() for p in encoder.model.parameters())
-    activations = min(policy.keep_bytes, batch_tokens * activation_bytes(encoder, policy))
-    working = policy.budget_tokens * activation_bytes(encoder, policy)
+    token_bytes = activation_bytes(encoder, policy, data.limits["document"])
+    activations = min(policy.keep_bytes, batch_tokens * token_bytes) + policy.budget_tokens * token_bytes
     return Estimate(
         seconds=config.epochs * pairs * tokens_a_pair * seconds_a_token,
-        memory_bytes=int(4 * weights + activations + working),
+        memory_bytes=int(4 * weights + activations),
         negatives=min(config.batch_size, len(np.unique(data.source.documents))) - 1,
-        steps=config.epochs * len(data.source.epoch(config.batch_size, 0, 0)),
+        steps=total_steps(config, pairs),
         truncated_queries=data.truncated("query"),
         truncated_documents=data.truncated("document"),
     )

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from nearfar.core.errors import BadInput, Interrupted
+from nearfar.data.batches import Ids
 from nearfar.encoder.encoder import Encoder
 from nearfar.encoder.precision import Policy
 from nearfar.train.checkpoint import Checkpoints
@@ -49,7 +50,7 @@ class Callbacks:
     """What the loop is handed from outside: how to evaluate, and whom to tell."""
 
     on_eval: Evaluate
-    on_step: Callable[[Progress, StepResult, int], None] = field(default=lambda *_: None)  # (…, steps in all)
+    on_step: Callable[[Progress, StepResult], None] = field(default=lambda *_: None)
 
 
 @dataclass
@@ -69,16 +70,13 @@ class Trainer:
         self.objective = TrainObjective(self.config).to(self.policy.device)
         self.peak = self.config.peak_learning_rate(static=self.encoder.is_static)
         self.optimizer = adamw(self.modules.values(), self.config, peak=self.peak)
-        self.steps = self.config.epochs * self.steps_an_epoch
+        self.steps = total_steps(self.config, len(self.data.source))
+        self._shuffled: tuple[int, list[Ids]] = (-1, [])
 
     @property
     def modules(self) -> dict[str, nn.Module]:
         """Everything with weights of its own."""
         return {"model": self.encoder.model, "objective": self.objective}
-
-    @property
-    def steps_an_epoch(self) -> int:
-        return max(1, -(-len(self.data.source) // self.config.batch_size))
 
     def resume(self) -> None:
         """Take the state of the newest checkpoint.
@@ -101,6 +99,8 @@ class Trainer:
         """
         started, saved = time.monotonic() - self.progress.seconds, time.monotonic()
         with self.encoder.training(self.policy), _interruptible() as interrupted:
+            if not self.progress.dev:
+                self._evaluate(started)  # the base is the first to beat: training can make it worse
             while self.progress.step < self.steps and self.progress.stale < self.config.patience:
                 self._step(started)
                 due = time.monotonic() - saved >= 60 * self.config.checkpoint_minutes
@@ -132,12 +132,13 @@ class Trainer:
         )
         if self._evaluation_due(done + 1):
             self._evaluate(started)
-        self.callbacks.on_step(self.progress, result, self.steps)
+        self.callbacks.on_step(self.progress, result)
 
     def _forward_backward(self, done: int) -> StepResult:
-        epoch, number = divmod(done, self.steps_an_epoch)
-        pairs = self.data.source.epoch(self.config.batch_size, self.config.seed, epoch)[number]
-        batch = self.data.batch(pairs, self.config, epoch, number)
+        epoch, number = divmod(done, self.steps // self.config.epochs)
+        if self._shuffled[0] != epoch:
+            self._shuffled = (epoch, self.data.source.epoch(self.config.batch_size, self.config.seed, epoch))
+        batch = self.data.batch(self._shuffled[1][number], self.config, epoch, number)
         try:
             return step(self.encoder, batch, self.objective, self.policy)
         except Diverged as error:
@@ -163,6 +164,11 @@ class Trainer:
         state = {"identity": self.identity, "progress": asdict(self.progress)}
         self.checkpoints.save(self.progress.step, self.modules, self.optimizer, state)
         self.checkpoints.drop_best_except(self.progress.best_step)
+
+
+def total_steps(config: TrainConfig, pairs: int) -> int:
+    """Steps of a whole run over this many pairs."""
+    return config.epochs * max(1, -(-pairs // config.batch_size))
 
 
 def _progress(values: dict[str, Any]) -> Progress:

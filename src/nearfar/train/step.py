@@ -100,20 +100,24 @@ def _embed(model: Encoder, micro_batch: MicroBatch, policy: Policy) -> Tensor:
 
 
 def _count_kept(model: Encoder, micro_batches: list[MicroBatch], policy: Policy) -> int:
-    tokens = np.cumsum([micro_batch.padded_tokens for micro_batch in micro_batches])
-    per_token = activation_bytes(model, policy)
-    return int(np.searchsorted(tokens * per_token, policy.keep_bytes, side="right"))
+    sizes = [part.padded_tokens * activation_bytes(model, policy, len(part.rows[0])) for part in micro_batches]
+    return int(np.searchsorted(np.cumsum(sizes), policy.keep_bytes, side="right"))
 
 
-def activation_bytes(model: Encoder, policy: Policy) -> int:
-    """Upper estimate of the bytes a token's activations take between forward and backward."""
+def activation_bytes(model: Encoder, policy: Policy, row_tokens: int) -> int:
+    """Bytes that the activations of one token in a row of this length take between forward and backward.
+
+    Counted on BERT's layer with the training kernels, and found near the process's growth (LOG.md): the fp32 inputs
+    of two normalisations, six hidden vectors and two inner ones in the computing precision, dropout's byte masks, and
+    the attention probabilities with theirs.
+    """
     if model.is_static:
         return 4 * model.dimension
     config = model.model.transformers_model.config  # type: ignore[union-attr]
     hidden, inner = config.hidden_size, getattr(config, "intermediate_size", 4 * config.hidden_size)
     width = 2 if policy.precision == "bf16" else 4
-    elementwise = 12 * hidden * width + 8 * hidden * 4 + 3 * inner * width  # measured on BERT: casts, norms, dropout
-    attended = config.num_attention_heads * model.max_tokens * (width + 1)  # probabilities and their dropout bytes
+    elementwise = hidden * (2 * 4 + 6 * width + 2) + 2 * width * inner
+    attended = config.num_attention_heads * row_tokens * (width + 1)
     return int(config.num_hidden_layers * (elementwise + attended))
 
 
