@@ -40,7 +40,7 @@ def encode(
     vectors = np.empty((len(texts), encoder.dimension), np.float32)
     packing = pack(np.fromiter(map(len, framed), np.int64, len(framed)), INFERENCE_BUDGET * policy.budget_tokens)
     encoder.model.to(policy.device).eval()
-    with torch.inference_mode():
+    with torch.inference_mode(), policy.autocast:  # one context: the weights are cast once
         for micro_batch in packing.micro_batches:
             embedded = encoder.embed([framed[i] for i in micro_batch], role, policy)
             vectors[micro_batch] = embedded.cpu().numpy()

@@ -114,11 +114,12 @@ class Encoder:
             features["prompt_length"] = self._prompt_length(role)
         with policy.autocast:
             features = self.model[0](features)
-        for name in ("token_embeddings", "sentence_embedding"):
-            if name in features:
-                features[name] = features[name].float()  # pooling and normalisation lose what bf16 drops
-        for module in list(self.model)[1:]:
-            features = module(features)
+        with policy.full_precision:  # pooling and normalisation lose what bf16 drops
+            for name in ("token_embeddings", "sentence_embedding"):
+                if name in features:
+                    features[name] = features[name].float()
+            for module in list(self.model)[1:]:
+                features = module(features)
         embedding = cast(Tensor, features["sentence_embedding"])
         return functional.normalize(embedding, dim=-1) if self.similarity == "cosine" else embedding
 

@@ -38,6 +38,11 @@ class Policy:
         """Context in which the transformer runs."""
         return torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.precision == "bf16")
 
+    @property
+    def full_precision(self) -> torch.autocast:
+        """Context in which everything else runs."""
+        return torch.autocast(self.device.split(":")[0], enabled=False)
+
 
 def choose_policy(device: str | None = None, precision: Precision | None = None, budget_tokens: int = 0) -> Policy:
     """Fill in what was left open: the fastest device, bf16 where it is measured to gain, a budget that suits them.

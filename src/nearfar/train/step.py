@@ -75,7 +75,8 @@ def step(model: Encoder, batch: Batch, loss: Objective, policy: Policy) -> StepR
         with torch.no_grad():
             rest = [_embed(model, micro_batch, policy) for micro_batch in micro_batches[kept:]]
         torch.clear_autocast_cache()  # casts made under no_grad would cut the graph of the second pass
-        value, gradients = _loss_and_gradients([*graphs, *rest], micro_batches, batch.targets, loss)
+        embeddings = [*graphs, *rest]
+        value, gradients = _loss_and_gradients(embeddings, micro_batches, batch.targets, loss, policy)
         for embedding, gradient in zip(graphs, gradients[:kept], strict=True):
             embedding.backward(gradient)
         for micro_batch, gradient in zip(micro_batches[kept:], gradients[kept:], strict=True):
@@ -122,10 +123,10 @@ def activation_bytes(model: Encoder, policy: Policy, row_tokens: int) -> int:
 
 
 def _loss_and_gradients(
-    embeddings: list[Tensor], micro_batches: list[MicroBatch], targets: Targets, loss: Objective
+    embeddings: list[Tensor], micro_batches: list[MicroBatch], targets: Targets, loss: Objective, policy: Policy
 ) -> tuple[float, list[Tensor]]:
     leaves = [embedding.detach().requires_grad_() for embedding in embeddings]
-    with torch.autocast(leaves[0].device.type, enabled=False):
+    with policy.full_precision:
         value = loss(_gather("query", leaves, micro_batches), _gather("document", leaves, micro_batches), targets)
         if not torch.isfinite(value):
             raise Diverged(f"expected a finite loss, found {value.item()}; lower train.learning_rate")
