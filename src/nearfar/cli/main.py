@@ -31,6 +31,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object inst
 Data = Annotated[str | None, typer.Option(help="File, BEIR folder or hub name with the pairs.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in --out.")]
+SkipBadRows = Annotated[bool, typer.Option("--skip-bad-rows", help="Leave bad rows out, and count and list them.")]
 ANY_FIELD = {"allow_extra_args": True, "ignore_unknown_options": True}
 DEFAULT_CONFIG = Path("nearfar.yaml")
 
@@ -90,6 +91,7 @@ def fit(
     data: Data = None,
     base: Annotated[str | None, typer.Option(help="minilm, static, a model folder, or a hub name.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder to write.")] = None,
+    skip_bad_rows: SkipBadRows = False,
     resume: Resume = False,
     overwrite: Overwrite = False,
     require_better: Annotated[
@@ -110,7 +112,7 @@ def fit(
     path = config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() and not resume else None)
     values = FitConfig.parse(read_config(path), str(path)).model_dump(exclude_unset=True) if path else {}
     values = merged(values, fields(context.args))
-    named = {"data.source": data, "base": base, "out": out and str(out)}
+    named = {"data.source": data, "base": base, "out": out and str(out), "data.skip_bad_rows": skip_bad_rows}
     values = merged(values, {key: value for key, value in named.items() if value})
     settings = FitConfig.parse(values, "options")
     run = fit_(config=settings, mode=mode_of(resume=resume, overwrite=overwrite))
@@ -197,7 +199,7 @@ def search(
 
 @data_app.command()
 def check(source: Annotated[str, typer.Argument(help="Data to look at.")],
-          skip_bad_rows: Annotated[bool, typer.Option("--skip-bad-rows")] = False,
+          skip_bad_rows: SkipBadRows = False,
           as_json: AsJson = False) -> None:  # fmt: skip
     """Count, measure and find what would make training on this data go wrong."""
     from nearfar.data.check import check as check_
@@ -212,7 +214,7 @@ def check(source: Annotated[str, typer.Argument(help="Data to look at.")],
 
 
 @app.command()
-def schema() -> None:
+def schema(as_json: AsJson = False) -> None:  # noqa: ARG001  # it is JSON either way
     """Print the JSON schema of the configuration, for editors."""
     from nearfar.pipeline.config import FitConfig
 

@@ -25,6 +25,8 @@ class StaticConfig(Config):
     """Length of an embedding."""
     vocabulary: int = 30_000
     """Largest number of tokens learned from the corpus."""
+    tokenizer: str = "corpus"
+    """Learn the tokens from the training texts (corpus), or take those of a model: minilm, a folder, a hub name."""
 
 
 def train_tokenizer(texts: Iterable[str], vocabulary: int) -> Tokenizer:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from nearfar.data.stdlib import stdlib_dataset
 from nearfar.pipeline.config import FitConfig
-from nearfar.pipeline.fit import Mode, fit
+from nearfar.pipeline.fit import fit
 from nearfar.pipeline.progress import Reporter, Terminal
 from nearfar.pipeline.run import Run
+from nearfar.pipeline.session import Mode
 from nearfar.search.index import Hit
 
 QUESTIONS = (
@@ -17,7 +18,12 @@ QUESTIONS = (
     "wait until all processes of a pool have finished",
     "escape characters that have a meaning in HTML",
 )
-QUICK = {"epochs": 1, "batch_size": 128, "evaluations": 2}  # the recipe of a few minutes on two cores
+QUICK = {
+    "epochs": 1,
+    "batch_size": 128,
+    "learning_rate": 1e-4,
+    "evaluations": 2,
+}  # the recipe of a few minutes on two cores
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,164 @@
+"""What a call of `fit` works on: settings, data, encoder, run folder; all of it checked before anything is written."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sentence_transformers import SentenceTransformer
+from tokenizers import Tokenizer
+
+from nearfar.core.artifact import write_json
+from nearfar.core.errors import BadInput
+from nearfar.core.fingerprint import digest
+from nearfar.data.batches import BatchSource, batch_source
+from nearfar.data.beir import write_beir
+from nearfar.data.dataset import Dataset
+from nearfar.data.read import as_dataset
+from nearfar.data.split import ensure_splits
+from nearfar.encoder.encoder import Encoder
+from nearfar.encoder.load import load_encoder
+from nearfar.encoder.precision import Policy, choose_policy
+from nearfar.encoder.static import StaticConfig, static_encoder, train_tokenizer
+from nearfar.pipeline.config import FitConfig, merged
+from nearfar.pipeline.evaluate import Space
+from nearfar.pipeline.progress import Reporter
+from nearfar.pipeline.run import RECORD
+from nearfar.text.token_store import TokenStore
+from nearfar.train.checkpoint import Checkpoints
+
+STARTED = "started.json"  # in the run folder: the settings it was started with
+Mode = Literal["new", "overwrite", "resume"]
+
+
+@dataclass(frozen=True)
+class Session:
+    """One call of `fit`: its settings, data, encoder and where they are kept."""
+
+    config: FitConfig
+    dataset: Dataset
+    source: BatchSource
+    space: Space
+    folder: Path
+    identity: str
+
+    @property
+    def checkpoints(self) -> Checkpoints:
+        return Checkpoints(self.folder / "checkpoints")
+
+
+def settings_of(config: FitConfig | Mapping[str, Any] | None, data: Any, base: Any, out: Any) -> FitConfig:
+    values = config.model_dump() if isinstance(config, FitConfig) else merged({}, config or {})
+    named = {
+        "out": out,
+        "base": base if isinstance(base, (str, Path)) else None,
+        "data.source": data if isinstance(data, (str, Path)) else None,
+    }
+    changes = {key: str(value) for key, value in named.items() if value is not None}
+    return FitConfig.parse(merged(values, changes), "configuration")
+
+
+def refuse_existing(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        found = "a finished run" if (folder / RECORD).exists() else "one that is not empty"
+        raise BadInput.at(folder, expected="a new run folder", found=found,
+                          do="choose another --out, or go on with --resume")  # fmt: skip
+
+
+def remove_run(folder: Path) -> None:
+    """Remove an earlier run; anything else that stands there is refused."""
+    if folder.exists() and not (folder / STARTED).exists():
+        refuse_existing(folder)
+    elif folder.exists():
+        shutil.rmtree(folder)
+
+
+def read_started(folder: Path) -> dict[str, Any]:
+    try:
+        values: dict[str, Any] = json.loads((folder / STARTED).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise BadInput.at(folder, expected="a run to go on with", found="none",
+                          do="start it without --resume") from None  # fmt: skip
+    except ValueError as error:
+        raise BadInput.at(folder / STARTED, expected="JSON", found=str(error), do="start the run again") from None
+    return values
+
+
+def open_session(settings: FitConfig, data: Any, base: Any, reporter: Reporter) -> Session:
+    """Read and check everything; nothing is written yet."""
+    source = data if data is not None else settings.data.source
+    if source is None:
+        raise BadInput.at("data", expected="pairs to train on", found="none", do="give --data FILE_OR_FOLDER")
+    dataset = ensure_splits(as_dataset(source, settings.data), settings.data)
+    for notice in dataset.notices:
+        reporter.say(f"data: {notice}")
+    batches = batch_source(dataset)
+    train = settings.train
+    policy = choose_policy(train.device, train.precision, train.budget_tokens)
+    reporter.say(f"computing on {policy.device} in {policy.precision} ({policy.reason})")
+    encoder = _base_encoder(base, settings, batches, policy)
+    for warning in train.warnings(static=encoder.is_static):
+        reporter.say(f"warning: {warning}")
+    store = TokenStore.open(encoder.tokenizer, encoder.max_tokens, Path(settings.out) / "data")
+    identity = digest([encoder.fingerprint(), _digest_of(dataset), settings.train.model_dump_json(exclude=UNSEEN),
+                       settings.eval.model_dump_json(), policy.device, policy.precision, str(policy.budget_tokens),
+                       str(torch.get_num_threads())])  # fmt: skip
+    return Session(settings, dataset, batches, Space(encoder, policy, store, reporter), Path(settings.out), identity)
+
+
+def begin(session: Session) -> Session:
+    """Make the run folder, with the settings and, where it has no file of its own, the data to go on from."""
+    config, folder = session.config, session.folder
+    try:
+        (folder / "data").mkdir(parents=True, exist_ok=True)
+        if config.data.source is None:
+            beir = folder / "data" / "beir"
+            write_beir(session.dataset, beir)
+            config = FitConfig.parse(merged(config.model_dump(), {"data.source": str(beir)}), "configuration")
+    except OSError as error:
+        raise BadInput.at(folder, expected="a place to write to", found=str(error.strerror or error),
+                          do="free some space or choose another --out") from None  # fmt: skip
+    write_json(folder / STARTED, config.model_dump(mode="json"))
+    return replace(session, config=config)
+
+
+UNSEEN = {
+    "keep_gib",
+    "checkpoint_minutes",
+    "device",
+    "precision",
+    "budget_tokens",
+}  # not seen by the weights, or resolved
+
+
+def _base_encoder(base: Any, settings: FitConfig, batches: BatchSource, policy: Policy) -> Encoder:
+    if isinstance(base, SentenceTransformer):
+        return Encoder(base)
+    if settings.base == "static":
+        tokenizer = _static_tokenizer(settings.static, batches)
+        return static_encoder(tokenizer, settings.static, settings.train.seed, policy.device)
+    return load_encoder(settings.base, policy.device)
+
+
+def _static_tokenizer(config: StaticConfig, batches: BatchSource) -> Tokenizer:
+    if config.tokenizer != "corpus":
+        return Tokenizer.from_str(load_encoder(config.tokenizer).tokenizer.to_str())
+    seen = np.unique(np.concatenate([batches.queries, batches.documents]))  # the texts of test queries stay unseen
+    return train_tokenizer((batches.texts[i] for i in seen), config.vocabulary)
+
+
+def _digest_of(dataset: Dataset) -> str:
+    pairs = [part.tobytes() for split in sorted(dataset.splits) for part in _arrays(dataset, split)]
+    return digest([*dataset.queries.texts, *dataset.documents.texts, *sorted(dataset.splits), *pairs])
+
+
+def _arrays(dataset: Dataset, split: str) -> tuple[NDArray[Any], ...]:
+    pairs = dataset.splits[split]
+    return pairs.queries, pairs.documents, pairs.scores
