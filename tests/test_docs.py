@@ -1,0 +1,162 @@
+"""The documentation is true: its examples run, its settings exist, its links lead somewhere.
+
+A console block whose lines begin with `$ nearfar` is run, in order, in a folder with the files named in FILES and the
+runs `run` and `other`. Where the block shows an error line, that very line and exit code 2 are expected.
+"""
+
+import json
+import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from nearfar.pipeline.config import FitConfig
+from tiny_models import pairs
+
+ROOT = Path(__file__).parents[1]
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "LOG.md", ROOT / "CONTRIBUTING.md", *DOCS]
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FILES = {
+    "pairs.jsonl": "".join(json.dumps({"query": q, "positive": d}) + "\n" for q, d in pairs(120)),
+    "faq.csv": "title,body\nwhere is the key?,Keys are at the desk.\n",
+    "broken.jsonl": '{"query": "restart the router", "positive": "Hold the button for ten seconds."}\n'
+    '{"query": "change the password", "positive": ""}\n'
+    '{"query": "reset the clock", "positive": "Open Settings, then Time."}\n'
+    '{"query": "order a new key"\n',
+}
+SAME_FILES = ("faq.csv", "broken.jsonl")  # as in the documentation, so that the output is the same
+SUFFIXES = {"jsonl", "json", "csv", "tsv", "parquet", "md"}  # `train.csv` is a file, not a setting
+
+
+def blocks(page, language):
+    return [body for name, body in FENCE.findall(page.read_text(encoding="utf-8")) if name == language]
+
+
+def commands(page):
+    """(arguments, output shown) of every command in the page's console blocks."""
+    parts = [part for block in blocks(page, "console") for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
+    split = [part.partition("\n") for part in parts]
+    return [(shlex.split(command)[1:], shown.strip()) for command, _, shown in split if command.startswith("nearfar ")]
+
+
+def known(text):
+    """`text` without what differs from run to run: fingerprints."""
+    return re.sub(r"\b[0-9a-f]{16}\b", "…", text)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    import nearfar
+    from nearfar.pipeline.progress import Silent
+
+    folder = tmp_path_factory.mktemp("docs")
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
+    for seed, name in enumerate(("run", "other")):
+        config = {"train.epochs": 1, "train.seed": seed, "static.dimension": 32}
+        nearfar.fit(pairs(120), base="static", out=folder / name, config=config, reporter=Silent())
+    return folder
+
+
+@pytest.fixture
+def place(prepared, tmp_path, monkeypatch):
+    """A copy of the prepared folder, to work in."""
+    shutil.copytree(prepared, tmp_path / "docs")
+    monkeypatch.chdir(tmp_path / "docs")
+    for name in ("THP_MEM_ALLOC_ENABLE", "TOKENIZERS_PARALLELISM"):  # set by the command line
+        monkeypatch.setenv(name, "1")
+    return tmp_path / "docs"
+
+
+def run(arguments, monkeypatch, capfd):
+    from nearfar.cli.main import main
+
+    monkeypatch.setattr(sys, "argv", ["nearfar", *arguments])
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main()
+    return ended.value.code, capfd.readouterr()
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
+def test_commands_run(page, place, monkeypatch, capfd):
+    if any("--out" in arguments for arguments, _ in commands(page)):
+        shutil.rmtree(place / "run")  # the page makes its own
+    for arguments, shown in commands(page):
+        assert arguments[0] != "fit" or "static" in arguments, "examples that train use the base static"
+        code, printed = run(arguments, monkeypatch, capfd)
+        wrong = shown.startswith("nearfar: ")
+        assert code == (2 if wrong else 0), printed.err
+        if wrong:
+            assert known(printed.err.strip()) == known(shown)
+        elif any(name in arguments for name in SAME_FILES):
+            assert printed.out.strip() == shown
+        else:
+            assert printed.out.strip()
+
+
+def test_python_runs(place, capsys):
+    shutil.rmtree(place / "run")
+    names = {"__name__": "docs"}
+    for block in blocks(ROOT / "docs" / "python.md", "python"):
+        exec(compile(block, "docs/python.md", "exec"), names)
+    assert names["run"].metrics.keys() == {"bm25", "base", "model"}
+    assert "did you mean 'batch_size'?" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_yaml_is_a_configuration(page):
+    for block in blocks(page, "yaml"):
+        FitConfig.parse(yaml.safe_load(block), page.name)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_settings_exist(page):
+    prose = FENCE.sub("", page.read_text(encoding="utf-8"))
+    spans = re.findall(r"`[^`\n]+`", prose) + re.findall(r"--[a-z]+\.[a-z_.]+", page.read_text(encoding="utf-8"))
+    named = [m for span in spans for m in re.findall(r"\b(train|data|eval|static)\.([a-z_]+)\b", span)]
+    for group, name in named:
+        fields = type(getattr(FitConfig(), group)).model_fields
+        assert name in fields or name in SUFFIXES, f"{page.name}: {group}.{name}"
+
+
+def test_every_setting_of_training_is_explained():
+    text = (ROOT / "docs" / "train.md").read_text(encoding="utf-8")
+    missing = [name for name in type(FitConfig().train).model_fields if f"`train.{name}`" not in text]
+    assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_verbs_exist(page):
+    from typer.main import get_command
+
+    from nearfar.cli.main import app
+
+    verbs = set(get_command(app).commands)
+    text = page.read_text(encoding="utf-8")
+    code = "\n".join(body for language, body in FENCE.findall(text) if language in ("sh", "console"))
+    named = re.findall(r"^(?:\$ )?nearfar ([a-z]+)", code, re.MULTILINE)
+    named += re.findall(r"`nearfar ([a-z]+)", FENCE.sub("", text))
+    assert not set(named) - verbs
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    for target, anchor in re.findall(r"\]\(([^)#\s]*)(#[^)\s]*)?\)", text):
+        if target.startswith(("http://", "https://")):
+            continue
+        there = (page.parent / target) if target else page
+        assert there.exists(), f"{page.name}: {target}"
+        assert not anchor or anchor[1:] in anchors(there), f"{page.name}: {target}{anchor}"
+
+
+def anchors(page):
+    """Anchors that forges make of headings: lower case, spaces as hyphens, punctuation gone."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
