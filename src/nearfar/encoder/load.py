@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 import json
 import logging
@@ -15,7 +16,6 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from transformers.utils import logging as transformers_logging
 
-from nearfar.core.config import nearest
 from nearfar.core.errors import BadInput, MissingExtra
 from nearfar.encoder.encoder import Encoder
 
@@ -65,6 +65,8 @@ def _folder(name: str) -> Path | None:
     if path.exists() or name.startswith((".", "/", "~")) or not HUB_NAME.fullmatch(name):
         found = "a file" if path.exists() else "nothing"
         raise BadInput.at(name, expected="a model folder", found=found, do="check the path, or use 'minilm'")
+    if near := difflib.get_close_matches(name, BASES, n=1, cutoff=0.8):
+        raise BadInput.at(name, expected="a known model", found="none", do=f"did you mean '{near[0]}'?")
     return None
 
 
@@ -112,21 +114,16 @@ SAFE = {"use_safetensors": True}
 
 
 def _load_hub(name: str, device: str) -> SentenceTransformer:
-    hint = nearest(name, [*BASES, "static"])
-
-    def open_() -> SentenceTransformer:
-        return SentenceTransformer(name, device=device, trust_remote_code=False, model_kwargs=SAFE)
-
-    return _load(name, open_, f"; {hint}" if "did you mean" in hint else "")
+    return _load(name, lambda: SentenceTransformer(name, device=device, trust_remote_code=False, model_kwargs=SAFE))
 
 
-def _load(where: str | Path, open_: Callable[[], SentenceTransformer], hint: str = "") -> SentenceTransformer:
+def _load(where: str | Path, open_: Callable[[], SentenceTransformer]) -> SentenceTransformer:
     try:
         with quiet():
             return open_()
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, AttributeError, TypeError) as error:
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        do = f"check the name and its files{hint}"
+        do = "check the name and its files"
         raise BadInput.at(where, expected="a loadable model", found=reason[:200], do=do) from None
 
 

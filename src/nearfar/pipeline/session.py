@@ -69,7 +69,7 @@ def refuse_existing(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         found = "a finished run" if (folder / RECORD).exists() else "one that is not empty"
         raise BadInput.at(folder, expected="a new run folder", found=found,
-                          do="choose another --out, or go on with --resume")  # fmt: skip
+                          do="choose another --out, go on with --resume, or replace it with --overwrite")  # fmt: skip
 
 
 def remove_run(folder: Path) -> None:

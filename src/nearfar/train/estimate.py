@@ -17,6 +17,7 @@ from nearfar.train.objective import TrainObjective
 from nearfar.train.step import activation_bytes, step
 
 PROBE_PAIRS = 16
+STATIC_PROBE_PAIRS = 512  # a token table is so fast that a small batch times the set-up alone
 GIB = 2**30
 KEEP_SHARE = 1 / 3  # of the free memory, for kept activations: the rest is for the user's other work
 
@@ -77,7 +78,8 @@ def free_bytes(device: str) -> int:
 
 
 def _seconds_a_token(encoder: Encoder, data: TrainingData, config: TrainConfig, policy: Policy) -> float:
-    pairs = np.random.default_rng(config.seed).permutation(len(data.source))[:PROBE_PAIRS]
+    size = STATIC_PROBE_PAIRS if encoder.is_static else PROBE_PAIRS
+    pairs = np.random.default_rng(config.seed).permutation(len(data.source))[:size]
     batch = data.batch(pairs, config, 0, 0)
     objective = TrainObjective(config).to(policy.device)
     with encoder.training(policy):
