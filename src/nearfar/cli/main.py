@@ -15,6 +15,7 @@ import yaml
 from typer._click.exceptions import ClickException, NoArgsIsHelpError  # typer exports only their children
 
 from nearfar.cli import show
+from nearfar.core.config import merged
 from nearfar.core.errors import BadInput, NearfarError
 
 app = typer.Typer(
@@ -106,7 +107,7 @@ def fit(
 
     Examples: nearfar fit --data pairs.jsonl --out run; nearfar fit --out run --resume
     """
-    from nearfar.pipeline.config import FitConfig, merged, read_config
+    from nearfar.pipeline.config import FitConfig, read_config
     from nearfar.pipeline.fit import fit as fit_
 
     path = config or (DEFAULT_CONFIG if DEFAULT_CONFIG.exists() and not resume else None)
@@ -143,20 +144,26 @@ def demo(
     return typer.echo(f'\nask more with: nearfar search {out} "your question"')
 
 
-@app.command("eval")
+@app.command("eval", context_settings=ANY_FIELD)
 def evaluate(
+    context: typer.Context,
     model: Annotated[str, typer.Argument(help="A run, a model folder, a base's name, or bm25.")],
     data: Annotated[str, typer.Option(help="Data set to measure on.")],
     split: Annotated[str, typer.Option(help="train, dev or test.")] = "test",
     metric: Annotated[list[str] | None, typer.Option(help="Such as ndcg@10; may be repeated.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure how well a model, or bm25, retrieves on a data set."""
+    """Measure how well a model, or bm25, retrieves on a data set.
+
+    Every field of the configuration's data is an option too: --columns.query title --columns.positive body
+    """
+    from nearfar.data.config import DataConfig
     from nearfar.pipeline.config import METRICS
     from nearfar.pipeline.evaluate import evaluate as evaluate_
     from nearfar.pipeline.progress import Terminal
 
-    result = evaluate_(_model_of(model), data, split=split, metrics=metric or METRICS, reporter=Terminal())
+    config = DataConfig.parse(merged({}, fields(context.args)), "options")
+    result = evaluate_(model, data, split=split, metrics=metric or METRICS, config=config, reporter=Terminal())
     if as_json:
         return _show({"metrics": dict(result.metrics), "queries": len(result.queries)})
     return typer.echo("\n".join(f"{name:<12}{value:.4f}" for name, value in result.metrics.items()))
@@ -174,7 +181,7 @@ def encode(
     from nearfar.pipeline.encode import encode_file
     from nearfar.pipeline.progress import Terminal
 
-    done = encode_file(_model_of(model), texts, out, role=role, reporter=Terminal())
+    done = encode_file(model, texts, out, role=role, reporter=Terminal())
     _show(asdict(done)) if as_json else typer.echo(f"wrote {done.rows} vectors of {done.dimension} to {out}")
 
 
@@ -197,16 +204,20 @@ def search(
     return typer.echo("\n\n".join(show.hit(hit.score, hit.id, hit.text) for hit in hits))
 
 
-@data_app.command()
+@data_app.command(context_settings=ANY_FIELD)
 def check(source: Annotated[str, typer.Argument(help="Data to look at.")],
           skip_bad_rows: SkipBadRows = False,
           as_json: AsJson = False) -> None:  # fmt: skip
-    """Count, measure and find what would make training on this data go wrong."""
+    """Count, measure and find what would make training on this data go wrong.
+
+    Every field of the configuration's data is an option too: --columns.query title --columns.positive body
+    """
     from nearfar.data.check import check as check_
     from nearfar.data.config import DataConfig
     from nearfar.data.read import load
 
-    dataset = load(DataConfig(source=source, skip_bad_rows=skip_bad_rows))
+    values = merged({"source": source, "skip_bad_rows": skip_bad_rows}, fields(context.args))
+    dataset = load(DataConfig.parse(values, "options"))
     report = check_(dataset)
     if as_json:
         return _show({**asdict(report), "problems": list(report.problems()), "notices": list(dataset.notices)})
@@ -259,8 +270,3 @@ def mode_of(*, resume: bool, overwrite: bool) -> Any:
     if resume and overwrite:
         raise BadInput.at("options", expected="--resume or --overwrite", found="both", do="choose one")
     return "resume" if resume else "overwrite" if overwrite else "new"
-
-
-def _model_of(name: str) -> str:
-    folder = Path(name) / "model"
-    return str(folder) if folder.is_dir() else name

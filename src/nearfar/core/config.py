@@ -36,6 +36,18 @@ class Config(BaseModel):
             raise BadInput(f"{where}: {_explain(cls, error.errors()[0])}") from None
 
 
+def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Put nested or dotted keys, such as {"train.epochs": 3}, over nested values."""
+    result = dict(values)
+    for key, value in changes.items():
+        head, _, rest = key.partition(".")
+        inner = result.get(head)
+        nested = {rest: value} if rest else value
+        over = inner if isinstance(inner, dict) else {}
+        result[head] = merged(over, nested) if isinstance(nested, Mapping) else value
+    return result
+
+
 def fields_of(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
     """Names of the fields of the model, or the models of a union, found by following `path` down from `model`."""
     models = [model]

@@ -61,7 +61,7 @@ def _folder(name: str) -> Path | None:
         return shipped_folder(name)
     path = Path(name).expanduser()
     if path.is_dir():
-        return path
+        return path / "model" if (path / "model" / "modules.json").exists() else path  # a run folder holds its model
     if path.exists() or name.startswith((".", "/", "~")) or not HUB_NAME.fullmatch(name):
         found = "a file" if path.exists() else "nothing"
         raise BadInput.at(name, expected="a model folder", found=found, do="check the path, or use 'minilm'")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -70,16 +69,6 @@ def read_config(path: Path) -> dict[str, Any]:
     if values is not None and not isinstance(values, dict):
         raise BadInput.at(path, expected="keys and values", found=type(values).__name__, do="see 'nearfar init'")
     return values or {}
-
-
-def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Put dotted keys such as {"train.epochs": 3} over nested values."""
-    result = dict(values)
-    for key, value in changes.items():
-        head, _, rest = key.partition(".")
-        inner = result.get(head)
-        result[head] = merged(inner if isinstance(inner, dict) else {}, {rest: value}) if rest else value
-    return result
 
 
 def template() -> str:

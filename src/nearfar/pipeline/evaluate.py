@@ -12,8 +12,9 @@ from sentence_transformers import SentenceTransformer
 
 from nearfar.core.errors import BadInput
 from nearfar.data.config import DataConfig
-from nearfar.data.dataset import Dataset, Judged, Texts
+from nearfar.data.dataset import SPLITS, Dataset, Judged, Texts
 from nearfar.data.read import Item, as_dataset
+from nearfar.data.split import ensure_splits
 from nearfar.encoder.encode import encode, open_store
 from nearfar.encoder.encoder import Encoder, Role
 from nearfar.encoder.load import load_encoder
@@ -61,14 +62,18 @@ def evaluate(
     *,
     split: str = "test",
     metrics: Sequence[str] = METRICS,
+    config: DataConfig | None = None,
     reporter: Reporter | None = None,
 ) -> Evaluation:
     """Measure a model, or "bm25", on one split of a data set, against all its documents.
 
+    Data without that split is split as `fit` would with the same settings.
+
     Raises:
         BadInput: the data set has no such split, or data or model cannot be read.
     """
-    dataset = as_dataset(data, DataConfig())
+    config = config or DataConfig()
+    dataset = _with_split(as_dataset(data, config), split, config, reporter or Silent())
     judged = judged_queries(dataset, split)
     names = EvalConfig(metrics=tuple(metrics)).metrics
     if model == "bm25":
@@ -77,6 +82,15 @@ def evaluate(
     encoder = load_encoder(model, policy.device)
     space = Space(encoder, policy, open_store(encoder), reporter or Silent())
     return evaluate_space(space, dataset, judged, names)[0]
+
+
+def _with_split(dataset: Dataset, split: str, config: DataConfig, reporter: Reporter) -> Dataset:
+    if split in dataset.splits or split not in SPLITS or "train" not in dataset.splits:
+        return dataset
+    made = ensure_splits(dataset, config)
+    for notice in made.notices:
+        reporter.say(f"data: {notice}")
+    return made
 
 
 def judged_queries(dataset: Dataset, split: str) -> Judged:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
 from nearfar.core.artifact import write_json
+from nearfar.core.config import merged
 from nearfar.data.dataset import Dataset
 from nearfar.data.read import Item
 from nearfar.encoder.save import save_encoder
@@ -77,10 +78,11 @@ def fit(
             reporter.say(f"{folder} is finished already")
             return Run.open(folder)
         if data is None and settings.data.source is None:
-            settings = FitConfig.parse(read_started(folder), str(folder / STARTED))
+            given = settings.model_dump(exclude_unset=True)
+            settings = FitConfig.parse(merged(read_started(folder), given), str(folder / STARTED))
     session = open_session(settings, data, base, reporter)
     if mode == "overwrite":
-        remove_run(folder)
+        remove_run(folder, settings.data.source)
     session = begin(session)
     before = _measure_before(session)
     progress = _train(session, resume=mode == "resume")
@@ -180,7 +182,7 @@ def _record(
         "data": {"name": session.dataset.name, "documents": len(session.dataset.documents), "queries": splits,
                  "notices": session.dataset.notices},
         "fingerprint": fingerprint,
-        "base_fingerprint_identity": session.identity,
+        "resume_identity": session.identity,
         "policy": {"device": session.space.policy.device, "precision": session.space.policy.precision,
                    "budget_tokens": session.space.policy.budget_tokens, "threads": torch.get_num_threads()},
         "versions": versions(),

@@ -16,6 +16,7 @@ from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
 
 from nearfar.core.artifact import write_json
+from nearfar.core.config import merged
 from nearfar.core.errors import BadInput
 from nearfar.core.fingerprint import digest
 from nearfar.data.batches import BatchSource, batch_source
@@ -27,7 +28,7 @@ from nearfar.encoder.encoder import Encoder
 from nearfar.encoder.load import load_encoder
 from nearfar.encoder.precision import Policy, choose_policy
 from nearfar.encoder.static import StaticConfig, static_encoder, train_tokenizer
-from nearfar.pipeline.config import FitConfig, merged
+from nearfar.pipeline.config import FitConfig
 from nearfar.pipeline.evaluate import Space
 from nearfar.pipeline.progress import Reporter
 from nearfar.pipeline.run import RECORD
@@ -35,6 +36,7 @@ from nearfar.text.token_store import TokenStore
 from nearfar.train.checkpoint import Checkpoints
 
 STARTED = "started.json"  # in the run folder: the settings it was started with
+IN_MEMORY = "a SentenceTransformer in memory"
 Mode = Literal["new", "overwrite", "resume"]
 
 
@@ -55,10 +57,10 @@ class Session:
 
 
 def settings_of(config: FitConfig | Mapping[str, Any] | None, data: Any, base: Any, out: Any) -> FitConfig:
-    values = config.model_dump() if isinstance(config, FitConfig) else merged({}, config or {})
+    values = config.model_dump(exclude_unset=True) if isinstance(config, FitConfig) else merged({}, config or {})
     named = {
         "out": out,
-        "base": base if isinstance(base, (str, Path)) else None,
+        "base": IN_MEMORY if isinstance(base, SentenceTransformer) else base,
         "data.source": data if isinstance(data, (str, Path)) else None,
     }
     changes = {key: str(value) for key, value in named.items() if value is not None}
@@ -72,8 +74,11 @@ def refuse_existing(folder: Path) -> None:
                           do="choose another --out, go on with --resume, or replace it with --overwrite")  # fmt: skip
 
 
-def remove_run(folder: Path) -> None:
-    """Remove an earlier run; anything else that stands there is refused."""
+def remove_run(folder: Path, source: str | None) -> None:
+    """Remove an earlier run; anything else that stands there is refused, and so is a run that holds the data."""
+    if source is not None and Path(source).resolve().is_relative_to(folder.resolve()):
+        raise BadInput.at(folder, expected="data outside the run to replace", found=source,
+                          do="copy the data, or choose another --out")  # fmt: skip
     if folder.exists() and not (folder / STARTED).exists():
         refuse_existing(folder)
     elif folder.exists():

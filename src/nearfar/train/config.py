@@ -26,7 +26,7 @@ RANGES = {
 
 class TrainConfig(Config):
     loss: str = "info_nce"
-    """Loss to train with; `nearfar list losses` names them."""
+    """Loss to train with: info_nce."""
     epochs: int = Field(default=2, ge=1)
     """Passes over the training pairs."""
     batch_size: int = Field(default=256, ge=2)
@@ -40,11 +40,11 @@ class TrainConfig(Config):
     symmetric: bool = False
     """Also rank the queries of each document."""
     hard_negatives: int = Field(default=1, ge=0)
-    """Judged negatives drawn for each query and epoch, where the data has them (1 to 20)."""
+    """Judged negatives drawn for each query and epoch, where the data has them (0 to 20)."""
     max_query_tokens: int = Field(default=128, ge=4)
-    """Tokens kept of a query in training."""
+    """Tokens kept of a query in training (16 to 512)."""
     max_document_tokens: int = Field(default=256, ge=4)
-    """Tokens kept of a document in training (256 to 512); never more than the model can read."""
+    """Tokens kept of a document in training (128 to 512); never more than the model can read."""
     weight_decay: float = Field(default=0.01, ge=0)
     """AdamW weight decay; biases and normalisation weights have none."""
     warmup: float = Field(default=0.1, ge=0, lt=1)
@@ -53,7 +53,7 @@ class TrainConfig(Config):
     """Largest norm of the gradient."""
     evaluations: int = Field(default=4, ge=1)
     """Evaluations on the dev set during training; the best checkpoint is kept."""
-    patience: int = Field(default=4, ge=1)
+    patience: int = Field(default=2, ge=1)
     """Stop after this many evaluations in a row without a better one."""
     checkpoint_minutes: float = Field(default=2.0, ge=0)
     """Minutes between checkpoints that `--resume` can go on from; 0 writes one after every step."""

@@ -86,8 +86,8 @@ class Trainer:
         """
         _, state = self.checkpoints.load_latest(self.modules, self.optimizer)
         if state["identity"] != self.identity:
-            raise BadInput.at(self.checkpoints.folder, expected="a checkpoint of the same data, base and settings",
-                              found="one of others", do="give the same ones, or start a new run")  # fmt: skip
+            raise BadInput.at(self.checkpoints.folder, expected="the same data, base, settings and threads",
+                              found="a checkpoint of others", do="give the same, or start a new run")  # fmt: skip
         self.progress = _progress(state["progress"])
 
     def run(self) -> Progress:
