@@ -205,9 +205,12 @@ def search(
 
 
 @data_app.command(context_settings=ANY_FIELD)
-def check(source: Annotated[str, typer.Argument(help="Data to look at.")],
-          skip_bad_rows: SkipBadRows = False,
-          as_json: AsJson = False) -> None:  # fmt: skip
+def check(
+    context: typer.Context,
+    source: Annotated[str, typer.Argument(help="Data to look at.")],
+    skip_bad_rows: SkipBadRows = False,
+    as_json: AsJson = False,
+) -> None:
     """Count, measure and find what would make training on this data go wrong.
 
     Every field of the configuration's data is an option too: --columns.query title --columns.positive body

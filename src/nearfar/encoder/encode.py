@@ -33,7 +33,7 @@ def encode(
         store: token store to read from and add to; one in memory is made when none is given.
         on_progress: called with the number of texts done since the last call.
     """
-    store = store or open_store(encoder)
+    store = open_store(encoder) if store is None else store  # an empty store is false
     prompt = encoder.prompt(role)
     rows = store.rows([prompt + text for text in texts] if prompt else texts)
     framed = [encoder.framed(store[row], encoder.max_tokens) for row in rows]

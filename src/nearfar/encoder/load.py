@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from transformers.utils import logging as transformers_logging
@@ -111,6 +112,9 @@ def _open(folder: Path, device: str) -> SentenceTransformer:
 
 
 SAFE = {"use_safetensors": True}
+UNLOADABLE = (
+    OSError, ValueError, KeyError, ImportError, RuntimeError, AttributeError, TypeError, SafetensorError,
+)  # fmt: skip
 
 
 def _load_hub(name: str, device: str) -> SentenceTransformer:
@@ -121,7 +125,7 @@ def _load(where: str | Path, open_: Callable[[], SentenceTransformer]) -> Senten
     try:
         with quiet():
             return open_()
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError, AttributeError, TypeError) as error:
+    except UNLOADABLE as error:
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         do = "check the name and its files"
         raise BadInput.at(where, expected="a loadable model", found=reason[:200], do=do) from None
