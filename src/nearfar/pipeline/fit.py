@@ -83,6 +83,8 @@ def fit(
     session = open_session(settings, data, base, reporter)
     if mode == "overwrite":
         remove_run(folder, settings.data.source)
+    elif mode == "resume" and session.checkpoints.paths():
+        session.checkpoints.check(session.identity)  # before anything is written
     session = begin(session)
     before = _measure_before(session)
     progress = _train(session, resume=mode == "resume")

@@ -63,14 +63,27 @@ class Checkpoints:
         Raises:
             BadInput: there is none, or it is damaged.
         """
+        path, meta = self._newest()
+        _restore_weights(path, modules)
+        _restore_optimizer(optimizer, load_file(path / "optimizer.safetensors"))
+        return int(meta["step"]), meta["state"]
+
+    def check(self, identity: str) -> None:
+        """Refuse to go on from the newest checkpoint with anything else than it was made with.
+
+        Raises:
+            BadInput: there is none, it is damaged, or its state holds another `identity`.
+        """
+        if self._newest()[1]["state"]["identity"] != identity:
+            raise BadInput.at(self.folder, expected="the same data, base, settings and threads",
+                              found="a checkpoint of others", do="give the same, or start a new run")  # fmt: skip
+
+    def _newest(self) -> tuple[Path, dict[str, Any]]:
         paths = self.paths()
         if not paths:
             raise BadInput.at(self.folder, expected="a checkpoint to go on from", found="none",
                               do="start the run without --resume")  # fmt: skip
-        meta = read_manifest(paths[-1], KIND)
-        _restore_weights(paths[-1], modules)
-        _restore_optimizer(optimizer, load_file(paths[-1] / "optimizer.safetensors"))
-        return int(meta["step"]), meta["state"]
+        return paths[-1], read_manifest(paths[-1], KIND)
 
     def paths(self) -> list[Path]:
         """Complete checkpoints, oldest first."""

