@@ -20,7 +20,10 @@ from rich.console import Console
 from rich.table import Table
 
 PACKAGES = ("nearfar", "torch", "sentence-transformers", "transformers", "tokenizers", "numpy")
-ALLOCATOR = "THP_MEM_ALLOC_ENABLE"  # huge pages for torch's tensors; torch reads it once, when it starts
+ALLOCATOR = "THP_MEM_ALLOC_ENABLE"  # huge pages for torch's tensors; torch reads it once
+
+QUICK_S = 165  # leaves a margin to the three minutes of --quick
+START = time.perf_counter()
 
 Sample = Mapping[str, float]
 
@@ -56,7 +59,7 @@ def facts(allocator: str) -> dict[str, Any]:
             "cores": os.cpu_count(),
             "torch_threads": torch.get_num_threads(),
             "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
-            "load_at_start": round(os.getloadavg()[0], 2),
+            "load_average": [round(value, 2) for value in os.getloadavg()],
         },
         "allocator": allocator,
     }
@@ -86,13 +89,26 @@ def _cpu_name() -> str:
     return next(names, platform.processor())
 
 
-def interleaved(sides: Mapping[str, Callable[[], Sample]], repeats: int) -> dict[str, list[Sample]]:
-    """Samples of each side, taken in turns, so that a slow minute of the machine meets all of them."""
+def interleaved(
+    sides: Mapping[str, Callable[[], Sample]], repeats: int, limit_s: float | None = None
+) -> dict[str, list[Sample]]:
+    """Samples of each side, taken in turns, so that a slow minute of the machine meets all of them.
+
+    With `limit_s`, no further round is begun when one as long as the last would end later than that after the start of
+    the program.
+    """
     samples: dict[str, list[Sample]] = {name: [] for name in sides}
     for repeat in range(repeats):
+        start = time.perf_counter()
         for name, side in sides.items():
             samples[name].append(side())
             say(f"repeat {repeat + 1}/{repeats}, {name}: {samples[name][-1]['seconds']:.2f} s")
+        now = time.perf_counter()
+        if limit_s and now - START + now - start > limit_s and repeat + 1 < repeats:
+            say(
+                f"stopping after {repeat + 1} of {repeats} repeats: the machine is too busy for more in {limit_s:.0f} s"
+            )
+            break
     return samples
 
 

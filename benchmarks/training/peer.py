@@ -45,13 +45,13 @@ class Setting:
 DEFAULTS = Setting()
 SWEEP = (
     *(Setting(size, bf16=True, by_length=by_length) for by_length in (False, True) for size in (4, 8, 16, 32, 64)),
-    *(Setting(mini_batch_num_tokens=tokens, bf16=True, by_length=True) for tokens in (512, 1024, 2048, 4096)),
-    Setting(mini_batch_num_tokens=1024, bf16=True),
+    *(Setting(mini_batch_num_tokens=tokens, bf16=True, by_length=True) for tokens in (256, 512, 1024, 2048)),
+    Setting(mini_batch_num_tokens=512, bf16=True),
     Setting(8, by_length=True),
 )
 BEST = (  # of the sweep in results/, for --quick
-    Setting(8, bf16=True, by_length=True),
-    Setting(mini_batch_num_tokens=1024, bf16=True, by_length=True),
+    Setting(4, bf16=True, by_length=True),
+    Setting(mini_batch_num_tokens=512, bf16=True, by_length=True),
 )
 
 

@@ -52,7 +52,8 @@ def compare_quality(max_tokens: int, best_setting: Mapping[str, Any], seeds: tup
     table = [{"side": "base", METRIC: float(base.mean()), "epoch, s": "–"}]
     table += [{"side": side, METRIC: float(np.mean([s for _, s in rows[side]])), "epoch, s": np.mean(seconds[side])}
               for side in rows]  # fmt: skip
-    show(f"After one epoch: {comparison['low']:+.4f} to {comparison['high']:+.4f} is the difference's interval", table)
+    show("After one epoch", table)
+    say(f"difference {comparison['difference']:+.4f}, interval {comparison['low']:+.4f} to {comparison['high']:+.4f}")
     facts = {"metric": METRIC, "base": float(base.mean()), "comparison": comparison, "seeds": list(seeds)}
     return facts | {"epoch_seconds": seconds, "pairs": len(source), "batch_size": BATCH_SIZE, "peer": setting.facts()}
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # these import torch, which reads the allocator's setting whe
     from ours import Nearfar
     from peer import Pair, Peer, Setting
 
-PAIRS, QUICK_PAIRS, WARM_UP_PAIRS = 512, 64, 8
+PAIRS, SWEEP_PAIRS, QUICK_PAIRS, WARM_UP_PAIRS = 512, 128, 64, 8  # a mini-batch of the peer sees no more than 64 rows
 MAX_TOKENS = 256  # of queries and documents: the peer has one limit for both
 MODES = ("nearfar", "nearfar, recompute")
 
@@ -26,13 +26,12 @@ MODES = ("nearfar", "nearfar, recompute")
 def main() -> None:
     options = arguments()
     allocator = measure.choose_allocator(plain=options.plain_allocator)
-    result = {**measure.facts(allocator), **run(options)}
+    result = run(options) | measure.facts(allocator)
     if options.quality and not options.quick:
         from quality import compare_quality
 
         result["quality"] = compare_quality(MAX_TOKENS, result["best_setting"])
-    order = ("ratio_default", "ratio_best", "padded_ratio", "peak_share")
-    measure.finish({**{key: result[key] for key in order}, **result}, options.out)
+    measure.finish(result, options.out)
 
 
 def arguments() -> argparse.Namespace:
@@ -54,7 +53,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     pairs = pairs_of_stdlib(options.pairs)
     config = TrainConfig()
     ours, theirs = Nearfar(MAX_TOKENS, config), Peer(MAX_TOKENS, config)
-    swept = [] if options.quick else sweep(theirs, pairs)
+    swept = [] if options.quick else sweep(theirs, pairs[:SWEEP_PAIRS])
     agreement = None if options.quick else check_agreement()
     settings = [DEFAULTS, *(best_two(swept) if swept else BEST)]
     policies = dict(zip(MODES, policies_of_fit(config), strict=True))
@@ -65,7 +64,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             ours.sample(pairs, policy)  # in full: the allocator's pages are part of the steady state
         sides: dict[str, Callable[[], Sample]] = {s.name: partial(theirs.sample, pairs, s) for s in settings}
         sides |= {name: partial(ours.sample, pairs, policy) for name, policy in policies.items()}
-        samples = measure.interleaved(sides, options.repeats)
+        samples = measure.interleaved(sides, options.repeats, measure.QUICK_S if options.quick else None)
     result = figures(samples, settings, len(pairs)) | peaks(ours, pairs, samples, policies)
     report(result)
     policy_facts = {name: {k: str(v) for k, v in vars(p).items()} for name, p in policies.items()}

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import chain
 
 import torch
+from pydantic import Field
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
@@ -21,9 +22,9 @@ NORMALIZER = normalizers.BertNormalizer(lowercase=True)
 
 
 class StaticConfig(Config):
-    dimension: int = 384
+    dimension: int = Field(default=384, ge=1)
     """Length of an embedding."""
-    vocabulary: int = 30_000
+    vocabulary: int = Field(default=30_000, ge=1)
     """Largest number of tokens learned from the corpus."""
     tokenizer: str = "corpus"
     """Learn the tokens from the training texts (corpus), or take those of a model: minilm, a folder, a hub name."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pydantic import Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from nearfar.core.config import Config, nearest
 from nearfar.encoder.precision import Precision
@@ -25,6 +25,8 @@ RANGES = {
 
 
 class TrainConfig(Config):
+    model_config = ConfigDict(allow_inf_nan=False)
+
     loss: str = "info_nce"
     """Loss to train with: info_nce."""
     epochs: int = Field(default=2, ge=1)
@@ -57,7 +59,7 @@ class TrainConfig(Config):
     """Stop after this many evaluations in a row without a better one."""
     checkpoint_minutes: float = Field(default=2.0, ge=0)
     """Minutes between checkpoints that `--resume` can go on from; 0 writes one after every step."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """Seed of everything random."""
     device: str | None = None
     """cpu, cuda, cuda:1, mps; left empty: the fastest there is."""

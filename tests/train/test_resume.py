@@ -1,0 +1,160 @@
+"""A killed run that goes on ends with the bytes of one that was left alone."""
+
+import hashlib
+import json
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+from command_line import finished, nearfar, options, spawn, write_pairs
+
+SETTINGS = {"train.checkpoint_minutes": 0, "train.evaluations": 5}
+
+
+@pytest.fixture(scope="module", params=["static", "bert"])
+def base(request, tiny_folder):
+    return "static" if request.param == "static" else str(tiny_folder)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_pairs(tmp_path_factory.mktemp("data") / "pairs.jsonl")
+
+
+def arguments(base, data, out):
+    return ["fit", "--base", base, "--data", data, "--out", out, *options(**SETTINGS)]
+
+
+def digest(run):
+    (weights,) = [path for path in (run / "model").rglob("*.safetensors")]
+    return hashlib.sha256(weights.read_bytes()).hexdigest()
+
+
+def record(run):
+    return json.loads((run / "run.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def whole_of(data, tmp_path_factory):
+    """An uninterrupted run of a base, made once."""
+    made = {}
+
+    def make(base):
+        if base not in made:
+            made[base] = tmp_path_factory.mktemp("whole") / "run"
+            done = finished(spawn(*arguments(base, data, made[base])))
+            assert done.code == 0, done.err
+        return made[base]
+
+    return make
+
+
+@pytest.fixture
+def whole(base, whole_of):
+    return whole_of(base)
+
+
+def wait_for(condition, process: subprocess.Popen) -> None:
+    until = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.0005)
+
+
+def steps_done(run):
+    return max((int(path.name.removeprefix("step-")) for path in run.glob("checkpoints/step-*")), default=0)
+
+
+def kill(process, run, step, delay):
+    """Kill -9 `delay` seconds after the checkpoint of `step`; step 0 is the beginning of the run folder."""
+    wait_for(lambda: steps_done(run) >= step if step else (run / "started.json").exists(), process)
+    time.sleep(delay)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not (run / "run.json").exists()
+
+
+def assert_the_same(run, whole):
+    assert digest(run) == digest(whole)
+    ours, theirs = record(run), record(whole)
+    for key in ("losses", "dev", "steps", "best_step", "fingerprint", "metrics"):
+        assert ours[key] == theirs[key], key
+
+
+def kill_often(base, data, run, whole, moments):
+    process = spawn(*arguments(base, data, run))
+    for step, delay in moments:
+        kill(process, run, step, delay)
+        process = spawn("fit", "--out", run, "--resume")
+    done = finished(process)
+    assert done.code == 0, done.err
+    assert_the_same(run, whole)
+    assert not (run / "checkpoints").exists()
+
+
+def moments_of(seed, count):
+    """Steps and delays: the first kill comes before training, the others in its midst."""
+    generator = random.Random(seed)
+    steps = [0, *sorted(generator.sample(range(1, 20), count - 1))]
+    return [(step, generator.uniform(0, 0.05)) for step in steps]
+
+
+def test_kill_9_and_resume_give_the_same_weights(base, data, whole, tmp_path):
+    assert record(whole)["steps"] == 24
+    kill_often(base, data, tmp_path / "run", whole, moments_of(1, 3))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(2, 4))
+def test_more_kills(base, data, whole, tmp_path, seed):
+    kill_often(base, data, tmp_path / "run", whole, moments_of(seed, 4))
+
+
+def interrupt(process, run, step):
+    wait_for(lambda: steps_done(run) >= step, process)
+    process.send_signal(signal.SIGINT)
+    return finished(process)
+
+
+def test_ctrl_c_then_refusals_then_resume(data, tmp_path, whole_of):
+    """One run, interrupted once: what must not go on does not, and what may ends as if nothing had been."""
+    run = tmp_path / "run"
+    done = interrupt(spawn(*arguments("static", data, run)), run, 5)
+    assert done.code == 130
+    assert done.out == ""
+    last = done.err.splitlines()[-1]
+    assert last.startswith("nearfar: interrupted after step ")
+    assert last.endswith("of 24; go on with --resume")
+    assert "Traceback" not in done.err
+
+    again = nearfar(*arguments("static", data, run))
+    assert (again.code, len(again.lines)) == (2, 1)
+    assert "expected a new run folder" in again.lines[0]
+
+    other = nearfar("fit", "--out", run, "--resume", "--train.learning_rate", "0.5", "--train.epochs", "9")
+    assert other.code == 2
+    assert other.lines[-1].startswith("nearfar: ")
+    assert "found a checkpoint of others" in other.lines[-1]
+
+    newest = max(run.glob("checkpoints/step-*"))
+    sound = (newest / "weights.safetensors").read_bytes()
+    (newest / "weights.safetensors").write_bytes(sound[:99] + bytes([sound[99] ^ 1]) + sound[100:])
+    damaged = nearfar("fit", "--out", run, "--resume")
+    assert damaged.code == 2
+    assert damaged.lines[-1].startswith(f"nearfar: {newest / 'weights.safetensors'}: expected ")
+    assert "Traceback" not in damaged.err
+    (newest / "weights.safetensors").write_bytes(sound)
+
+    resumed = finished(spawn("fit", "--out", run, "--resume", "--json"))
+    assert resumed.code == 0, resumed.err
+    assert json.loads(resumed.out) == record(run)
+    assert f"resumed after step {steps_of(newest)} of 24" in resumed.err
+    assert_the_same(run, whole_of("static"))
+
+
+def steps_of(checkpoint):
+    return int(checkpoint.name.removeprefix("step-"))
