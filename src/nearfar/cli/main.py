@@ -47,7 +47,7 @@ def main() -> None:
     except NoArgsIsHelpError as error:
         code = _fail(error.format_message(), 2)
     except ClickException as error:
-        code = _fail(f"nearfar: {error.format_message()}; see --help", 2)
+        code = _fail(f"nearfar: {error.format_message().rstrip('.')}; see --help", 2)
     except NearfarError as error:
         code = _fail(f"nearfar: {error}", error.exit_code)
     except (KeyboardInterrupt, typer.Abort):

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from nearfar.encoder.encoder import Encoder, Role
@@ -39,8 +38,7 @@ def encode(
     framed = [encoder.framed(store[row], encoder.max_tokens) for row in rows]
     vectors = np.empty((len(texts), encoder.dimension), np.float32)
     packing = pack(np.fromiter(map(len, framed), np.int64, len(framed)), INFERENCE_BUDGET * policy.budget_tokens)
-    encoder.model.to(policy.device).eval()
-    with torch.inference_mode(), policy.autocast:  # one context: the weights are cast once
+    with encoder.inference(policy):
         for micro_batch in packing.micro_batches:
             embedded = encoder.embed([framed[i] for i in micro_batch], role, policy)
             vectors[micro_batch] = embedded.cpu().numpy()

@@ -15,10 +15,11 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding, Transformer
 from torch import Tensor
 from torch.nn import functional
+from transformers import PreTrainedModel
 
 from nearfar.core.errors import BadInput
 from nearfar.core.fingerprint import digest
-from nearfar.encoder.kernels import training_kernels
+from nearfar.encoder.kernels import attention_kernel, training_kernels
 from nearfar.encoder.packing import pad
 from nearfar.encoder.precision import Policy
 from nearfar.text.token_store import Tokenizer, tokenizer_digest
@@ -126,11 +127,22 @@ class Encoder:
     @contextmanager
     def training(self, policy: Policy) -> Iterator[None]:
         """Training mode with the fast kernels inside the block, evaluation mode after it."""
-        transformer = None if self.is_static else self.model.transformers_model
         self.model.to(policy.device).train()
-        with training_kernels(transformer) if transformer is not None else nullcontext():
+        with training_kernels(self._transformer) if self._transformer else nullcontext():
             yield
         self.model.eval()
+
+    @contextmanager
+    def inference(self, policy: Policy) -> Iterator[None]:
+        """Evaluation mode with the fast attention and without gradients inside the block."""
+        self.model.to(policy.device).eval()
+        kernel = attention_kernel(self._transformer) if self._transformer else nullcontext()
+        with kernel, torch.inference_mode(), policy.autocast:  # one context: the weights are cast once
+            yield
+
+    @property
+    def _transformer(self) -> PreTrainedModel | None:
+        return None if self.is_static else self.model.transformers_model
 
     def fingerprint(self) -> str:
         """Identity of the embedding space: everything that changes a vector, and nothing that does not."""

@@ -72,25 +72,22 @@ def evaluate(
     Raises:
         BadInput: the data set has no such split, or data or model cannot be read.
     """
-    config = config or DataConfig()
-    dataset = _with_split(as_dataset(data, config), split, config, reporter or Silent())
+    config, reporter = config or DataConfig(), reporter or Silent()
+    names = EvalConfig.parse({"metrics": tuple(metrics)}, "options").metrics
+    dataset = _with_split(as_dataset(data, config), split, config)
     judged = judged_queries(dataset, split)
-    names = EvalConfig(metrics=tuple(metrics)).metrics
-    if model == "bm25":
-        return evaluate_bm25(dataset, judged, names)
     policy = choose_policy()
-    encoder = load_encoder(model, policy.device)
-    space = Space(encoder, policy, open_store(encoder), reporter or Silent())
-    return evaluate_space(space, dataset, judged, names)[0]
-
-
-def _with_split(dataset: Dataset, split: str, config: DataConfig, reporter: Reporter) -> Dataset:
-    if split in dataset.splits or split not in SPLITS or "train" not in dataset.splits:
-        return dataset
-    made = ensure_splits(dataset, config)
-    for notice in made.notices:
+    encoder = None if model == "bm25" else load_encoder(model, policy.device)
+    for notice in dataset.notices:
         reporter.say(f"data: {notice}")
-    return made
+    if encoder is None:
+        return evaluate_bm25(dataset, judged, names)
+    return evaluate_space(Space(encoder, policy, open_store(encoder), reporter), dataset, judged, names)[0]
+
+
+def _with_split(dataset: Dataset, split: str, config: DataConfig) -> Dataset:
+    made = split not in dataset.splits and split in SPLITS and "train" in dataset.splits
+    return ensure_splits(dataset, config) if made else dataset
 
 
 def judged_queries(dataset: Dataset, split: str) -> Judged:

@@ -35,6 +35,7 @@ from nearfar.pipeline.session import (
     open_session,
     read_started,
     refuse_existing,
+    refuse_to_replace,
     remove_run,
     settings_of,
 )
@@ -73,6 +74,8 @@ def fit(
     folder = Path(settings.out)
     if mode == "new":
         refuse_existing(folder)
+    elif mode == "overwrite":
+        refuse_to_replace(folder, settings.data.source)
     elif mode == "resume":
         if (folder / RECORD).exists():
             reporter.say(f"{folder} is finished already")
@@ -82,7 +85,7 @@ def fit(
             settings = FitConfig.parse(merged(read_started(folder), given), str(folder / STARTED))
     session = open_session(settings, data, base, reporter)
     if mode == "overwrite":
-        remove_run(folder, settings.data.source)
+        remove_run(folder)
     elif mode == "resume" and session.checkpoints.paths():
         session.checkpoints.check(session.identity)  # before anything is written
     session = begin(session)

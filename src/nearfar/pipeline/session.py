@@ -68,20 +68,29 @@ def settings_of(config: FitConfig | Mapping[str, Any] | None, data: Any, base: A
 
 
 def refuse_existing(folder: Path) -> None:
+    """Refuse a run folder that holds something, or that cannot be made below a file."""
+    place = next(path for path in folder.absolute().parents if path.exists())
+    if not place.is_dir():
+        raise BadInput.at(folder, expected="a place to write to", found=f"a file above it, {place.name}",
+                          do="choose another --out")  # fmt: skip
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         found = "a finished run" if (folder / RECORD).exists() else "one that is not empty"
         raise BadInput.at(folder, expected="a new run folder", found=found,
                           do="choose another --out, go on with --resume, or replace it with --overwrite")  # fmt: skip
 
 
-def remove_run(folder: Path, source: str | None) -> None:
-    """Remove an earlier run; anything else that stands there is refused, and so is a run that holds the data."""
+def refuse_to_replace(folder: Path, source: str | None) -> None:
+    """Refuse to replace what is no run, and a run that holds the data."""
     if source is not None and Path(source).resolve().is_relative_to(folder.resolve()):
         raise BadInput.at(folder, expected="data outside the run to replace", found=source,
                           do="copy the data, or choose another --out")  # fmt: skip
-    if folder.exists() and not (folder / STARTED).exists():
+    if not (folder / STARTED).exists():
         refuse_existing(folder)
-    elif folder.exists():
+
+
+def remove_run(folder: Path) -> None:
+    """Remove an earlier run, if there is one."""
+    if (folder / STARTED).exists():
         shutil.rmtree(folder)
 
 
@@ -102,24 +111,23 @@ def open_session(settings: FitConfig, data: Any, base: Any, reporter: Reporter) 
     if source is None:
         raise BadInput.at("data", expected="pairs to train on", found="none", do="give --data FILE_OR_FOLDER")
     dataset = ensure_splits(as_dataset(source, settings.data), settings.data)
-    for notice in dataset.notices:
-        reporter.say(f"data: {notice}")
     batches = batch_source(dataset)
     train = settings.train
     policy = choose_policy(train.device, train.precision, train.budget_tokens)
-    reporter.say(f"computing on {policy.device} in {policy.precision} ({policy.reason})")
     encoder = _base_encoder(base, settings, batches, policy)
+    for notice in dataset.notices:
+        reporter.say(f"data: {notice}")
+    reporter.say(f"computing on {policy.device} in {policy.precision} ({policy.reason})")
     for warning in train.warnings(static=encoder.is_static):
         reporter.say(f"warning: {warning}")
-    store = TokenStore.open(encoder.tokenizer, encoder.max_tokens, Path(settings.out) / "data")
     identity = digest([encoder.fingerprint(), _digest_of(dataset), settings.train.model_dump_json(exclude=UNSEEN),
                        settings.eval.model_dump_json(), policy.device, policy.precision, str(policy.budget_tokens),
                        str(torch.get_num_threads())])  # fmt: skip
-    return Session(settings, dataset, batches, Space(encoder, policy, store, reporter), Path(settings.out), identity)
+    return Session(settings, dataset, batches, Space(encoder, policy, reporter=reporter), Path(settings.out), identity)
 
 
 def begin(session: Session) -> Session:
-    """Make the run folder, with the settings and, where it has no file of its own, the data to go on from."""
+    """Make the run folder: settings, token store and, where it has no file of its own, the data to go on from."""
     config, folder = session.config, session.folder
     try:
         (folder / "data").mkdir(parents=True, exist_ok=True)
@@ -131,7 +139,9 @@ def begin(session: Session) -> Session:
         raise BadInput.at(folder, expected="a place to write to", found=str(error.strerror or error),
                           do="free some space or choose another --out") from None  # fmt: skip
     write_json(folder / STARTED, config.model_dump(mode="json"))
-    return replace(session, config=config)
+    encoder = session.space.encoder
+    store = TokenStore.open(encoder.tokenizer, encoder.max_tokens, folder / "data")
+    return replace(session, config=config, space=replace(session.space, store=store))
 
 
 UNSEEN = {
