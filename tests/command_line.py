@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
+import pytest
+
 from tiny_models import pairs
 
 MAIN = [sys.executable, "-c", "from nearfar.cli.main import main; main()"]
@@ -42,13 +44,14 @@ def nearfar(*arguments) -> Done:
 
     out, err = io.StringIO(), io.StringIO()
     argv = ["nearfar", *map(str, arguments)]
-    with mock.patch.object(sys, "argv", argv), mock.patch.dict(os.environ), contextlib.redirect_stdout(out):
-        with contextlib.redirect_stderr(err):
-            try:
-                main()
-            except SystemExit as stop:
-                return Done(int(stop.code or 0), out.getvalue(), err.getvalue())
-    raise AssertionError("main() ends with an exit code")
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(mock.patch.object(sys, "argv", argv))
+        stack.enter_context(mock.patch.dict(os.environ))
+        stack.enter_context(contextlib.redirect_stdout(out))
+        stack.enter_context(contextlib.redirect_stderr(err))
+        stop = stack.enter_context(pytest.raises(SystemExit))
+        main()
+    return Done(int(stop.value.code or 0), out.getvalue(), err.getvalue())
 
 
 def spawn(*arguments) -> subprocess.Popen:

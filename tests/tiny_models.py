@@ -9,7 +9,7 @@ from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
 from nearfar.encoder.static import StaticConfig, static_encoder, train_tokenizer
 
-WORDS = (
+WORDS = (  # noqa: SIM905
     "open close read write file socket thread lock queue parse json xml date time zone list tree graph sort search "
     "hash key value cache retry error log path name user group token index vector model train score batch sample "
     "encode decode split join text line word column table row query answer house river light stone paper green"

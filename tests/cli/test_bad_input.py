@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from command_line import SMALL, finished, nearfar, options, spawn, tree, write_pairs
-from tiny_models import pairs, sentences, tiny_static
 
+from command_line import SMALL, finished, nearfar, options, spawn, tree, write_pairs
 from nearfar.encoder.encode import encode
 from nearfar.encoder.precision import Policy
 from nearfar.encoder.save import save_encoder
 from nearfar.index.exact import Documents, write_index
+from tiny_models import pairs, sentences, tiny_static
 
 GOOD = "".join(json.dumps({"query": q, "positive": d}) + "\n" for q, d in pairs(30))
 FIT = ["fit", "--base", "static", "--out", "out", *options()]
@@ -152,7 +152,11 @@ CASES = [
     ("a folder with files", [*ON_GOOD, "--out", "full"], ["full: expected a new run folder"]),
     ("a file for a run", [*ON_GOOD, "--out", "a file"], ["a file: expected a new run folder"]),
     ("overwriting what is no run", [*ON_GOOD, "--out", "full", "--overwrite"], ["full: expected a new run folder"]),
-    ("a run below a file", [*ON_GOOD, "--out", "a file/x"], ["a file/x: expected a place to write to, found a file above it, a file"]),
+    (
+        "a run below a file",
+        [*ON_GOOD, "--out", "a file/x"],
+        ["a file/x: expected a place to write to, found a file above it, a file"],
+    ),
     ("resuming nothing", ["fit", "--out", "new", "--resume"], ["new: expected a run to go on with, found none"]),
     ("resuming a broken start", ["fit", "--out", "unfinished", "--resume"], ["started.json: expected JSON"]),
     # the base model
@@ -179,7 +183,11 @@ CASES = [
     ("encode: id twice", ["encode", "other", "corpus.jsonl", "--out", "v.npy"], ["corpus.jsonl:2:", "'a' again"]),
     ("encode: a folder", ["encode", "other", "full", "--out", "v.npy"], ["full: expected"]),
     ("encode: role", ["encode", "other", "texts.txt", "--out", "v.npy", "--role", "doc"], ["role: expected query or"]),
-    ("encode: file exists", ["encode", "other", "texts.txt", "--out", "good.jsonl"], ["good.jsonl: expected a new file"]),
+    (
+        "encode: file exists",
+        ["encode", "other", "texts.txt", "--out", "good.jsonl"],
+        ["good.jsonl: expected a new file"],
+    ),
     ("encode: no such folder", ["encode", "other", "texts.txt", "--out", "x/y.npy"], ["x/y.npy: expected a place"]),
     ("encode: unknown model", ["encode", "./none", "texts.txt", "--out", "v.npy"], ["./none: expected a model folder"]),
     ("encode: no out", ["encode", "other", "texts.txt"], ["Missing option '--out'"]),

@@ -27,14 +27,13 @@ def datasets(draw):
     """Few texts, so that many are the same: across ids, between queries and documents, within groups."""
     rows = st.tuples(st.integers(0, 4), st.integers(0, 5), st.sampled_from([1.0, 1.0, 0.0, -1.0]))
     words, entities = st.sampled_from("abcdefgh"), st.sampled_from(["", "", "x", "y"])
-    made = dataset(
+    return dataset(
         [(0, 0, 1.0), (1, 1, 1.0), *draw(st.lists(rows, max_size=12))],
         dev=draw(st.lists(rows, max_size=4)),
         queries=[draw(words) for _ in range(5)],
         documents=["first", "second", *(draw(words) for _ in range(4))],
         groups=([draw(entities) for _ in range(5)], [draw(entities) for _ in range(6)]),
     )
-    return made
 
 
 def facts(made, split, keep):
@@ -99,7 +98,9 @@ def test_epochs_differ_and_come_again():
 
 
 def test_pairs_of_the_same_texts_count_once():
-    made = dataset([(0, 0, 1.0), (1, 1, 1.0), (2, 2, 1.0)], texts=(3, 3), queries=["a", "a", "b"], documents=list("xxy"))
+    made = dataset(
+        [(0, 0, 1.0), (1, 1, 1.0), (2, 2, 1.0)], texts=(3, 3), queries=["a", "a", "b"], documents=list("xxy")
+    )
     assert len(batch_source(made)) == 2
 
 
@@ -136,7 +137,7 @@ def test_a_text_without_group_is_in_none():
 
 @pytest.mark.parametrize("train", [[], [(0, 0, 1.0)], [(0, 0, 1.0), (1, 0, 1.0)], [(0, 0, 1.0), (0, 1, 0.0)]])
 def test_one_document_cannot_be_told_apart(train):
-    with pytest.raises(BadInput, match="at least two different documents, found [01]; give more pairs"):
+    with pytest.raises(BadInput, match=r"at least two different documents, found [01]; give more pairs"):
         batch_source(dataset(train))
 
 
@@ -150,7 +151,9 @@ def test_a_million_skewed_pairs_are_put_in_order_in_seconds():
     """Half of the pairs share a hundred documents, and a query has up to thousands of positives."""
     generator, count = np.random.default_rng(0), 1_000_000
     queries = generator.zipf(1.3, count) % 300_000
-    documents = np.where(generator.random(count) < 0.5, generator.integers(0, 100, count), generator.integers(0, 400_000, count))
+    documents = np.where(
+        generator.random(count) < 0.5, generator.integers(0, 100, count), generator.integers(0, 400_000, count)
+    )
     made = dataset([(0, 0, 1.0)], texts=(300_000, 400_000))
     pairs = Pairs(queries.astype(np.int32), documents.astype(np.int32), np.ones(count, np.float32))
     source = batch_source(replace(made, splits={"train": pairs}))

@@ -5,12 +5,12 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling
-from tiny_models import save_tiny_bert, sentences
 
 from nearfar.encoder.encode import encode, open_store
 from nearfar.encoder.encoder import Encoder
 from nearfar.encoder.load import load_encoder
 from nearfar.encoder.precision import Policy
+from tiny_models import save_tiny_bert, sentences
 
 PROMPTS = {"query": "query : ", "document": "passage : "}
 TEXTS = [*sentences(60, 3), "word", "Zebra xylophone über 日本", " ".join(["stone river"] * 400)]

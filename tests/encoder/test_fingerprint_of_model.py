@@ -4,11 +4,11 @@ import shutil
 
 import pytest
 import torch
-from tiny_models import save_tiny_bert
 
 from nearfar.encoder.load import load_encoder
 from nearfar.encoder.precision import Policy
 from nearfar.encoder.save import save_encoder
+from tiny_models import save_tiny_bert
 
 
 def prompt(encoder):

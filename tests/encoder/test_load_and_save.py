@@ -7,7 +7,6 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
-from tiny_models import save_tiny_bert, sentences
 
 from nearfar.core.errors import BadInput, MissingExtra
 from nearfar.encoder.encode import encode
@@ -15,6 +14,7 @@ from nearfar.encoder.encoder import Encoder
 from nearfar.encoder.load import load_encoder
 from nearfar.encoder.precision import Policy
 from nearfar.encoder.save import LEGACY_POOLING, save_encoder
+from tiny_models import save_tiny_bert, sentences
 
 TEXTS = sentences(20, 5)
 

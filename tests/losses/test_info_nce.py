@@ -101,7 +101,9 @@ def test_values_and_gradients_match_two_loops(drawn, seed, temperature, symmetri
     ours = info_nce(queries, documents, drawn.targets(), temperature=scale, symmetric=symmetric)
     theirs = naive(queries, documents, drawn, scale, symmetric)
     assert ours.item() == pytest.approx(theirs.item(), rel=1e-9, abs=1e-9)
-    for a, b in zip(gradients(ours, queries, documents, scale), gradients(theirs, queries, documents, scale)):
+    for a, b in zip(
+        gradients(ours, queries, documents, scale), gradients(theirs, queries, documents, scale), strict=True
+    ):
         torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-9)
 
 

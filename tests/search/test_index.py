@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_models import sentences, tiny_static
 
 from nearfar.core.errors import BadInput, DimensionMismatch, FingerprintMismatch, NearfarError
 from nearfar.encoder.encode import encode
@@ -15,6 +14,7 @@ from nearfar.encoder.precision import Policy
 from nearfar.encoder.save import save_encoder
 from nearfar.index.exact import Documents, open_index, top_k, write_index
 from nearfar.search.index import Hit, Index
+from tiny_models import sentences, tiny_static
 
 TEXTS = sentences(30, 9)
 

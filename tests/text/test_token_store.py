@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_models import sentences
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from nearfar.encoder.static import train_tokenizer
 from nearfar.text.token_store import TokenStore, tokenizer_digest, truncated_share
+from tiny_models import sentences
 
 TEXTS = sentences(50)
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from tiny_models import sentences
 
 from nearfar.core.ragged import Ragged
 from nearfar.core.targets import Targets
@@ -10,6 +9,7 @@ from nearfar.encoder.precision import Policy
 from nearfar.train.config import TrainConfig
 from nearfar.train.objective import TrainObjective
 from nearfar.train.step import Batch, _embed, _gather, partition, step
+from tiny_models import sentences
 
 BUDGET = 128
 

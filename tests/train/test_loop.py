@@ -7,7 +7,6 @@ import signal
 
 import pytest
 import torch
-from tiny_models import pairs, tiny_static
 
 from nearfar.core.errors import BadInput, Interrupted
 from nearfar.data.batches import batch_source
@@ -19,6 +18,7 @@ from nearfar.train.config import TrainConfig
 from nearfar.train.data import training_data
 from nearfar.train.loop import Callbacks, Trainer
 from nearfar.train.optimizer import adamw, learning_rate_factor
+from tiny_models import pairs, tiny_static
 
 PAIRS = from_records(pairs(48))
 

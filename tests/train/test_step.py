@@ -137,7 +137,7 @@ def test_a_learned_temperature_stays_above_its_floor():
 def test_a_loss_that_is_no_number_stops_the_run(static):
     with torch.no_grad():
         next(static.model.parameters())[:] = torch.nan
-    with pytest.raises(Diverged, match="expected a finite loss, found nan; lower train.learning_rate") as caught:
+    with pytest.raises(Diverged, match=r"expected a finite loss, found nan; lower train\.learning_rate") as caught:
         stepped(static, token_batch(static), objective(), policy())
     assert isinstance(caught.value, NearfarError)
     assert caught.value.exit_code == 2

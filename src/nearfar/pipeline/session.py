@@ -24,6 +24,7 @@ from nearfar.data.beir import write_beir
 from nearfar.data.dataset import Dataset
 from nearfar.data.read import as_dataset
 from nearfar.data.split import ensure_splits
+from nearfar.encoder.encode import open_store
 from nearfar.encoder.encoder import Encoder
 from nearfar.encoder.load import load_encoder
 from nearfar.encoder.precision import Policy, choose_policy
@@ -123,7 +124,8 @@ def open_session(settings: FitConfig, data: Any, base: Any, reporter: Reporter) 
     identity = digest([encoder.fingerprint(), _digest_of(dataset), settings.train.model_dump_json(exclude=UNSEEN),
                        settings.eval.model_dump_json(), policy.device, policy.precision, str(policy.budget_tokens),
                        str(torch.get_num_threads())])  # fmt: skip
-    return Session(settings, dataset, batches, Space(encoder, policy, reporter=reporter), Path(settings.out), identity)
+    space = Space(encoder, policy, open_store(encoder), reporter)
+    return Session(settings, dataset, batches, space, Path(settings.out), identity)
 
 
 def begin(session: Session) -> Session:
@@ -144,13 +146,8 @@ def begin(session: Session) -> Session:
     return replace(session, config=config, space=replace(session.space, store=store))
 
 
-UNSEEN = {
-    "keep_gib",
-    "checkpoint_minutes",
-    "device",
-    "precision",
-    "budget_tokens",
-}  # not seen by the weights, or resolved
+# Settings that the weights do not depend on, or that enter the identity as what they were resolved to.
+UNSEEN = {"keep_gib", "checkpoint_minutes", "device", "precision", "budget_tokens"}
 
 
 def _base_encoder(base: Any, settings: FitConfig, batches: BatchSource, policy: Policy) -> Encoder:
