@@ -101,7 +101,7 @@ def test_gradients_add_up(static):
 
 def test_bf16_is_near_fp32(tiny):
     without_dropout(tiny)
-    batch, loss = token_batch(tiny), objective(temperature=0.5)
+    batch, loss = token_batch(tiny), objective()
     full, gradients = stepped(tiny, batch, loss, policy())
     half, near = stepped(tiny, batch, loss, policy(precision="bf16"))
     kept, same = stepped(tiny, batch, loss, policy(precision="bf16", keep_bytes=ALL))

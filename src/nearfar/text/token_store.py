@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from nearfar.core.errors import BadInput
 from nearfar.core.fingerprint import digest, text_keys
 from nearfar.core.ragged import offsets_of
 
@@ -108,7 +109,11 @@ class TokenStore:
     def _append(self, folder: Path, added: NDArray[np.int32]) -> NDArray[np.int32]:
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "ids.i32").open("ab") as file:
-            file.truncate(4 * (int(self.offsets[-1]) - len(added)))  # what a crash left behind the index
+            indexed = 4 * (int(self.offsets[-1]) - len(added))
+            if file.tell() < indexed:
+                raise BadInput.at(folder / "ids.i32", expected=f"{indexed} bytes", found=f"{file.tell()}",
+                                  do="remove the folder; it is made again")  # fmt: skip
+            file.truncate(indexed)  # what a crash left behind the index
             added.tofile(file)
         keys = np.frombuffer(b"".join(self.row_of), KEY)
         scratch = folder / ".index.npz"
