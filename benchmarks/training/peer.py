@@ -49,7 +49,7 @@ SWEEP = (
     Setting(mini_batch_num_tokens=512, bf16=True),
     Setting(8, by_length=True),
 )
-BEST = (  # of the sweep in results/, for --quick
+BEST = (  # the fastest seen so far, for --quick; to be set from a whole sweep (LOG.md)
     Setting(4, bf16=True, by_length=True),
     Setting(mini_batch_num_tokens=512, bf16=True, by_length=True),
 )
