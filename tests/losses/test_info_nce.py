@@ -1,7 +1,8 @@
-"""InfoNCE against two loops over queries and documents in float64."""
+"""InfoNCE against loops over anchors, positives and candidates in float64."""
 
 import math
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -12,9 +13,12 @@ from torch.nn import functional
 
 from nearfar.core.ragged import Ragged
 from nearfar.core.targets import NO_GROUP, Targets
-from nearfar.losses import LOSSES, info_nce
+from nearfar.losses import LOSSES, Share, info_nce
+from nearfar.losses.info_nce import SIDES
 
 DIMENSION = 3
+BOTH_WAYS = ("query_to_document", "document_to_query")
+CHOICES = [chosen for count in range(1, 5) for chosen in combinations(SIDES, count)]
 SEEDS = st.integers(0, 2**16)
 
 
@@ -33,10 +37,21 @@ class Facts:
         lists = (self.query_texts, self.document_texts, self.query_groups, self.document_groups)
         return Targets(Ragged.of(self.positives), Ragged.of(self.known), *(np.array(x, np.int64) for x in lists))
 
-    def is_negative(self, q: int, d: int) -> bool:
-        same_group = self.query_groups[q] != NO_GROUP and self.query_groups[q] == self.document_groups[d]
-        same_text = self.query_texts[q] == self.document_texts[d]
-        return d not in self.positives[q] and d not in self.known[q] and not same_text and not same_group
+    def relevant(self, q: int, d: int) -> bool:
+        return d in self.positives[q] or d in self.known[q]
+
+    def is_negative(self, anchor: str, a: int, candidate: str, c: int) -> bool:
+        texts = {"query": self.query_texts, "document": self.document_texts}
+        groups = {"query": self.query_groups, "document": self.document_groups}
+        same_text = texts[anchor][a] == texts[candidate][c]
+        same_group = groups[anchor][a] != NO_GROUP and groups[anchor][a] == groups[candidate][c]
+        if anchor != candidate:
+            linked = self.relevant(a, c) if anchor == "query" else self.relevant(c, a)
+        elif anchor == "query":
+            linked = any(self.relevant(a, d) and self.relevant(c, d) for d in range(len(self.document_texts)))
+        else:
+            linked = any(self.relevant(q, a) and self.relevant(q, c) for q in range(len(self.query_texts)))
+        return not same_text and not same_group and not linked
 
     def has_a_pair(self) -> bool:
         return any(self.positives)
@@ -63,48 +78,133 @@ def vectors(rows, seed):
     return functional.normalize(drawn, dim=-1).requires_grad_()
 
 
-def loop_loss(scores, positives, is_negative):
-    """Mean over anchors with positives of the mean over positives of log(1 + Σ exp(n) / exp(p)); None where none."""
-    anchors = []
-    for q, row in enumerate(scores):
-        losses = []
-        for p in positives[q]:
-            total = 0.0
-            for d, score in enumerate(row):
-                if is_negative(q, d):
-                    total = total + torch.exp(score - row[p])
-            losses.append(torch.log(1 + total) if isinstance(total, torch.Tensor) else row[p] * 0)
-        if losses:
-            anchors.append(sum(losses) / len(losses))
-    return sum(anchors) / len(anchors)
+def one_softmax(queries, documents, drawn, temperature, directions):
+    """Mean over anchors of the mean over their pairs of log(Σ exp(negative) + copies · exp(pair)) - pair."""
+    texts = {"query": queries, "document": documents}
+    pairs = [(q, d) for q, row in enumerate(drawn.positives) for d in row]
+    by_document = all(direction.startswith("document") for direction in directions)
+    losses = {}
+    for q, d in pairs:
+        own = (queries[q] * documents[d]).sum() / temperature
+        copies = sum(anchor != candidate for anchor, candidate in map(SIDES.get, directions))
+        total = max(copies, 1) * torch.exp(own)
+        for anchor, candidate in map(SIDES.get, directions):
+            a = q if anchor == "query" else d
+            for c, vector in enumerate(texts[candidate]):
+                if drawn.is_negative(anchor, a, candidate, c):
+                    total = total + torch.exp((texts[anchor][a] * vector).sum() / temperature)
+        losses.setdefault(d if by_document else q, []).append(torch.log(total) - own)
+    return sum(sum(row) / len(row) for row in losses.values()) / len(losses)
 
 
-def naive(queries, documents, drawn, temperature, symmetric):
-    scores = [[(q * d).sum() / temperature for d in documents] for q in queries]
-    forward = loop_loss(scores, drawn.positives, drawn.is_negative)
-    if not symmetric:
-        return forward
-    columns = [[scores[q][d] for q in range(len(queries))] for d in range(len(documents))]
-    answered = [[q for q, row in enumerate(drawn.positives) if d in row] for d in range(len(documents))]
-    return (forward + loop_loss(columns, answered, lambda d, q: drawn.is_negative(q, d))) / 2
+def naive(queries, documents, drawn, temperature, directions, partition):
+    softmaxes = [directions] if partition == "joint" else [[direction] for direction in directions]
+    return sum(one_softmax(queries, documents, drawn, temperature, chosen) for chosen in softmaxes) / len(softmaxes)
 
 
 def gradients(value, *leaves):
     return torch.autograd.grad(value, leaves, allow_unused=True, materialize_grads=True)
 
 
-@given(facts(), SEEDS, st.sampled_from([0.05, 0.3, 1.0]), st.booleans())
+@pytest.fixture(params=[1, 7, None], ids=lambda size: f"chunks of {size}", scope="module")
+def chunk(request):
+    """Scores held at a time: one row, a few, the default."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param:
+            patch.setattr("nearfar.losses.streaming.CHUNK_ELEMENTS", request.param)
+        yield
+
+
+@given(facts(), SEEDS, st.sampled_from([0.05, 0.3, 1.0]), st.sampled_from(CHOICES), st.booleans())
 @settings(max_examples=150, deadline=None)
-def test_values_and_gradients_match_two_loops(drawn, seed, temperature, symmetric):
+def test_values_and_gradients_match_loops(chunk, drawn, seed, temperature, directions, joint):
     queries, documents = vectors(len(drawn.query_texts), seed), vectors(len(drawn.document_texts), seed + 1)
     scale = torch.tensor(temperature, dtype=torch.float64, requires_grad=True)
-    ours = info_nce(queries, documents, drawn.targets(), temperature=scale, symmetric=symmetric)
-    theirs = naive(queries, documents, drawn, scale, symmetric)
+    chosen = {"directions": directions, "partition": "joint" if joint else "per_direction"}
+    ours = info_nce(queries, documents, drawn.targets(), temperature=scale, **chosen)
+    theirs = naive(queries, documents, drawn, scale, **chosen)
     assert ours.item() == pytest.approx(theirs.item(), rel=1e-9, abs=1e-9)
     for a, b in zip(
         gradients(ours, queries, documents, scale), gradients(theirs, queries, documents, scale), strict=True
     ):
-        torch.testing.assert_close(a, b, rtol=1e-8, atol=1e-9)
+        torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-8)
+
+
+def thirds(data, size):
+    """Three slices that cover `size` rows; some may be empty."""
+    first, second = sorted(data.draw(st.tuples(st.integers(0, size), st.integers(0, size))))
+    return [slice(0, first), slice(first, second), slice(second, size)]
+
+
+@given(facts(), SEEDS, st.sampled_from(CHOICES), st.booleans(), st.data())
+@settings(max_examples=100, deadline=None)
+def test_shares_add_up_to_the_whole(drawn, seed, directions, joint, data):
+    queries, documents = vectors(len(drawn.query_texts), seed), vectors(len(drawn.document_texts), seed + 1)
+    scale = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
+    leaves = (queries, documents, scale)
+
+    def loss(share):
+        partition = "joint" if joint else "per_direction"
+        return info_nce(queries, documents, drawn.targets(), temperature=scale, directions=directions,
+                        partition=partition, share=share)  # fmt: skip
+
+    cuts = [
+        (0, *sorted(data.draw(st.lists(st.integers(0, len(x)), min_size=2, max_size=2))), len(x)) for x in leaves[:2]
+    ]
+    shares = [Share(slice(*cuts[0][i : i + 2]), slice(*cuts[1][i : i + 2])) for i in range(3)]
+    parts = [loss(share) for share in shares]
+    torch.testing.assert_close(sum(parts), loss(None))
+    for whole, *rest in zip(gradients(loss(None), *leaves), *(gradients(p, *leaves) for p in parts), strict=True):
+        torch.testing.assert_close(sum(rest), whole)
+
+
+@pytest.mark.parametrize("partition", ["joint", "per_direction"])
+def test_gradcheck(partition):
+    targets = Targets.of(Ragged.of([[0, 1], [2], []]), documents=4)
+
+    def loss(queries, documents, temperature):
+        return info_nce(
+            queries, documents, targets, temperature=temperature, directions=tuple(SIDES), partition=partition
+        )
+
+    temperature = torch.tensor(0.4, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(loss, (vectors(3, 1), vectors(4, 2), temperature))
+
+
+@pytest.mark.parametrize(
+    ("directions", "partition"),
+    [
+        (("query_to_document",), "joint"),
+        (BOTH_WAYS, "joint"),
+        (BOTH_WAYS, "per_direction"),
+        (("query_to_document", "query_to_query"), "joint"),
+        (("query_to_document", "document_to_document"), "joint"),
+        (tuple(SIDES), "joint"),
+    ],
+)
+def test_one_positive_each_is_the_loss_of_sentence_transformers(directions, partition):
+    losses = pytest.importorskip("sentence_transformers.sentence_transformer.losses")
+    names = tuple(direction.replace("document", "doc") for direction in directions)
+    theirs = losses.MultipleNegativesRankingLoss(
+        None, similarity_fct=lambda a, b: a @ b.T, directions=names, partition_mode=partition
+    )
+    queries, documents = vectors(6, 1), vectors(6, 2)
+    expected = theirs.compute_loss_from_embeddings([queries, documents], None)
+    ours = info_nce(queries, documents, Targets.diagonal(6), directions=directions, partition=partition)
+    torch.testing.assert_close(ours, expected)
+    for a, b in zip(gradients(ours, queries, documents), gradients(expected, queries, documents), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_the_same_input_gives_the_same_bits():
+    queries, documents = (vectors(n, n).detach().float().requires_grad_() for n in (300, 500))
+    targets = Targets.of(Ragged.of([[q, q + 7] for q in range(300)]), documents=500)
+
+    def once():
+        loss = info_nce(queries, documents, targets, directions=tuple(SIDES))
+        return [loss.detach(), *gradients(loss, queries, documents)]
+
+    assert all(torch.equal(a, b) for a, b in zip(once(), once(), strict=True))
 
 
 @given(facts(), SEEDS)
@@ -117,24 +217,21 @@ def test_fp32_and_a_plain_number_for_the_temperature(drawn, seed):
     assert rounded.item() == pytest.approx(exact.item(), rel=1e-4, abs=1e-4)
 
 
-@pytest.mark.parametrize("symmetric", [False, True])
-def test_one_positive_each_is_cross_entropy_over_the_batch(symmetric):
+def test_one_positive_each_is_cross_entropy_over_the_batch():
     queries, documents = vectors(7, 1), vectors(7, 2)
     logits, diagonal = queries @ documents.T / 0.05, torch.arange(7)
-    expected = functional.cross_entropy(logits, diagonal)
-    if symmetric:
-        expected = (expected + functional.cross_entropy(logits.T, diagonal)) / 2
-    ours = info_nce(queries, documents, Targets.diagonal(7), symmetric=symmetric)
+    expected = (functional.cross_entropy(logits, diagonal) + functional.cross_entropy(logits.T, diagonal)) / 2
+    ours = info_nce(queries, documents, Targets.diagonal(7), directions=BOTH_WAYS, partition="per_direction")
     torch.testing.assert_close(ours, expected)
     for a, b in zip(gradients(ours, queries, documents), gradients(expected, queries, documents), strict=True):
         torch.testing.assert_close(a, b)
 
 
-@pytest.mark.parametrize("symmetric", [False, True])
-def test_a_row_without_negatives_gives_nothing(symmetric):
+@pytest.mark.parametrize("directions", [BOTH_WAYS, tuple(SIDES)])
+def test_a_row_without_negatives_gives_nothing(directions):
     queries, documents = vectors(2, 1), vectors(2, 2)
     every = Targets.of(Ragged.of([[0, 1], [0, 1]]), documents=2)
-    loss = info_nce(queries, documents, every, symmetric=symmetric)
+    loss = info_nce(queries, documents, every, directions=directions, partition="per_direction")
     assert loss.item() == 0
     for gradient in gradients(loss, queries, documents):
         assert not gradient.any()
@@ -166,5 +263,6 @@ def test_a_sharp_temperature_overflows_nowhere():
 def test_the_registry_calls_it():
     queries, documents = vectors(3, 1), vectors(3, 2)
     targets = Targets.diagonal(3)
-    registered = LOSSES["info_nce"].compute(queries, documents, targets, temperature=0.1, symmetric=True)
-    assert registered.item() == info_nce(queries, documents, targets, temperature=0.1, symmetric=True).item()
+    registered = LOSSES["info_nce"].compute(queries, documents, targets, temperature=0.1, directions=BOTH_WAYS)
+    assert registered.item() == info_nce(queries, documents, targets, temperature=0.1, directions=BOTH_WAYS).item()
+    assert LOSSES["info_nce"].separable

@@ -10,6 +10,7 @@ from nearfar.core.errors import NearfarError
 from nearfar.train.step import Diverged, partition, step
 
 ALL = 1 << 40
+BOTH_WAYS = ("query_to_document", "document_to_query")
 
 
 @pytest.fixture(params=["tiny", "static"])
@@ -18,7 +19,7 @@ def encoder(request):
 
 
 @pytest.mark.parametrize("keep", [ALL, "half"])
-@pytest.mark.parametrize("settings", [{}, {"symmetric": True}, {"learn_temperature": True}])
+@pytest.mark.parametrize("settings", [{}, {"directions": BOTH_WAYS}, {"learn_temperature": True}])
 def test_what_is_kept_does_not_change_a_bit(encoder, keep, settings, monkeypatch):
     monkeypatch.setattr("nearfar.train.step.activation_bytes", lambda *_: 1)
     batch, loss = token_batch(encoder), objective(**settings)
@@ -33,7 +34,7 @@ def test_what_is_kept_does_not_change_a_bit(encoder, keep, settings, monkeypatch
 
 @pytest.mark.parametrize("keep", [0, ALL])
 @pytest.mark.parametrize("dropout", [True, False])
-@pytest.mark.parametrize("settings", [{}, {"symmetric": True, "learn_temperature": True}])
+@pytest.mark.parametrize("settings", [{}, {"directions": BOTH_WAYS, "learn_temperature": True}])
 def test_one_plain_pass_has_the_same_gradient(encoder, dropout, keep, settings):
     batch, loss = token_batch(encoder), objective(**settings)
     if not dropout:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +46,12 @@ class Ragged:
         """The rows start ≤ i < stop, sharing memory."""
         offsets = self.offsets[start : stop + 1]
         return Ragged(offsets - offsets[0], self.values[offsets[0] : offsets[-1]])
+
+    def take(self, rows: NDArray[np.integer[Any]]) -> Ragged:
+        """These rows, in this order; a row may be taken more than once."""
+        offsets = offsets_of(self.lengths[rows])
+        shift = np.repeat(self.offsets[rows] - offsets[:-1], np.diff(offsets))
+        return Ragged(offsets, self.values[np.arange(offsets[-1]) + shift])
 
     def row_of_value(self) -> NDArray[np.int64]:
         """The row each value belongs to, (offsets[-1],)."""

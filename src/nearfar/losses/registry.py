@@ -14,13 +14,17 @@ from nearfar.losses.info_nce import info_nce
 class Loss:
     """A loss, what it is for, and where it comes from."""
 
-    compute: Callable[..., Tensor]  # (queries, documents, targets, *, temperature, symmetric) -> scalar
+    compute: Callable[..., Tensor]  # (queries, documents, targets, *, temperature, directions, partition, share)
     purpose: str
     source: str
+    separable: bool  # whether the losses of disjoint shares add up to the batch's
 
 
 LOSSES: Mapping[str, Loss] = {
     "info_nce": Loss(
-        info_nce, "rank each positive above all other documents of the batch", "van den Oord et al., 2018"
+        info_nce,
+        "rank each positive above all other documents of the batch",
+        "van den Oord et al., 2018",
+        separable=True,
     ),
 }

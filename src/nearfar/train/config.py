@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from nearfar.core.config import Config, nearest
 from nearfar.encoder.precision import Precision
-from nearfar.losses import LOSSES
+from nearfar.losses import LOSSES, Direction, Partition
 
 STATIC_LEARNING_RATE = 0.02  # a token table starts from noise and each row is seen seldom
 TRANSFORMER_LEARNING_RATE = 5e-5
@@ -39,8 +40,14 @@ class TrainConfig(Config):
     """Divides similarities before the softmax (0.02 to 0.1); lower is sharper."""
     learn_temperature: bool = False
     """Learn the temperature from that start, as CLIP does."""
-    symmetric: bool = False
-    """Also rank the queries of each document."""
+    directions: tuple[Direction, ...] = Field(default=("query_to_document",), min_length=1)
+    """Negatives of a pair: query_to_document, document_to_query, query_to_query, document_to_document."""
+    partition: Partition = "joint"
+    """Several directions: joint (one softmax over all their negatives) or per_direction (the mean of their losses)."""
+    matryoshka: tuple[int, ...] = ()
+    """Numbers of leading dimensions that must work alone too, such as [64, 128]; the whole vector is always trained."""
+    matryoshka_weights: tuple[float, ...] = ()
+    """Weight of each of them in the loss, the whole vector having 1; left empty: 1 each."""
     hard_negatives: int = Field(default=1, ge=0)
     """Judged negatives drawn for each query and epoch, where the data has them (0 to 20)."""
     max_query_tokens: int = Field(default=128, ge=4)
@@ -76,6 +83,33 @@ class TrainConfig(Config):
         if value not in LOSSES:
             raise ValueError(f"a known loss ({nearest(value, list(LOSSES))})")
         return value
+
+    @field_validator("directions", "matryoshka")
+    @classmethod
+    def _different(cls, value: tuple[Any, ...]) -> tuple[Any, ...]:
+        if len(set(value)) < len(value):
+            raise ValueError("different entries")
+        return value
+
+    @field_validator("matryoshka")
+    @classmethod
+    def _counts(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if any(dimensions < 1 for dimensions in value):
+            raise ValueError("numbers of at least 1")
+        return value
+
+    @field_validator("matryoshka_weights")
+    @classmethod
+    def _one_for_each(cls, value: tuple[float, ...], others: ValidationInfo) -> tuple[float, ...]:
+        count = len(others.data.get("matryoshka", ()))
+        if value and (len(value) != count or min(value) <= 0):
+            raise ValueError(f"{count} numbers above 0, one for each entry of train.matryoshka")
+        return value
+
+    @property
+    def prefixes(self) -> dict[int, float]:
+        """Weight of each Matryoshka prefix by its number of dimensions."""
+        return dict(zip(self.matryoshka, self.matryoshka_weights or (1.0,) * len(self.matryoshka), strict=True))
 
     def warnings(self, *, static: bool) -> Iterator[str]:
         """One line for each setting outside its typical range."""

@@ -81,7 +81,7 @@ def _seconds_a_token(encoder: Encoder, data: TrainingData, config: TrainConfig, 
     size = STATIC_PROBE_PAIRS if encoder.is_static else PROBE_PAIRS
     pairs = np.random.default_rng(config.seed).permutation(len(data.source))[:size]
     batch = data.batch(pairs, config, 0, 0)
-    objective = TrainObjective(config).to(policy.device)
+    objective = TrainObjective(config, unit=encoder.similarity == "cosine").to(policy.device)
     with encoder.training(policy):
         step(encoder, batch, objective, policy)  # the first call pays for set-up
         start = time.perf_counter()

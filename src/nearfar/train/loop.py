@@ -67,7 +67,7 @@ class Trainer:
     progress: Progress = field(default_factory=Progress)
 
     def __post_init__(self) -> None:
-        self.objective = TrainObjective(self.config).to(self.policy.device)
+        self.objective = TrainObjective(self.config, unit=self.encoder.similarity == "cosine").to(self.policy.device)
         self.peak = self.config.peak_learning_rate(static=self.encoder.is_static)
         self.optimizer = adamw(self.modules.values(), self.config, peak=self.peak)
         self.steps = total_steps(self.config, len(self.data.source))

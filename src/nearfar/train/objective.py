@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
 from nearfar.core.targets import Targets
-from nearfar.losses import LOSSES
+from nearfar.losses import LOSSES, Share, matryoshka
 from nearfar.train.config import TrainConfig
 
 MAX_SCALE = 100.0  # CLIP (Radford et al., 2021, section 2.5): beyond it training is unstable
 
 
 class TrainObjective(nn.Module):
-    """The configured loss as a function of (queries, documents, targets).
+    """The configured loss as a function of (queries, documents, targets), and of a share of them.
 
-    A learned temperature is stored as log(1/τ), the `logit_scale` of CLIP.
+    A learned temperature is stored as log(1/τ), the `logit_scale` of CLIP. `unit` says that vectors have length 1.
     """
 
-    def __init__(self, config: TrainConfig) -> None:
+    def __init__(self, config: TrainConfig, *, unit: bool = True) -> None:
         super().__init__()
         self.loss = LOSSES[config.loss].compute
-        self.symmetric = config.symmetric
+        self.directions, self.partition = config.directions, config.partition
+        self.prefixes, self.unit = config.prefixes, unit
         start = torch.tensor(math.log(1 / config.temperature))
         self.logit_scale = nn.Parameter(start, requires_grad=config.learn_temperature)
 
@@ -32,5 +34,13 @@ class TrainObjective(nn.Module):
         scale = self.logit_scale.clamp(max=math.log(MAX_SCALE)) if self.logit_scale.requires_grad else self.logit_scale
         return torch.exp(-scale)
 
-    def forward(self, queries: Tensor, documents: Tensor, targets: Targets) -> Tensor:
-        return self.loss(queries, documents, targets, temperature=self.temperature(), symmetric=self.symmetric)
+    def forward(self, queries: Tensor, documents: Tensor, targets: Targets, share: Share | None = None) -> Tensor:
+        loss = partial(
+            self.loss,
+            targets=targets,
+            temperature=self.temperature(),
+            directions=self.directions,
+            partition=self.partition,
+            share=share,
+        )
+        return matryoshka(loss, queries, documents, self.prefixes, unit=self.unit)
