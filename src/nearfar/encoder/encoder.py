@@ -19,7 +19,7 @@ from transformers import PreTrainedModel
 
 from nearfar.core.errors import BadInput
 from nearfar.core.fingerprint import digest
-from nearfar.encoder.kernels import attention_kernel, training_kernels
+from nearfar.encoder.kernels import inference_kernels, training_kernels
 from nearfar.encoder.packing import pad
 from nearfar.encoder.precision import Policy
 from nearfar.text.token_store import Tokenizer, tokenizer_digest
@@ -134,9 +134,9 @@ class Encoder:
 
     @contextmanager
     def inference(self, policy: Policy) -> Iterator[None]:
-        """Evaluation mode with the fast attention and without gradients inside the block."""
+        """Evaluation mode with the fast kernels and without gradients inside the block."""
         self.model.to(policy.device).eval()
-        kernel = attention_kernel(self._transformer) if self._transformer else nullcontext()
+        kernel = inference_kernels(self._transformer) if self._transformer else nullcontext()
         with kernel, torch.inference_mode(), policy.autocast:  # one context: the weights are cast once
             yield
 

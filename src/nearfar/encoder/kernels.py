@@ -9,7 +9,7 @@ attention by matrix products with that dropout inside, embedding gradients added
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -67,6 +67,23 @@ class ByteDropout(nn.Module):
         return _Dropout.apply(inputs, self.p) if active else inputs  # type: ignore[no-untyped-call]
 
 
+class NarrowNorm(nn.Module):
+    """Layer normalisation computed in fp32 whose result has the dtype of autocast, for inference.
+
+    Under autocast torch returns fp32, which each of the products that read it casts again.
+    """
+
+    def __init__(self, norm: nn.LayerNorm) -> None:
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        kind = inputs.device.type
+        with torch.autocast(kind, enabled=False):
+            normed: Tensor = self.norm(inputs)
+        return normed.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else normed
+
+
 class _Attention(torch.autograd.Function):
     """softmax(q kᵀ · scale + mask), dropout, · v; the probabilities are kept for the backward."""
 
@@ -98,6 +115,14 @@ class _Attention(torch.autograd.Function):
         return (grad_s @ k).mul_(ctx.scale), grad_s.transpose(-1, -2) @ q, grad_v, None, None, None
 
 
+def _attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> Tensor:
+    """The same attention without a backward, in the memory of one (B, heads, T, T) tensor."""
+    scores = (q * scale) @ k.transpose(-1, -2)
+    if mask is not None:
+        scores += mask
+    return torch.softmax(scores, dim=-1, out=scores) @ v
+
+
 def attention(
     module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
 ) -> tuple[Tensor, None]:
@@ -114,7 +139,10 @@ def attention(
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
     scale = options.get("scaling") or query.shape[-1] ** -0.5
     mask = None if attention_mask is None else _additive(attention_mask, query.dtype)
-    attended: Tensor = _Attention.apply(query, key, value, mask, scale, options.get("dropout", 0.0))  # type: ignore[no-untyped-call]
+    if torch.is_inference_mode_enabled():
+        attended = _attend(query, key, value, mask, scale)
+    else:
+        attended = _Attention.apply(query, key, value, mask, scale, options.get("dropout", 0.0))  # type: ignore[no-untyped-call]
     return attended.transpose(1, 2).contiguous(), None
 
 
@@ -159,18 +187,20 @@ def training_kernels(model: PreTrainedModel) -> Iterator[None]:
 
     Models on other devices are left alone, and so is attention that does not use transformers' interface.
     """
-    swapped = list(_swap(model)) if model.device.type == "cpu" else []
-    try:
-        with attention_kernel(model):
-            yield
-    finally:
-        for parent, name, module in swapped:
-            setattr(parent, name, module)
+    with _swapped(model, _for_training), _attention_kernel(model):
+        yield
 
 
 @contextmanager
-def attention_kernel(model: PreTrainedModel) -> Iterator[None]:
-    """Run `model` with the attention of this file inside the block, where it would use torch's on a CPU."""
+def inference_kernels(model: PreTrainedModel) -> Iterator[None]:
+    """Run `model` without a backward with the kernels of this file inside the block; it is as it was afterwards."""
+    with _swapped(model, _for_inference), _attention_kernel(model):
+        yield
+
+
+@contextmanager
+def _attention_kernel(model: PreTrainedModel) -> Iterator[None]:
+    """Attention of this file where the model would use torch's on a CPU."""
     implementation = model.config._attn_implementation
     if model.device.type != "cpu" or implementation != "sdpa":
         yield
@@ -184,20 +214,37 @@ def attention_kernel(model: PreTrainedModel) -> Iterator[None]:
         model.set_attn_implementation(implementation)
 
 
-def _swap(model: nn.Module) -> Iterator[tuple[nn.Module, str, nn.Module]]:
+@contextmanager
+def _swapped(model: PreTrainedModel, replacement: Callable[[nn.Module], nn.Module | None]) -> Iterator[None]:
+    """Have modules replaced inside the block, on a CPU."""
+    swapped = list(_swap(model, replacement)) if model.device.type == "cpu" else []
+    try:
+        yield
+    finally:
+        for parent, name, module in swapped:
+            setattr(parent, name, module)
+
+
+def _swap(
+    model: nn.Module, replacement: Callable[[nn.Module], nn.Module | None]
+) -> Iterator[tuple[nn.Module, str, nn.Module]]:
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            replacement = _replacement(child)
-            if replacement is not None:
-                replacement.train(child.training)
-                setattr(parent, name, replacement)
+            replaced = replacement(child)
+            if replaced is not None:
+                replaced.train(child.training)
+                setattr(parent, name, replaced)
                 yield parent, name, child
 
 
-def _replacement(module: nn.Module) -> nn.Module | None:
+def _for_training(module: nn.Module) -> nn.Module | None:
     if type(module) is nn.Dropout:
         return ByteDropout(module.p)
     return SparseLookup(module) if isinstance(module, nn.Embedding) and _is_plain(module) else None
+
+
+def _for_inference(module: nn.Module) -> nn.Module | None:
+    return NarrowNorm(module) if type(module) is nn.LayerNorm else None
 
 
 def _is_plain(table: nn.Embedding) -> bool:
