@@ -49,6 +49,12 @@ def test_rows_of_rows(rows, data):
     assert plain(Ragged.of(rows).rows(start, len(rows)).rows(inner, len(rows) - start)) == rows[start:][inner:]
 
 
+@given(ROWS, st.data())
+def test_taken_rows_are_those_rows(rows, data):
+    chosen = data.draw(st.lists(st.integers(0, len(rows) - 1))) if rows else []
+    assert plain(Ragged.of(rows).take(np.array(chosen, np.int64))) == [rows[i] for i in chosen]
+
+
 def test_rows_share_memory():
     ragged = Ragged.of([[1, 2], [3], [4, 5]])
     assert np.shares_memory(ragged.rows(1, 3).values, ragged.values)

@@ -19,7 +19,9 @@ def encoder(request):
 
 
 @pytest.mark.parametrize("keep", [ALL, "half"])
-@pytest.mark.parametrize("settings", [{}, {"directions": BOTH_WAYS}, {"learn_temperature": True}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"directions": BOTH_WAYS}, {"matryoshka": [4, 8]}, {"learn_temperature": True}]
+)
 def test_what_is_kept_does_not_change_a_bit(encoder, keep, settings, monkeypatch):
     monkeypatch.setattr("nearfar.train.step.activation_bytes", lambda *_: 1)
     batch, loss = token_batch(encoder), objective(**settings)

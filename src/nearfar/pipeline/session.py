@@ -116,6 +116,7 @@ def open_session(settings: FitConfig, data: Any, base: Any, reporter: Reporter) 
     train = settings.train
     policy = choose_policy(train.device, train.precision, train.budget_tokens)
     encoder = _base_encoder(base, settings, batches, policy)
+    train.check_dimension(encoder.dimension)
     for notice in dataset.notices:
         reporter.say(f"data: {notice}")
     reporter.say(f"computing on {policy.device} in {policy.precision} ({policy.reason})")

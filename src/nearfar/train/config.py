@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from nearfar.core.config import Config, nearest
+from nearfar.core.errors import BadInput
 from nearfar.encoder.precision import Precision
 from nearfar.losses import LOSSES, Direction, Partition
 
@@ -110,6 +111,17 @@ class TrainConfig(Config):
     def prefixes(self) -> dict[int, float]:
         """Weight of each Matryoshka prefix by its number of dimensions."""
         return dict(zip(self.matryoshka, self.matryoshka_weights or (1.0,) * len(self.matryoshka), strict=True))
+
+    def check_dimension(self, dimension: int) -> None:
+        """Check the settings against the length of the model's vectors.
+
+        Raises:
+            BadInput: a Matryoshka prefix is no part of a vector.
+        """
+        if max(self.matryoshka, default=0) >= dimension:
+            expected = f"numbers below the model's dimension, {dimension}"
+            raise BadInput.at("train.matryoshka", expected=expected, found=str(max(self.matryoshka)),
+                              do="leave it out: the whole vector is always trained")  # fmt: skip
 
     def warnings(self, *, static: bool) -> Iterator[str]:
         """One line for each setting outside its typical range."""
