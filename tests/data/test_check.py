@@ -1,8 +1,9 @@
 """The report on a data set, against findings planted by hand."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, astuple
 
+from nearfar.cli.show import data_report
 from nearfar.data.check import check
 from nearfar.data.config import DataConfig
 from nearfar.data.dataset import Dataset, Pairs, Texts
@@ -74,3 +75,19 @@ def test_sharing_few_documents_between_splits_is_no_problem():
 
 def test_an_empty_set_has_a_report():
     assert check(Dataset("none", Texts([], []), Texts([], []), {"train": Pairs.of([])})).healthy
+
+
+def test_counts_by_source_and_task():
+    rows = [
+        {"query": "a", "positive": ["b", "c"], "source": "wiki"},
+        {"query": "d", "positive": "e", "negative": "b", "source": "faq"},
+        {"query": "f", "positive": "g", "source": "wiki"},
+        {"query": "h", "positive": "i"},
+    ]
+    report = check(from_records(rows))
+    counts = {name: astuple(value) for name, value in report.sources.items()}
+    assert counts == {"wiki": (2, 3, 0), "faq": (1, 1, 1), "": (1, 1, 0)}
+    assert report.tasks == {}
+    lines = data_report(report, ()).splitlines()
+    assert "  source wiki: 2 queries, 3 relevant, 0 negative" in lines
+    assert "  source (none): 1 queries, 1 relevant, 0 negative" in lines

@@ -143,15 +143,12 @@ def test_beir_joins_title_and_text(tmp_path, suffix):
 
 
 def test_beir_round_trip(tmp_path):
-    queries = Texts(["q/1", "q 2"], ["ein\nZwei", "鯨"], ["g", ""])
+    queries = Texts(["q/1", "q 2"], ["ein\nZwei", "鯨"], ["g", ""], ["wiki", ""], ["", "qa"])
     documents = Texts(["a", "b", "c"], ["x", " y ", "x"])
     pairs = Pairs(np.array([0, 1], np.int32), np.array([2, 0], np.int32), np.array([0.1, -3], np.float32))
     write_beir(Dataset("set", queries, documents, {"test": pairs}), tmp_path / "set")
     again = read(tmp_path / "set")
-    assert (astuple(again.queries), astuple(again.documents)) == (
-        (["q/1", "q 2"], ["ein\nZwei", "鯨"], ["g", ""]),
-        (["a", "b", "c"], ["x", " y ", "x"], ()),
-    )
+    assert (again.queries, again.documents) == (queries, documents)
     assert all(np.array_equal(a, b) for a, b in zip(astuple(pairs), astuple(again.splits["test"]), strict=True))
 
 
@@ -230,3 +227,61 @@ def test_shared_sentence_pairs_are_read():
     assert list(dataset.splits) == ["train", "dev", "test"]
     assert any("above 2.5" in notice for notice in dataset.notices)
     assert check(dataset).leaked_queries.count > 0  # its README says so
+
+
+LABELLED = [
+    {"query": "a", "positive": "b", "source": "wiki", "task": "qa"},
+    {"query": "c", "positive": "d", "negative": "e", "source": "faq", "task": None},
+    {"query": "f", "positive": "g", "source": 7},
+]
+
+
+def labels(dataset):
+    stated = zip(dataset.queries.sources, dataset.queries.tasks, strict=True)
+    return dict(zip(dataset.queries.texts, stated, strict=True))
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.tsv.gz", "a.parquet", "records", "beir"])
+def test_every_reader_keeps_source_and_task(tmp_path, name):
+    names = ("query", "positive", "negative", "source", "task")
+    rows = [{name: str(row.get(name) or "") for name in names} for row in LABELLED]
+    path = tmp_path / name
+    if name == "a.parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif name == "a.jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    elif name == "beir":
+        write_beir(from_records(LABELLED), path)
+    elif name != "records":
+        mark = "," if ".csv" in name else "\t"
+        data = "\n".join(mark.join(cells) for cells in (rows[0], *(row.values() for row in rows))).encode()
+        path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    dataset = from_records(LABELLED) if name == "records" else read(path)
+    assert labels(dataset) == {"a": ("wiki", "qa"), "c": ("faq", ""), "f": ("7", "")}
+    assert dataset.documents.sources == ()
+
+
+def test_records_keep_source_and_task():
+    dataset = from_records([Record("q", ("a",), source="s", task="t"), Record("r", ("b",))])
+    assert labels(dataset) == {"q": ("s", "t"), "r": ("", "")}
+
+
+def test_the_first_of_several_sources_counts_and_it_is_said():
+    rows = [{"query": "a", "positive": p, "source": s} for p, s in (("b", ""), ("c", "x"), ("d", "y"), ("e", "x"))]
+    dataset = from_records(rows)
+    assert list(dataset.queries.sources) == ["x"]
+    assert "1 queries have several sources; the first counts" in dataset.notices
+
+
+def test_labels_follow_their_queries_when_rows_are_dropped():
+    rows = [{"query": "same", "positive": "same", "source": "x"}, {"query": "a", "positive": "b", "source": "y"}]
+    dataset = from_records(rows)
+    assert list(zip(dataset.queries.texts, dataset.queries.sources, strict=True)) == [("a", "y")]
+
+
+def test_a_label_that_is_no_name_is_refused(tmp_path):
+    write_beir(from_records(LABELLED), tmp_path)
+    queries = tmp_path / "queries.jsonl"
+    queries.write_text(queries.read_text().replace('"wiki"', '["wiki"]'))
+    with pytest.raises(BadInput, match=r"queries.jsonl:1: expected a name in 'source'"):
+        read(tmp_path)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from nearfar.data.check import DataReport
+from nearfar.data.check import Counts, DataReport
 
 LINES_SHOWN = 8  # of a found document
 
@@ -15,14 +15,19 @@ def data_report(report: DataReport, notices: Sequence[str]) -> str:
     """What `nearfar data check` found."""
     lines = [f"{report.name}: {report.queries:,} queries, {report.documents:,} documents"]
     for split, counts in report.splits.items():
-        lines.append(
-            f"  {split}: {counts.queries:,} queries, {counts.relevant:,} relevant, {counts.negatives:,} negative"
-        )
+        lines.append(f"  {split}: {_counted(counts)}")
+    for kind, labels in (("source", report.sources), ("task", report.tasks)):
+        for label, counts in labels.items():
+            lines.append(f"  {kind} {label or '(none)'}: {_counted(counts)}")
     for what, lengths in (("queries", report.query_lengths), ("documents", report.document_lengths)):
         lines.append(f"  words in {what}: " + ", ".join(f"{name} {value:,}" for name, value in lengths.words.items()))
     lines += [f"  note: {notice}" for notice in notices]
     problems = report.problems()
     return "\n".join([*lines, *(f"  problem: {problem}" for problem in problems or ["none found"])])
+
+
+def _counted(counts: Counts) -> str:
+    return f"{counts.queries:,} queries, {counts.relevant:,} relevant, {counts.negatives:,} negative"
 
 
 def summary(record: Mapping[str, Any], path: Path) -> str:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nearfar.core.errors import BadInput, excerpt
 from nearfar.data.bad_row import BadRow
 from nearfar.data.clean import unique_pairs
-from nearfar.data.dataset import Dataset, Pairs, Texts
+from nearfar.data.dataset import LABELS, Dataset, Pairs, Texts
 from nearfar.data.delimited import refuse_ragged, tsv_cells
 from nearfar.data.folder import SPLIT_NAMES, in_order, listed
 from nearfar.data.intake import Intake
 from nearfar.data.jsonl import read_jsonl
-from nearfar.data.records import checked_number, checked_text
+from nearfar.data.records import checked_label, checked_number, checked_text
 
 CORPUS, QUERIES, QRELS = "corpus.jsonl", "queries.jsonl", "qrels"
 HEADER = ("query-id", "corpus-id", "score")
@@ -54,7 +54,7 @@ def read_corpus(path: Path, intake: Intake) -> Texts:
 
 
 def write_beir(dataset: Dataset, folder: Path) -> None:
-    """Write `dataset` so that reading it back gives the same ids, texts, groups and judgements."""
+    """Write `dataset` so that reading it back gives the same ids, texts, labels and judgements."""
     (folder / QRELS).mkdir(parents=True, exist_ok=True)
     _write_texts(folder / CORPUS, dataset.documents, {"title": ""})
     _write_texts(folder / QUERIES, dataset.queries, {})
@@ -86,19 +86,21 @@ def _qrels(folder: Path) -> dict[str, Path]:
 def _texts(path: Path, intake: Intake, compose: Callable[[Mapping[str, Any]], str]) -> Texts:
     intake.begin()
     texts: dict[str, str] = {}
-    groups: list[str] = []
+    labels: tuple[list[str], ...] = tuple([] for _ in LABELS)
     for line, values in read_jsonl(path, intake):
         try:
             identity, text = _id(values), compose(values)
             if identity in texts:
                 raise BadRow(expected="each _id once", found=f"{excerpt(identity)} again", do="remove one of them")
+            stated = [checked_label(values, name) for name in LABELS]
             texts[identity] = text
-            groups.append(str(values.get("group", "")))
+            for column, label in zip(labels, stated, strict=True):
+                column.append(label)
         except BadRow as bad:
             intake.refuse(path, line, bad)
     if not texts:
         raise _nothing(path, "rows", intake)
-    return Texts(list(texts), list(texts.values()), groups if any(groups) else ())
+    return Texts.labelled(list(texts), list(texts.values()), labels)
 
 
 def _id(values: Mapping[str, Any]) -> str:
@@ -166,10 +168,11 @@ def _nothing(path: Path, what: str, intake: Intake) -> BadInput:
 
 
 def _write_texts(path: Path, texts: Texts, extra: Mapping[str, str]) -> None:
-    groups: Iterable[str] = texts.groups or [""] * len(texts)
+    labels: dict[str, Sequence[str]] = {name: column for name, column in texts.labels.items() if column}
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        for identity, text, group in zip(texts.ids, texts.texts, groups, strict=True):
-            entry = {"_id": identity, **extra, "text": text} | ({"group": group} if group else {})
+        for row, (identity, text) in enumerate(zip(texts.ids, texts.texts, strict=True)):
+            stated = {name: column[row] for name, column in labels.items() if column[row]}
+            entry: dict[str, str] = {"_id": identity, **extra, "text": text, **stated}
             file.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.core.errors import excerpt
-from nearfar.data.dataset import Dataset, Texts
+from nearfar.data.dataset import Dataset, Pairs, Texts
 from nearfar.data.folding import folded, numbered
 
 EXAMPLES = 5
@@ -29,7 +29,9 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class SplitCounts:
+class Counts:
+    """Of a split, or of the queries with one label."""
+
     queries: int  # with at least one relevant document
     relevant: int
     negatives: int
@@ -51,7 +53,9 @@ class DataReport:
     queries: int
     documents: int
     groups: int
-    splits: Mapping[str, SplitCounts]
+    splits: Mapping[str, Counts]
+    sources: Mapping[str, Counts]  # "" for the queries without, where others have one; empty where none has
+    tasks: Mapping[str, Counts]
     query_lengths: Lengths
     document_lengths: Lengths
     most_positives: int  # of one query
@@ -96,19 +100,19 @@ class DataReport:
 def check(dataset: Dataset) -> DataReport:
     """Look at every text and every judged pair of `dataset` once."""
     folds = _Folds(dataset)
-    relevant = [pairs.relevant for pairs in dataset.splits.values()]
-    queries = np.concatenate([np.empty(0, np.int32), *(pairs.queries for pairs in relevant)])
-    documents = np.concatenate([np.empty(0, np.int32), *(pairs.documents for pairs in relevant)])
+    relevant = Pairs.joined(dataset.splits.values()).relevant
     return DataReport(
         name=dataset.name,
         queries=len(dataset.queries),
         documents=len(dataset.documents),
         groups=len({*dataset.queries.groups, *dataset.documents.groups} - {""}),
-        splits={split: _counts(dataset, split) for split in dataset.splits},
+        splits={split: _counts(pairs) for split, pairs in dataset.splits.items()},
+        sources=_counts_by(dataset, dataset.queries.sources),
+        tasks=_counts_by(dataset, dataset.queries.tasks),
         query_lengths=_lengths(dataset.queries.texts),
         document_lengths=_lengths(dataset.documents.texts),
-        most_positives=int(np.bincount(queries, minlength=1).max()),
-        queries_per_document=len(documents) / max(1, len(np.unique(documents))),
+        most_positives=int(np.bincount(relevant.queries, minlength=1).max()),
+        queries_per_document=len(relevant) / max(1, len(np.unique(relevant.documents))),
         duplicate_queries=_duplicates(dataset.queries, folds.queries),
         duplicate_documents=_duplicates(dataset.documents, folds.documents),
         leaked_queries=_leaks(
@@ -117,7 +121,7 @@ def check(dataset: Dataset) -> DataReport:
         leaked_documents=_leaks(
             {s: folds.documents[p.relevant.documents] for s, p in dataset.splits.items()}, folds.document_texts
         ),
-        copied_queries=_finding(_copies(dataset, queries, documents)),
+        copied_queries=_finding(_copies(dataset, relevant)),
         unjudged_documents=_unjudged(dataset),
     )
 
@@ -137,10 +141,19 @@ def _finding(examples: Iterable[str]) -> Finding:
     return Finding(len(every), tuple(every[:EXAMPLES]))
 
 
-def _counts(dataset: Dataset, split: str) -> SplitCounts:
-    pairs = dataset.splits[split]
+def _counts(pairs: Pairs) -> Counts:
     relevant = pairs.relevant
-    return SplitCounts(len(np.unique(relevant.queries)), len(relevant), len(pairs) - len(relevant))
+    return Counts(len(np.unique(relevant.queries)), len(relevant), len(pairs) - len(relevant))
+
+
+def _counts_by(dataset: Dataset, labels: Sequence[str]) -> dict[str, Counts]:
+    """Counts over all splits by the label of the query, the most relevant pairs first."""
+    if not labels:
+        return {}
+    pairs = Pairs.joined(dataset.splits.values())
+    numbers = numbered(labels)
+    counts = {label: _counts(pairs.where(numbers[pairs.queries] == i)) for i, label in enumerate(dict.fromkeys(labels))}
+    return dict(sorted(counts.items(), key=lambda item: -item[1].relevant))
 
 
 def _lengths(texts: Sequence[str]) -> Lengths:
@@ -167,10 +180,10 @@ def _leaks(numbers: Mapping[str, NDArray[np.int64]], texts: Mapping[int, str]) -
     return _finding(shared.values())
 
 
-def _copies(dataset: Dataset, queries: NDArray[np.int32], documents: NDArray[np.int32]) -> Iterator[str]:
-    order = np.argsort(documents, kind="stable")  # fold each document once, and hold one at a time
+def _copies(dataset: Dataset, relevant: Pairs) -> Iterator[str]:
+    order = np.argsort(relevant.documents, kind="stable")  # fold each document once, and hold one at a time
     last, text = -1, ""
-    for query, document in zip(queries[order].tolist(), documents[order].tolist(), strict=True):
+    for query, document in zip(relevant.queries[order].tolist(), relevant.documents[order].tolist(), strict=True):
         if document != last:
             last, text = document, folded(dataset.documents.texts[document])
         asked = folded(dataset.queries.texts[query])

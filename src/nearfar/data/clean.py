@@ -73,7 +73,4 @@ def _used(texts: Texts, rows: list[NDArray[np.int32]]) -> tuple[Texts, NDArray[n
     used = np.zeros(len(texts), np.bool_)
     for part in rows:
         used[part] = True
-    kept = np.flatnonzero(used).tolist()
-    groups = [texts.groups[row] for row in kept] if texts.groups else ()
-    chosen = Texts([texts.ids[row] for row in kept], [texts.texts[row] for row in kept], groups)
-    return chosen, (np.cumsum(used) - 1).astype(np.int32)
+    return texts.rows(np.flatnonzero(used).tolist()), (np.cumsum(used) - 1).astype(np.int32)

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.core.errors import BadInput
-from nearfar.data.dataset import Dataset, Pairs, Texts
+from nearfar.data.dataset import LABELS, Dataset, Pairs, Texts
 from nearfar.data.records import Record
 
 POSITIVE, NEGATIVE, SCORED = range(3)
+Labels = tuple[str, str, str]  # in the order of LABELS
+UNLABELLED: Labels = ("", "", "")
 
 
 class Collector:
@@ -27,12 +29,12 @@ class Collector:
         """Append the pairs of `records` to `split`."""
         columns = self._splits.setdefault(split, _Columns())
         for record in records:
-            query = self._queries.number(record.query, record.group)
+            query = self._queries.number(record.query, (record.group, record.source, record.task))
             kind, score = (POSITIVE, 1.0) if record.score is None else (SCORED, record.score)
             for text in record.positives:
-                columns.append(query, self._documents.number(text, record.group), score, kind)
+                columns.append(query, self._documents.number(text, (record.group, "", "")), score, kind)
             for text in record.negatives:
-                columns.append(query, self._documents.number(text, ""), 0.0, NEGATIVE)
+                columns.append(query, self._documents.number(text, UNLABELLED), 0.0, NEGATIVE)
 
     def dataset(self, name: str, positive_above: float | None) -> Dataset:
         """Everything added so far.
@@ -53,11 +55,13 @@ class Collector:
 
     def _merged(self) -> list[str]:
         named = (("queries", self._queries), ("documents", self._documents))
-        return [
+        merged = [
             f"{numbering.seen:,} {kind} given are {len(numbering):,} different texts: equal ones merged"
             for kind, numbering in named
             if numbering.seen > len(numbering)
         ]
+        several = [(name, len(rows)) for name, rows in zip(LABELS, self._queries.several, strict=True) if rows]
+        return merged + [f"{count:,} queries have several {name}s; the first counts" for name, count in several]
 
 
 class _Numbering:
@@ -65,24 +69,28 @@ class _Numbering:
 
     def __init__(self) -> None:
         self._rows: dict[str, int] = {}
-        self._groups: list[str] = []
+        self._labels: tuple[list[str], ...] = tuple([] for _ in LABELS)
+        self.several: tuple[set[int], ...] = tuple(set() for _ in LABELS)  # rows given with more than one label
         self.seen = 0
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def number(self, text: str, group: str) -> int:
+    def number(self, text: str, labels: Labels) -> int:
         self.seen += 1
         row = self._rows.setdefault(text, len(self._rows))
-        if row == len(self._groups):
-            self._groups.append(group)
-        elif group and not self._groups[row]:
-            self._groups[row] = group
+        for column, several, label in zip(self._labels, self.several, labels, strict=True):
+            if row == len(column):
+                column.append(label)
+            elif label and not column[row]:
+                column[row] = label
+            elif label and label != column[row]:
+                several.add(row)
         return row
 
     def texts(self, letter: str) -> Texts:
-        groups = self._groups if any(self._groups) else ()
-        return Texts([f"{letter}{row}" for row in range(1, len(self) + 1)], list(self._rows), groups)
+        ids = [f"{letter}{row}" for row in range(1, len(self) + 1)]
+        return Texts.labelled(ids, list(self._rows), self._labels)
 
 
 class _Columns:

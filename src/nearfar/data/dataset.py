@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,18 +12,37 @@ from numpy.typing import NDArray
 from nearfar.core.ragged import Ragged
 
 SPLITS = ("train", "dev", "test")
+LabelName = Literal["group", "source", "task"]
+LABELS: tuple[LabelName, ...] = ("group", "source", "task")  # in the order of the fields of Texts
 
 
 @dataclass(frozen=True)
 class Texts:
-    """Texts with an id each, and the group (entity) each belongs to, "" where there is none."""
+    """Texts with an id each, and labels, "" where a text has none; a kind of label nobody has is empty."""
 
     ids: Sequence[str]
     texts: Sequence[str]
-    groups: Sequence[str] = ()  # empty, or one a text
+    groups: Sequence[str] = ()  # entity of each text
+    sources: Sequence[str] = ()  # where each query is from
+    tasks: Sequence[str] = ()  # what kind of question each query is
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def labels(self) -> dict[LabelName, Sequence[str]]:
+        """The labels by their name in a record."""
+        return {"group": self.groups, "source": self.sources, "task": self.tasks}
+
+    @classmethod
+    def labelled(cls, ids: Sequence[str], texts: Sequence[str], labels: Sequence[Sequence[str]]) -> Texts:
+        """Texts with one list for each of LABELS; a list of nothing but "" becomes an empty one."""
+        return cls(ids, texts, *(part if any(part) else () for part in labels))
+
+    def rows(self, kept: Sequence[int]) -> Texts:
+        """The texts of these rows."""
+        columns = (self.ids, self.texts, *self.labels.values())
+        return Texts(*([column[row] for row in kept] if column else () for column in columns))
 
 
 @dataclass(frozen=True)
@@ -38,6 +58,13 @@ class Pairs:
         """Build from (query, document, score) triples."""
         table = np.array(rows, dtype=np.float64).reshape(-1, 3)
         return cls(table[:, 0].astype(np.int32), table[:, 1].astype(np.int32), table[:, 2].astype(np.float32))
+
+    @classmethod
+    def joined(cls, parts: Iterable[Pairs]) -> Pairs:
+        """The pairs of all parts, one after the other."""
+        every = [cls.of([]), *parts]
+        columns = ((part.queries, part.documents, part.scores) for part in every)
+        return cls(*(np.concatenate(column) for column in zip(*columns, strict=True)))
 
     def __len__(self) -> int:
         return len(self.queries)

@@ -13,7 +13,7 @@ from nearfar.data.beir import is_beir, read_beir
 from nearfar.data.clean import clean
 from nearfar.data.collect import Collector
 from nearfar.data.config import DataConfig
-from nearfar.data.dataset import Dataset
+from nearfar.data.dataset import LABELS, Dataset
 from nearfar.data.delimited import read_csv, read_tsv
 from nearfar.data.folder import in_order, split_files
 from nearfar.data.hub import hub_splits, is_hub_name
@@ -164,5 +164,6 @@ def _values(item: Item) -> dict[str, Any]:
 
 
 def _fields(record: Record) -> dict[str, Any]:
-    values = {"query": record.query, "positive": record.positives, "negative": record.negatives, "group": record.group}
+    values = {"query": record.query, "positive": record.positives, "negative": record.negatives}
+    values |= {name: getattr(record, name) for name in LABELS}
     return values if record.score is None else values | {"score": record.score}

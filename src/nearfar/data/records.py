@@ -68,15 +68,29 @@ def checked_number(value: Any, name: str) -> float:
     return number
 
 
+def checked_label(values: Mapping[str, Any], name: str) -> str:
+    """The label in the column `name`, "" where there is none.
+
+    Raises:
+        BadRow: it is neither a string nor an integer.
+    """
+    value = values.get(name)
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise BadRow(expected=f"a name in '{name}'", found=_shown(value), do="make it a string, or skip bad rows")
+    return str(value)
+
+
 def _record(values: Mapping[str, Any], layout: Layout) -> Record:
     return Record(
         query=checked_text(values[layout.query], layout.query),
         positives=_required(values, layout.positives),
         negatives=_optional(values, layout.negatives),
         score=checked_number(values[layout.score], layout.score) if layout.score else None,
-        group=_label(values, layout.group),
-        source=_label(values, layout.source),
-        task=_label(values, layout.task),
+        group=checked_label(values, layout.group),
+        source=checked_label(values, layout.source),
+        task=checked_label(values, layout.task),
     )
 
 
@@ -96,15 +110,6 @@ def _texts(value: Any, name: str) -> tuple[str, ...]:
     if isinstance(value, (list, tuple)):
         return tuple(checked_text(item, name) for item in value)
     return (checked_text(value, name),)
-
-
-def _label(values: Mapping[str, Any], name: str) -> str:
-    value = values[name] if name else ""
-    if value is None or isinstance(value, str):
-        return value or ""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise BadRow(expected=f"a name in '{name}'", found=_shown(value), do="make it a string, or skip bad rows")
-    return str(value)
 
 
 def _shown(value: Any) -> str:

@@ -169,7 +169,9 @@ def _static_tokenizer(config: StaticConfig, batches: BatchSource) -> Tokenizer:
 
 def _digest_of(dataset: Dataset) -> str:
     pairs = [part.tobytes() for split in sorted(dataset.splits) for part in _arrays(dataset, split)]
-    return digest([*dataset.queries.texts, *dataset.documents.texts, *sorted(dataset.splits), *pairs])
+    texts = (dataset.queries, dataset.documents)
+    labels = [label for part in texts for name, column in part.labels.items() for label in (name, *column)]
+    return digest([*(text for part in texts for text in part.texts), *labels, *sorted(dataset.splits), *pairs])
 
 
 def _arrays(dataset: Dataset, split: str) -> tuple[NDArray[Any], ...]:
