@@ -15,6 +15,7 @@ from peer import LEARNING_RATE, Peer, Setting
 from measure import say, show, timed
 from nearfar.data.batches import BatchSource, batch_source
 from nearfar.data.dataset import Dataset
+from nearfar.data.sampler import sampler
 from nearfar.data.stdlib import stdlib_dataset
 from nearfar.encoder.encode import encode, open_store
 from nearfar.encoder.encoder import Encoder
@@ -100,7 +101,7 @@ def epoch(
 ) -> float:
     """Train one epoch with warm-up, cosine decay and clipping; the seconds it took."""
     config = TrainConfig()
-    batches = source.epoch(BATCH_SIZE, seed, 0)
+    batches = sampler(source, BATCH_SIZE, seed).epoch(0)
     parameters = [p for group in optimizer.param_groups for p in group["params"]]
 
     def one(number: int) -> None:

@@ -12,6 +12,7 @@ from nearfar.core.errors import BadInput
 from nearfar.core.targets import NO_GROUP
 from nearfar.data.batches import batch_source
 from nearfar.data.dataset import Dataset, Pairs, Texts
+from nearfar.data.sampler import sampler
 
 
 def dataset(train, *, dev=(), texts=(5, 6), groups=((), ()), queries=None, documents=None):
@@ -60,7 +61,7 @@ def test_targets_match_loops(made, size, hard, seed):
     relevant = facts(made, "train", lambda score: score > 0)
     known = relevant | facts(made, "dev", lambda score: score > 0)
     negatives = facts(made, "train", lambda score: score <= 0)
-    for pairs in source.epoch(size, seed, 0):
+    for pairs in sampler(source, size, seed).epoch(0):
         batch = source.batch(pairs, hard, (seed, 0))
         queries, documents = ([source.texts[i] for i in rows] for rows in (batch.queries, batch.documents))
         chosen = {(source.texts[source.queries[p]], source.texts[source.documents[p]]) for p in pairs}
@@ -82,7 +83,7 @@ def test_targets_match_loops(made, size, hard, seed):
 @settings(max_examples=60, deadline=None)
 def test_an_epoch_holds_each_pair_once_in_batches_of_nearly_one_size(pairs, size, seed, epoch):
     source = batch_source(dataset([(i, i, 1.0) for i in range(pairs)], texts=(pairs, pairs)))
-    batches = source.epoch(size, seed, epoch)
+    batches = sampler(source, size, seed).epoch(epoch)
     assert sorted(int(i) for batch in batches for i in batch) == list(range(pairs))
     sizes = [len(batch) for batch in batches]
     assert max(sizes) <= size
@@ -92,9 +93,9 @@ def test_an_epoch_holds_each_pair_once_in_batches_of_nearly_one_size(pairs, size
 
 def test_epochs_differ_and_come_again():
     source = batch_source(dataset([(i, i, 1.0) for i in range(50)], texts=(50, 50)))
-    order = [np.concatenate(source.epoch(8, 3, epoch)).tolist() for epoch in (0, 1, 0)]
+    order = [np.concatenate(sampler(source, 8, 3).epoch(epoch)).tolist() for epoch in (0, 1, 0)]
     assert order[0] == order[2] != order[1]
-    assert np.concatenate(source.epoch(8, 4, 0)).tolist() != order[0]
+    assert np.concatenate(sampler(source, 8, 4).epoch(0)).tolist() != order[0]
 
 
 def test_pairs_of_the_same_texts_count_once():
@@ -156,13 +157,32 @@ def test_a_million_skewed_pairs_are_put_in_order_in_seconds():
     )
     made = dataset([(0, 0, 1.0)], texts=(300_000, 400_000))
     pairs = Pairs(queries.astype(np.int32), documents.astype(np.int32), np.ones(count, np.float32))
-    source = batch_source(replace(made, splits={"train": pairs}))
     start = time.process_time()
-    batches = source.epoch(512, 0, 0)
+    source = batch_source(replace(made, splits={"train": pairs}))
+    batches = sampler(source, 512, 0).epoch(0)
     assert time.process_time() - start <= 5
     assert sum(map(len, batches)) == len(source)
+    assert min(map(len, batches)) >= 256
     start = time.process_time()
     for part in batches[:50]:
         batch = source.batch(part, 0, (0,))
         assert batch.targets.positive_mask().any(axis=1).all()
     assert time.process_time() - start <= 5
+
+
+def test_negatives_that_are_answers_are_dropped_and_counted():
+    rows = [(0, 0, 1.0), (0, 2, 0.0), (0, 3, 0.0), (1, 1, 1.0), (1, 4, 0.0), (1, 5, 0.0)]
+    made = dataset(
+        rows,
+        dev=[(0, 3, 1.0)],
+        queries=["a", "b", "c", "d", "e"],
+        documents=["x", "y", "x", "known", "b", "entity"],
+        groups=(["", "g", "", "", ""], ["", "", "", "", "", "g"]),
+    )
+    source = batch_source(made)
+    assert not len(source.negatives.values)
+    assert source.notices == (
+        "train: 3 negatives dropped: their text is that of a positive of the query, or its own",
+        "train: 1 negatives dropped: they are of the query's group",
+    )
+    assert batch_source(dataset([(0, 0, 1.0), (1, 1, 1.0), (0, 2, 0.0)])).notices == ()

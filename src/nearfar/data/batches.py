@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from nearfar.core.errors import BadInput
 from nearfar.core.ragged import Ragged
 from nearfar.core.targets import NO_GROUP, Targets
-from nearfar.data.dataset import Dataset, Pairs
+from nearfar.data.dataset import Dataset, LabelName, Pairs
 
 Ids = NDArray[np.int64]
 
@@ -32,18 +33,15 @@ class BatchSource:
     texts: tuple[str, ...]
     queries: Ids  # (n,) text of each training pair's query
     documents: Ids  # (n,) text of its document
+    labels: Mapping[LabelName, tuple[tuple[str, ...], Ids]]  # names, and the number (n,) of each pair's own
     relevant: Ragged  # (texts) relevant documents in the training split
     known: Ragged  # (texts) relevant documents in any split
     negatives: Ragged  # (texts) judged negatives in the training split
     groups: Ids  # (texts,) entity of each text, NO_GROUP where there is none
+    notices: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.queries)
-
-    def epoch(self, batch_size: int, seed: int, epoch: int) -> list[Ids]:
-        """Shuffle the pairs into batches of at most `batch_size` pairs, all of them within one of the same size."""
-        order = np.random.default_rng([seed, epoch]).permutation(len(self))
-        return np.array_split(order, max(1, -(-len(self) // batch_size)))
 
     def batch(self, pairs: Ids, hard_negatives: int, seed: tuple[int, ...]) -> TextBatch:
         """Build the batch of these pairs, with up to `hard_negatives` judged negatives drawn for each query."""
@@ -77,21 +75,24 @@ def batch_source(dataset: Dataset) -> BatchSource:
     query_text = _number(dataset.queries.texts, number)
     document_text = _number(dataset.documents.texts, number)
     train = dataset.splits["train"]
-    queries, documents = query_text[train.relevant.queries], document_text[train.relevant.documents]
-    edges = np.unique(np.stack([queries, documents], axis=1), axis=0)
-    if len(np.unique(edges[:, 1])) < 2:
+    edges = partial(_edges, query_text, document_text, len(number))
+    relevant, known = edges(train.relevant), edges(Pairs.joined(dataset.splits.values()).relevant)
+    different = len(np.unique(relevant.documents))
+    if different < 2:
         raise BadInput.at(dataset.name, expected="training pairs with at least two different documents",
-                          found=f"{len(np.unique(edges[:, 1]))}", do="give more pairs")  # fmt: skip
-    judged = [_by_text(pairs.relevant, query_text, document_text, len(number)) for pairs in dataset.splits.values()]
-    negative = train.where(train.scores <= 0)
+                          found=f"{different}", do="give more pairs")  # fmt: skip
+    groups = _groups(dataset, query_text, document_text, len(number))
+    negatives, notices = _without_answers(edges(train.where(train.scores <= 0)), known, groups)
     return BatchSource(
         texts=tuple(number),
-        queries=edges[:, 0],
-        documents=edges[:, 1],
-        relevant=_by_text(train.relevant, query_text, document_text, len(number)),
-        known=_union(judged),
-        negatives=_by_text(negative, query_text, document_text, len(number)),
-        groups=_groups(dataset, query_text, document_text, len(number)),
+        queries=relevant.queries,
+        documents=relevant.documents,
+        labels={name: _labels(column, query_text, relevant.queries) for name, column in dataset.queries.labels.items()},
+        relevant=relevant.by_query,
+        known=known.by_query,
+        negatives=negatives.by_query,
+        groups=groups,
+        notices=notices,
     )
 
 
@@ -99,15 +100,52 @@ def _number(texts: Sequence[str], number: dict[str, int]) -> Ids:
     return np.array([number.setdefault(text, len(number)) for text in texts], np.int64)
 
 
-def _by_text(pairs: Pairs, query_text: Ids, document_text: Ids, count: int) -> Ragged:
-    rows, values = query_text[pairs.queries], document_text[pairs.documents]
-    edges = np.unique(np.stack([rows, values], axis=1), axis=0)
-    return Ragged.from_pairs(edges[:, 0].astype(np.int32), edges[:, 1].astype(np.int32), count)
+@dataclass(frozen=True)
+class _Edges:
+    """Different pairs of texts, sorted, as query · count + document."""
+
+    keys: Ids  # (n,)
+    count: int  # texts
+
+    @property
+    def queries(self) -> Ids:
+        return self.keys // self.count
+
+    @property
+    def documents(self) -> Ids:
+        return self.keys % self.count
+
+    @property
+    def by_query(self) -> Ragged:
+        return Ragged.from_pairs(self.queries.astype(np.int32), self.documents.astype(np.int32), self.count)
 
 
-def _union(parts: list[Ragged]) -> Ragged:
-    rows = np.concatenate([part.row_of_value() for part in parts]).astype(np.int32)
-    return Ragged.from_pairs(rows, np.concatenate([part.values for part in parts]), len(parts[0]))
+def _edges(query_text: Ids, document_text: Ids, count: int, pairs: Pairs) -> _Edges:
+    return _Edges(np.unique(query_text[pairs.queries] * count + document_text[pairs.documents]), count)
+
+
+def _without_answers(negatives: _Edges, known: _Edges, groups: Ids) -> tuple[_Edges, tuple[str, ...]]:
+    """Drop the negatives that answer their query after all: by text, in any split, or by group."""
+    query, document = negatives.queries, negatives.documents
+    equal = np.isin(negatives.keys, known.keys) | (query == document)
+    related = ~equal & (groups[query] == groups[document]) & (groups[query] != NO_GROUP)
+    counts = (
+        (equal, "negatives dropped: their text is that of a positive of the query, or its own"),
+        (related, "negatives dropped: they are of the query's group"),
+    )
+    notices = tuple(f"train: {found.sum():,} {what}" for found, what in counts if found.any())
+    return _Edges(negatives.keys[~(equal | related)], negatives.count), notices
+
+
+def _labels(column: Sequence[str], query_text: Ids, queries: Ids) -> tuple[tuple[str, ...], Ids]:
+    """Names of the labels that pairs with these query texts have, and the number of each pair's own."""
+    number: dict[str, int] = {}
+    of_text = np.zeros(int(query_text.max(initial=0)) + 1, np.int64)
+    numbers = _number(column or [""] * len(query_text), number)
+    of_text[query_text[::-1]] = numbers[::-1]  # of equal texts the first
+    used, of_pair = np.unique(of_text[queries], return_inverse=True)
+    names = tuple(number)
+    return tuple(names[i] for i in used), of_pair.astype(np.int64)
 
 
 def _groups(dataset: Dataset, query_text: Ids, document_text: Ids, count: int) -> Ids:

@@ -113,7 +113,7 @@ def _train(session: Session, *, resume: bool) -> Progress:
     space.reporter.say(f"training: {estimate(space.encoder, data, config, policy).line()}")
     dev = dev_set(session.dataset, session.config.eval, config.seed)
     space.reporter.say(f"dev: {len(dev.queries)} queries against {len(dev.documents)} documents")
-    with space.reporter.bar("training", total_steps(config, len(data.source))) as advance:
+    with space.reporter.bar("training", total_steps(config, data)) as advance:
         callbacks = Callbacks(
             on_eval=lambda encoder: dev.metric(encoder, policy, store),
             on_step=lambda progress, result: _tell(space.reporter, advance, progress, result),

@@ -35,6 +35,7 @@ from nearfar.pipeline.progress import Reporter
 from nearfar.pipeline.run import RECORD
 from nearfar.text.token_store import TokenStore
 from nearfar.train.checkpoint import Checkpoints
+from nearfar.train.data import sampler_of
 
 STARTED = "started.json"  # in the run folder: the settings it was started with
 IN_MEMORY = "a SentenceTransformer in memory"
@@ -117,7 +118,7 @@ def open_session(settings: FitConfig, data: Any, base: Any, reporter: Reporter) 
     policy = choose_policy(train.device, train.precision, train.budget_tokens)
     encoder = _base_encoder(base, settings, batches, policy)
     train.check_dimension(encoder.dimension)
-    for notice in dataset.notices:
+    for notice in (*dataset.notices, *batches.notices, *sampler_of(batches, settings.train).notices()):
         reporter.say(f"data: {notice}")
     reporter.say(f"computing on {policy.device} in {policy.precision} ({policy.reason})")
     for warning in train.warnings(static=encoder.is_static):

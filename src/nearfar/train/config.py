@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from nearfar.core.config import Config, nearest
 from nearfar.core.errors import BadInput
+from nearfar.data.sampler import BatchBy, MixingConfig
 from nearfar.encoder.precision import Precision
 from nearfar.losses import LOSSES, Direction, Partition
 
@@ -37,6 +38,9 @@ class TrainConfig(Config):
     """Pairs in a batch: each query sees every other document of the batch as a negative (64 to 8192)."""
     learning_rate: float | None = Field(default=None, gt=0)
     """Peak learning rate (1e-5 to 2e-4); left empty: 5e-5, or 0.02 for a static encoder."""
+    batch_by: BatchBy = "none"
+    """Batches of one source or task each (source, task), or of everything (none)."""
+    mixing: MixingConfig = MixingConfig()
     temperature: float = Field(default=0.05, gt=0)
     """Divides similarities before the softmax (0.02 to 0.1); lower is sharper."""
     learn_temperature: bool = False

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.data.batches import BatchSource, Ids
+from nearfar.data.sampler import Sampler, sampler
 from nearfar.encoder.encoder import Encoder, Role
 from nearfar.text.token_store import TokenStore, truncated_share
 from nearfar.train.config import TrainConfig
@@ -19,6 +20,7 @@ class TrainingData:
     """A batch source whose texts are tokenised, once as queries and once as documents where prompts differ."""
 
     source: BatchSource
+    sampler: Sampler
     encoder: Encoder
     store: TokenStore
     rows: dict[Role, NDArray[np.int64]]  # row in the store of each text in that role
@@ -41,6 +43,15 @@ class TrainingData:
         return self.encoder.framed(self.store[int(self.rows[role][text])], self.limits[role])
 
 
+def sampler_of(source: BatchSource, config: TrainConfig) -> Sampler:
+    """The batches that the configuration asks for.
+
+    Raises:
+        BadInput: they cannot be had from this data.
+    """
+    return sampler(source, config.batch_size, config.seed, by=config.batch_by, mixing=config.mixing)
+
+
 def training_data(source: BatchSource, encoder: Encoder, store: TokenStore, config: TrainConfig) -> TrainingData:
     """Tokenise every text of `source` into `store`, with the encoder's prompts."""
     roles: tuple[Role, Role] = ("query", "document")
@@ -50,4 +61,4 @@ def training_data(source: BatchSource, encoder: Encoder, store: TokenStore, conf
         "query": min(config.max_query_tokens, longest),
         "document": min(config.max_document_tokens, longest),
     }
-    return TrainingData(source, encoder, store, rows, limits)
+    return TrainingData(source, sampler_of(source, config), encoder, store, rows, limits)

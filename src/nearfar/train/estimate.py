@@ -45,7 +45,7 @@ def estimate(encoder: Encoder, data: TrainingData, config: TrainConfig, policy: 
     """Time one small step, count memory, and look at the text lengths; the model is left as it was."""
     seconds_a_token = _seconds_a_token(encoder, data, config, policy)
     tokens_a_pair = _tokens_a_pair(data)
-    pairs = len(data.source)
+    pairs = sum(part.drawn for part in data.sampler.parts)
     batch_tokens = config.batch_size * tokens_a_pair
     weights = sum(p.numel() * p.element_size() for p in encoder.model.parameters())
     token_bytes = activation_bytes(encoder, policy, data.limits["document"])
@@ -54,7 +54,7 @@ def estimate(encoder: Encoder, data: TrainingData, config: TrainConfig, policy: 
         seconds=config.epochs * pairs * tokens_a_pair * seconds_a_token,
         memory_bytes=int(4 * weights + activations),
         negatives=min(config.batch_size, len(np.unique(data.source.documents))) - 1,
-        steps=total_steps(config, pairs),
+        steps=total_steps(config, data),
         truncated_queries=data.truncated("query"),
         truncated_documents=data.truncated("document"),
     )

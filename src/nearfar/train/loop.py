@@ -70,7 +70,7 @@ class Trainer:
         self.objective = TrainObjective(self.config, unit=self.encoder.similarity == "cosine").to(self.policy.device)
         self.peak = self.config.peak_learning_rate(static=self.encoder.is_static)
         self.optimizer = adamw(self.modules.values(), self.config, peak=self.peak)
-        self.steps = total_steps(self.config, len(self.data.source))
+        self.steps = total_steps(self.config, self.data)
         self._shuffled: tuple[int, list[Ids]] = (-1, [])
 
     @property
@@ -135,7 +135,7 @@ class Trainer:
     def _forward_backward(self, done: int) -> StepResult:
         epoch, number = divmod(done, self.steps // self.config.epochs)
         if self._shuffled[0] != epoch:
-            self._shuffled = (epoch, self.data.source.epoch(self.config.batch_size, self.config.seed, epoch))
+            self._shuffled = (epoch, self.data.sampler.epoch(epoch))
         batch = self.data.batch(self._shuffled[1][number], self.config, epoch, number)
         try:
             return step(self.encoder, batch, self.objective, self.policy)
@@ -164,9 +164,9 @@ class Trainer:
         self.checkpoints.drop_best_except(self.progress.best_step)
 
 
-def total_steps(config: TrainConfig, pairs: int) -> int:
-    """Steps of a whole run over this many pairs."""
-    return config.epochs * max(1, -(-pairs // config.batch_size))
+def total_steps(config: TrainConfig, data: TrainingData) -> int:
+    """Steps of a whole run."""
+    return config.epochs * len(data.sampler)
 
 
 def _progress(values: dict[str, Any]) -> Progress:
