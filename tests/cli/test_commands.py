@@ -184,6 +184,8 @@ OTHER = {
 
 
 OTHER |= {
+    "train.batch_by": "source",
+    "train.mixing.weights": {"wiki": 2.0},
     "train.directions": ("document_to_query",),
     "train.partition": "per_direction",
     "train.matryoshka": (64,),

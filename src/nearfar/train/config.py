@@ -41,6 +41,7 @@ class TrainConfig(Config):
     batch_by: BatchBy = "none"
     """Batches of one source or task each (source, task), or of everything (none)."""
     mixing: MixingConfig = MixingConfig()
+    """Shares of the sources or tasks in the batches of an epoch; left alone: every pair once."""
     temperature: float = Field(default=0.05, gt=0)
     """Divides similarities before the softmax (0.02 to 0.1); lower is sharper."""
     learn_temperature: bool = False
