@@ -136,8 +136,8 @@ class Encoder:
     def inference(self, policy: Policy) -> Iterator[None]:
         """Evaluation mode with the fast kernels and without gradients inside the block."""
         self.model.to(policy.device).eval()
-        kernel = inference_kernels(self._transformer) if self._transformer else nullcontext()
-        with kernel, torch.inference_mode(), policy.autocast:  # one context: the weights are cast once
+        kernels = inference_kernels(self._transformer) if self._transformer else nullcontext()
+        with torch.inference_mode(), policy.autocast, kernels:  # in this order: the kernels have autocast's precision
             yield
 
     @property

@@ -19,9 +19,10 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from nearfar.encoder.packed import LONGEST, PackedLayers, is_packable
+
 ATTENTION = "nearfar"
 LEVELS = 256  # of a random byte: a dropout rate is rounded to 1/256, and the survivors are scaled by the rounded rate
-LONGEST = 1024  # tokens in a row beyond which torch's attention, which holds no T × T matrix, is used
 MASKED = -1e9  # finite, so that a row of padding alone has no NaN
 
 
@@ -193,7 +194,10 @@ def training_kernels(model: PreTrainedModel) -> Iterator[None]:
 
 @contextmanager
 def inference_kernels(model: PreTrainedModel) -> Iterator[None]:
-    """Run `model` without a backward with the kernels of this file inside the block; it is as it was afterwards."""
+    """Run `model` without a backward with the kernels of this file inside the block; it is as it was afterwards.
+
+    They have the precision of the autocast around the block, if there is one.
+    """
     with _swapped(model, _for_inference), _attention_kernel(model):
         yield
 
@@ -244,6 +248,9 @@ def _for_training(module: nn.Module) -> nn.Module | None:
 
 
 def _for_inference(module: nn.Module) -> nn.Module | None:
+    if is_packable(module):
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else next(module.parameters()).dtype
+        return PackedLayers(module, dtype)
     return NarrowNorm(module) if type(module) is nn.LayerNorm else None
 
 
