@@ -8,6 +8,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from nearfar.pipeline.certify import certify
     from nearfar.pipeline.config import FitConfig
     from nearfar.pipeline.evaluate import evaluate
     from nearfar.pipeline.fit import fit
@@ -15,13 +16,14 @@ if TYPE_CHECKING:
     from nearfar.search.index import Index
 
 __version__ = "0.1.0"
-__all__ = ["FitConfig", "Index", "Run", "__version__", "evaluate", "fit"]
+__all__ = ["FitConfig", "Index", "Run", "__version__", "certify", "evaluate", "fit"]
 
 # Looked up at first use: importing nearfar must not import torch.
 _HOMES = {
     "FitConfig": "nearfar.pipeline.config",
     "Index": "nearfar.search.index",
     "Run": "nearfar.pipeline.run",
+    "certify": "nearfar.pipeline.certify",
     "evaluate": "nearfar.pipeline.evaluate",
     "fit": "nearfar.pipeline.fit",
 }

@@ -174,6 +174,13 @@ CASES = [
     ("a device that is none", [*ON_GOOD, "--train.device", "fast"], ["device 'fast': expected a device"]),
     ("a stray word", [*ON_GOOD, "stray"], ["expected --field value, found 'stray'"]),
     ("two modes", [*ON_GOOD, "--resume", "--overwrite"], ["expected --resume or --overwrite, found both"]),
+    ("nothing accumulated", [*ON_GOOD, "--train.accumulate", "0"], ["'train.accumulate': expected"]),
+    ("a static encoder spread", [*ON_GOOD, "--train.shard", "true"], ["train.shard: expected a transformer"]),
+    # certify
+    ("certify: missing data", ["certify", "--data", "no.jsonl"], ["no.jsonl: expected a file or folder, found none"]),
+    ("certify: too few pairs", ["certify", "--pairs", "3"], ["pairs: expected at least 4, found 3"]),
+    ("certify: unknown base", ["certify", "--data", "good.jsonl", "--base", "./no"], ["./no: expected a model folder"]),
+    ("certify: a field", ["certify", "--data", "good.jsonl", "--train.losss", "x"], ["did you mean 'loss'?"]),
     # the run folder
     ("a run that exists", [*ON_GOOD, "--out", "run"], ["run: expected a new run folder", "--resume"]),
     ("a folder with files", [*ON_GOOD, "--out", "full"], ["full: expected a new run folder"]),

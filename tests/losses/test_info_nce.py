@@ -14,6 +14,7 @@ from torch.nn import functional
 from nearfar.core.ragged import Ragged
 from nearfar.core.targets import NO_GROUP, Targets
 from nearfar.losses import LOSSES, Share, info_nce
+from nearfar.losses.dense import dense_info_nce
 from nearfar.losses.info_nce import SIDES
 
 DIMENSION = 3
@@ -127,6 +128,18 @@ def test_values_and_gradients_match_loops(chunk, drawn, seed, temperature, direc
     for a, b in zip(
         gradients(ours, queries, documents, scale), gradients(theirs, queries, documents, scale), strict=True
     ):
+        torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-8)
+
+
+@given(facts(), SEEDS, st.sampled_from(CHOICES), st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_the_dense_formula_matches_loops(drawn, seed, directions, joint):
+    queries, documents = vectors(len(drawn.query_texts), seed), vectors(len(drawn.document_texts), seed + 1)
+    chosen = {"directions": directions, "partition": "joint" if joint else "per_direction"}
+    ours = dense_info_nce(queries, documents, drawn.targets(), temperature=0.3, **chosen)
+    theirs = naive(queries, documents, drawn, 0.3, **chosen)
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-9, abs=1e-9)
+    for a, b in zip(gradients(ours, queries, documents), gradients(theirs, queries, documents), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-8)
 
 

@@ -6,9 +6,10 @@ import torch
 from nearfar.core.ragged import Ragged
 from nearfar.core.targets import Targets
 from nearfar.encoder.precision import Policy
+from nearfar.train.certify import plain_step
 from nearfar.train.config import TrainConfig
 from nearfar.train.objective import TrainObjective
-from nearfar.train.step import Batch, _embed, _gather, partition, step
+from nearfar.train.step import Batch, step
 from tiny_models import sentences
 
 BUDGET = 128
@@ -59,14 +60,9 @@ def stepped(encoder, batch, loss, chosen):
 
 def plain(encoder, batch, loss, chosen, *, kernels=True):
     """Every micro-batch with its graph, one loss, one backward."""
-    parts = [*partition("query", batch.queries, batch.seed, chosen.budget_tokens)]
-    parts += partition("document", batch.documents, batch.seed + len(parts), chosen.budget_tokens)
 
     def run():
-        embeddings = [_embed(encoder, part, chosen) for part in parts]
-        value = loss(_gather("query", embeddings, parts), _gather("document", embeddings, parts), batch.targets)
-        value.backward()
-        return value.item()
+        return plain_step(encoder, batch, loss, chosen).loss
 
     if not kernels:
         encoder.model.train()

@@ -16,8 +16,10 @@ from nearfar.encoder.precision import Policy
 from nearfar.train.checkpoint import Checkpoints
 from nearfar.train.config import TrainConfig
 from nearfar.train.data import training_data
+from nearfar.train.distributed import Workers
 from nearfar.train.loop import Callbacks, Trainer
 from nearfar.train.optimizer import adamw, learning_rate_factor
+from nearfar.train.step import step
 from tiny_models import pairs, tiny_static
 
 PAIRS = from_records(pairs(48))
@@ -33,11 +35,13 @@ def scores(*values):
     return lambda _encoder: rest.pop(0)
 
 
-def trainer(folder, *, on_eval=constant, on_step=lambda *_: None, identity="x", encoder=None, **settings):
+def trainer(folder, *, on_eval=constant, on_step=lambda *_: None, identity="x", encoder=None, workers=None, **settings):
     config = TrainConfig(**{"batch_size": 8, "epochs": 2, "patience": 100, "checkpoint_minutes": 1e9, **settings})
     encoder = encoder or tiny_static()
     data = training_data(batch_source(PAIRS), encoder, open_store(encoder), config)
-    return Trainer(encoder, data, config, Policy(), Checkpoints(folder), identity, Callbacks(on_eval, on_step))
+    workers = workers or Workers()
+    callbacks = Callbacks(on_eval, on_step)
+    return Trainer(encoder, data, config, Policy(), Checkpoints(folder), identity, callbacks, workers=workers)
 
 
 def weights(one):
@@ -172,6 +176,34 @@ def test_ctrl_c_and_resume_end_with_the_same_bits(tmp_path, base, settings, requ
     progress = last.run()
     assert (progress.losses, progress.learning_rates) == (expected.losses, expected.learning_rates)
     assert (progress.dev, progress.best_step) == (expected.dev, expected.best_step)
+    assert same(weights(last), weights(whole))
+
+
+def test_accumulated_batches_make_one_step_of_their_mean_gradient(tmp_path):
+    """One step over two batches is what plain steps add up to when the optimizer moves once."""
+    assert [trainer(tmp_path, accumulate=n).steps for n in (1, 2, 4, 9)] == [12, 6, 4, 2]  # of 2 · 6 batches
+    run = trainer(tmp_path / "two", accumulate=2)
+    one = trainer(tmp_path / "one")
+    with one.encoder.training(one.policy):
+        pairs = one.data.sampler.epoch(0)[:2]
+        losses = [step(one.encoder, one.data.batch(p, one.config, 0, n), one.objective, one.policy).loss
+                  for n, p in enumerate(pairs)]  # fmt: skip
+    (table,) = one.encoder.model.parameters()
+    with run.encoder.training(run.policy):
+        result = run._forward_backward(0)
+    assert float(result.loss) == pytest.approx(float(sum(losses)) / 2)
+    assert torch.allclose(next(run.encoder.model.parameters()).grad, table.grad / 2, rtol=1e-6)
+    assert run.run().step == 6
+
+
+def test_an_accumulating_run_goes_on_with_the_same_bits(tmp_path):
+    settings = {"accumulate": 2, "epochs": 4}
+    whole = trainer(tmp_path / "whole", **settings)
+    losses = whole.run().losses
+    interrupted(tmp_path / "cut", **settings)
+    last = trainer(tmp_path / "cut", **settings)
+    last.resume()
+    assert last.run().losses == losses
     assert same(weights(last), weights(whole))
 
 

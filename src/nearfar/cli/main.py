@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from typer._click.exceptions import ClickException, NoArgsIsHelpError  # typer exports only their children
 
 from nearfar.cli import show
+from nearfar.cli.options import ANY_FIELD, AsJson, Data, Overwrite, Resume, SkipBadRows, fields, mode_of
 from nearfar.core.config import merged
-from nearfar.core.errors import BadInput, NearfarError
+from nearfar.core.errors import BadInput, Ended, NearfarError, ProcessFailed
 
 app = typer.Typer(
     name="nearfar",
@@ -28,12 +28,6 @@ app = typer.Typer(
 data_app = typer.Typer(help="Look at data before training on it.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
-Data = Annotated[str | None, typer.Option(help="File, BEIR folder or hub name with the pairs.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the interrupted run in --out.")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run in --out.")]
-SkipBadRows = Annotated[bool, typer.Option("--skip-bad-rows", help="Leave bad rows out, and count and list them.")]
-ANY_FIELD = {"allow_extra_args": True, "ignore_unknown_options": True}
 DEFAULT_CONFIG = Path("nearfar.yaml")
 
 
@@ -42,12 +36,18 @@ def main() -> None:
     # Read by torch when it is imported: kept activations are large, and huge pages make them cheap to touch.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    if not _is_first():
+        sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
     try:
         code = app(standalone_mode=False)
     except NoArgsIsHelpError as error:
         code = _fail(error.format_message(), 2)
     except ClickException as error:
         code = _fail(f"nearfar: {error.format_message().rstrip('.')}; see --help", 2)
+    except Ended as error:
+        code = error.exit_code
+    except ProcessFailed as error:
+        code = _say(f"nearfar: {error}", error.exit_code)
     except NearfarError as error:
         code = _fail(f"nearfar: {error}", error.exit_code)
     except (KeyboardInterrupt, typer.Abort):
@@ -58,7 +58,16 @@ def main() -> None:
     sys.exit(code or 0)
 
 
+def _is_first() -> bool:
+    """Whether this is the process that talks, of those that torchrun started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def _fail(line: str, code: int) -> int:
+    return _say(line, code) if _is_first() else code  # all processes meet the error, and one says it
+
+
+def _say(line: str, code: int) -> int:
     print(line, file=sys.stderr)  # noqa: T201
     return code
 
@@ -169,6 +178,30 @@ def evaluate(
     return typer.echo("\n".join(f"{name:<12}{value:.4f}" for name, value in result.metrics.items()))
 
 
+@app.command(context_settings=ANY_FIELD)
+def certify(
+    context: typer.Context,
+    data: Data = None,
+    base: Annotated[str | None, typer.Option(help="minilm, static, a model folder, or a hub name.")] = None,
+    pairs: Annotated[int, typer.Option(help="Pairs of the batch.")] = 32,
+    as_json: AsJson = False,
+) -> None:
+    """Check that cached, streaming and two-process steps have the gradients of a plain one, for every loss.
+
+    Without data a batch of the standard library is made. Exit code 1 when any of them disagrees.
+    Every field of the configuration is an option too: --train.temperature 0.02
+
+    Example: nearfar certify --data pairs.jsonl --base minilm
+    """
+    from nearfar.pipeline.certify import certify as certify_
+    from nearfar.pipeline.progress import Terminal
+
+    result = certify_(data, base=base, config=fields(context.args), pairs=pairs, reporter=Terminal())
+    _show(result.record()) if as_json else typer.echo(show.certificate(result))
+    if not result.ok:
+        raise typer.Exit(1)
+
+
 @app.command()
 def encode(
     model: Annotated[str, typer.Argument(help="A run, a model folder or a base's name.")],
@@ -241,35 +274,3 @@ def version(as_json: AsJson = False) -> None:
     from nearfar.pipeline.run import versions
 
     _show(versions()) if as_json else typer.echo("\n".join(f"{k} {v}" for k, v in versions().items()))
-
-
-def fields(arguments: list[str]) -> dict[str, Any]:
-    """Turn `--train.epochs 3 --train.symmetric=true` into dotted keys and values.
-
-    Raises:
-        BadInput: an argument is no option, or an option has no value.
-    """
-    result: dict[str, Any] = {}
-    rest = iter(arguments)
-    for argument in rest:
-        if not argument.startswith("--"):
-            raise BadInput.at("options", expected="--field value", found=f"'{argument}'", do="see 'nearfar fit --help'")
-        key, given, value = argument[2:].partition("=")
-        if not given and (value := next(rest, "")) == "":
-            raise BadInput.at(f"--{key}", expected="a value", found="none", do="write one after it")
-        result[key.replace("-", "_")] = _value(value)
-    return result
-
-
-def _value(text: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
-
-
-def mode_of(*, resume: bool, overwrite: bool) -> Any:
-    """One mode out of two options that exclude each other."""
-    if resume and overwrite:
-        raise BadInput.at("options", expected="--resume or --overwrite", found="both", do="choose one")
-    return "resume" if resume else "overwrite" if overwrite else "new"

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nearfar.data.check import Counts, DataReport
+
+if TYPE_CHECKING:
+    from nearfar.pipeline.certify import Certificate
 
 LINES_SHOWN = 8  # of a found document
 
@@ -28,6 +31,24 @@ def data_report(report: DataReport, notices: Sequence[str]) -> str:
 
 def _counted(counts: Counts) -> str:
     return f"{counts.queries:,} queries, {counts.relevant:,} relevant, {counts.negatives:,} negative"
+
+
+def certificate(found: Certificate) -> str:
+    """Table of differences from the plain step, and one sentence."""
+    lines = [_row("loss", "step", "dropout", "accumulation", "gradient", "loss value", "")]
+    for check in found.checks:
+        marks = ("on" if check.dropout else "off", "on" if check.accumulation else "off")
+        differences = (f"{check.difference:.1e}", f"{check.loss_difference:.1e}")
+        lines.append(_row(check.loss, check.variant, *marks, *differences, "ok" if check.ok else "DIFFERS"))
+    wrong = sum(not check.ok for check in found.checks)
+    verdict = f"{wrong} of {len(found.checks)} differ from" if wrong else f"all {len(found.checks)} agree with"
+    dropout = "" if found.dropout else "; the model has no dropout"
+    batch = f"{found.pairs} pairs in {found.micro_batches} micro-batches{dropout}"
+    return "\n".join([*lines, "", f"{verdict} the plain step to {found.limit:g}: {found.base}, {batch}"])
+
+
+def _row(*cells: str) -> str:
+    return "{:<16}{:<12}{:<9}{:<14}{:>8}{:>12}  {}".format(*cells).rstrip()
 
 
 def summary(record: Mapping[str, Any], path: Path) -> str:

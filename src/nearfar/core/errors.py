@@ -48,6 +48,18 @@ class Interrupted(NearfarError):
     exit_code = 130
 
 
+class ProcessFailed(NearfarError):
+    """One of several processes met an error, and says it for all."""
+
+    def __init__(self, message: str, exit_code: int = 2) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+class Ended(NearfarError):
+    """Another process of the run failed and has said why: this one has nothing to add."""
+
+
 def excerpt(text: str, limit: int = 60) -> str:
     """Quote a text on one line for an error message, shortened to `limit` characters."""
     shown = repr(text[:limit])

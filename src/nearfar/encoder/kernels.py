@@ -256,4 +256,5 @@ def _for_inference(module: nn.Module) -> nn.Module | None:
 
 def _is_plain(table: nn.Embedding) -> bool:
     options = table.max_norm is not None or table.scale_grad_by_freq or table.sparse
-    return type(table) is nn.Embedding and table.weight.requires_grad and not options
+    whole = type(table.weight) is nn.Parameter  # not spread over processes
+    return type(table) is nn.Embedding and whole and table.weight.requires_grad and not options

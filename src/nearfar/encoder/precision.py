@@ -32,11 +32,13 @@ class Policy:
     budget_tokens: int = CPU_BUDGET_TOKENS
     keep_bytes: int = 0  # activations kept between forward and backward instead of computed again
     reason: str = "as given"
+    cache_casts: bool = True  # keep the weights' bf16 copies for a whole step
 
     @property
     def autocast(self) -> torch.autocast:
         """Context in which the transformer runs."""
-        return torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.precision == "bf16")
+        return torch.autocast(self.device.split(":")[0], torch.bfloat16, enabled=self.precision == "bf16",
+                              cache_enabled=self.cache_casts)  # fmt: skip
 
     @property
     def full_precision(self) -> torch.autocast:

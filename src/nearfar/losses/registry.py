@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from nearfar.losses.dense import dense_info_nce
 from nearfar.losses.info_nce import info_nce
 
 
@@ -18,6 +19,7 @@ class Loss:
     purpose: str
     source: str
     separable: bool  # whether the losses of disjoint shares add up to the batch's
+    dense: Callable[..., Tensor] | None = None  # the same by its formula, without share, where compute is not that
 
 
 LOSSES: Mapping[str, Loss] = {
@@ -26,5 +28,6 @@ LOSSES: Mapping[str, Loss] = {
         "rank each positive above all other documents of the batch",
         "van den Oord et al., 2018",
         separable=True,
+        dense=dense_info_nce,
     ),
 }

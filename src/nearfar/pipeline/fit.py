@@ -24,7 +24,7 @@ from nearfar.index.exact import Documents, write_index
 from nearfar.pipeline.config import MAIN_METRIC, FitConfig
 from nearfar.pipeline.dev import dev_set
 from nearfar.pipeline.evaluate import Evaluation, evaluate_bm25, evaluate_space
-from nearfar.pipeline.progress import Advance, Reporter, Terminal
+from nearfar.pipeline.progress import Advance, Reporter, Silent, Terminal
 from nearfar.pipeline.report import Measured, card, report_data, verdict_of
 from nearfar.pipeline.run import RECORD, Run, versions
 from nearfar.pipeline.session import (
@@ -41,6 +41,7 @@ from nearfar.pipeline.session import (
 )
 from nearfar.report.html import write_report
 from nearfar.train.data import training_data
+from nearfar.train.distributed import launched
 from nearfar.train.estimate import estimate, with_kept_memory
 from nearfar.train.loop import Callbacks, Progress, Trainer, total_steps
 from nearfar.train.step import StepResult
@@ -69,29 +70,49 @@ def fit(
         BadInput: data, base or settings cannot be used, or the run folder exists.
         Interrupted: Ctrl-C; `mode="resume"` goes on.
     """
-    reporter = reporter or Terminal()
-    settings = settings_of(config, data, base, out)
+    with launched() as workers:
+        reporter = (reporter or Terminal()) if workers.is_first else Silent()
+        settings = settings_of(config, data, base, out)
+        told = workers.first(lambda: _settings(settings, mode, given=data is not None))
+        if told is None:
+            reporter.say(f"{settings.out} is finished already")
+            return Run.open(settings.out)
+        session = open_session(FitConfig.parse(told, "configuration"), data, base, reporter, workers)
+        return _run(session, mode)
+
+
+def _settings(settings: FitConfig, mode: Mode, *, given: bool) -> dict[str, Any] | None:
+    """What the run is done with, as JSON; None when it is finished already."""
     folder = Path(settings.out)
     if mode == "new":
         refuse_existing(folder)
     elif mode == "overwrite":
         refuse_to_replace(folder, settings.data.source)
-    elif mode == "resume":
-        if (folder / RECORD).exists():
-            reporter.say(f"{folder} is finished already")
-            return Run.open(folder)
-        if data is None and settings.data.source is None:
-            given = settings.model_dump(exclude_unset=True)
-            settings = FitConfig.parse(merged(read_started(folder), given), str(folder / STARTED))
-    session = open_session(settings, data, base, reporter)
-    if mode == "overwrite":
-        remove_run(folder)
-    elif mode == "resume" and session.checkpoints.paths():
-        session.checkpoints.check(session.identity)  # before anything is written
-    session = begin(session)
+    elif (folder / RECORD).exists():
+        return None
+    elif not given and settings.data.source is None:
+        own = settings.model_dump(exclude_unset=True)
+        settings = FitConfig.parse(merged(read_started(folder), own), str(folder / STARTED))
+    return settings.model_dump(mode="json")
+
+
+def _run(session: Session, mode: Mode) -> Run:
+    workers, resume = session.workers, mode == "resume"
+    if workers.is_first:
+        if mode == "overwrite":
+            remove_run(session.folder)
+        elif resume and session.checkpoints.paths():
+            session.checkpoints.check(session.identity)  # before anything is written
+        session = begin(session)
+    workers.wait_for_first()
+    if not workers.is_first:
+        _train(session, resume=resume)
+        workers.wait_for_first()
+        return Run.open(session.folder)
     before = _measure_before(session)
-    progress = _train(session, resume=mode == "resume")
-    return _finish(session, before, progress)
+    run = _finish(session, before, _train(session, resume=resume))
+    workers.wait_for_first()
+    return run
 
 
 def _measure_before(session: Session) -> dict[str, Measured]:
@@ -110,7 +131,9 @@ def _train(session: Session, *, resume: bool) -> Progress:
     config, space = session.config.train, session.space
     policy, store = with_kept_memory(space.policy, config), space.store
     data = training_data(session.source, space.encoder, store, config)
-    space.reporter.say(f"training: {estimate(space.encoder, data, config, policy).line()}")
+    workers = session.workers
+    if workers.is_first and not (config.shard and workers.size > 1):  # the estimate makes a step with the whole model
+        space.reporter.say(f"training: {estimate(space.encoder, data, config, policy, workers.size).line()}")
     dev = dev_set(session.dataset, session.config.eval, config.seed)
     space.reporter.say(f"dev: {len(dev.queries)} queries against {len(dev.documents)} documents")
     with space.reporter.bar("training", total_steps(config, data)) as advance:
@@ -118,10 +141,13 @@ def _train(session: Session, *, resume: bool) -> Progress:
             on_eval=lambda encoder: dev.metric(encoder, policy, store),
             on_step=lambda progress, result: _tell(space.reporter, advance, progress, result),
         )
-        trainer = Trainer(space.encoder, data, config, policy, session.checkpoints, session.identity, callbacks)
+        trainer = Trainer(space.encoder, data, config, policy, session.checkpoints, session.identity, callbacks,
+                          workers=workers)  # fmt: skip
         if resume and session.checkpoints.paths():
             trainer.resume()
             space.reporter.say(f"resumed after step {trainer.progress.step} of {trainer.steps}")
+            if trainer.moved:
+                space.reporter.say("other numbers of processes or threads than before: the same but for rounding")
             advance(trainer.progress.step, "")
         set_up = time.monotonic() - started
         progress = trainer.run()
@@ -188,8 +214,13 @@ def _record(
                  "notices": session.dataset.notices},
         "fingerprint": fingerprint,
         "resume_identity": session.identity,
-        "policy": {"device": session.space.policy.device, "precision": session.space.policy.precision,
-                   "budget_tokens": session.space.policy.budget_tokens, "threads": torch.get_num_threads()},
+        "policy": _policy_of(session),
         "versions": versions(),
         "config": session.config.model_dump(mode="json"),
     }  # fmt: skip
+
+
+def _policy_of(session: Session) -> dict[str, Any]:
+    policy = session.space.policy
+    return {"device": policy.device, "precision": policy.precision, "budget_tokens": policy.budget_tokens,
+            "threads": torch.get_num_threads(), "processes": session.workers.size}  # fmt: skip

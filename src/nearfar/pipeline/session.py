@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
@@ -35,7 +34,9 @@ from nearfar.pipeline.progress import Reporter
 from nearfar.pipeline.run import RECORD
 from nearfar.text.token_store import TokenStore
 from nearfar.train.checkpoint import Checkpoints
+from nearfar.train.config import TrainConfig
 from nearfar.train.data import sampler_of
+from nearfar.train.distributed import Workers
 
 STARTED = "started.json"  # in the run folder: the settings it was started with
 IN_MEMORY = "a SentenceTransformer in memory"
@@ -52,6 +53,7 @@ class Session:
     space: Space
     folder: Path
     identity: str
+    workers: Workers
 
     @property
     def checkpoints(self) -> Checkpoints:
@@ -107,7 +109,7 @@ def read_started(folder: Path) -> dict[str, Any]:
     return values
 
 
-def open_session(settings: FitConfig, data: Any, base: Any, reporter: Reporter) -> Session:
+def open_session(settings: FitConfig, data: Any, base: Any, reporter: Reporter, workers: Workers) -> Session:
     """Read and check everything; nothing is written yet."""
     source = data if data is not None else settings.data.source
     if source is None:
@@ -115,19 +117,32 @@ def open_session(settings: FitConfig, data: Any, base: Any, reporter: Reporter) 
     dataset = ensure_splits(as_dataset(source, settings.data), settings.data)
     batches = batch_source(dataset)
     train = settings.train
-    policy = choose_policy(train.device, train.precision, train.budget_tokens)
-    encoder = _base_encoder(base, settings, batches, policy)
+    workers.check_divides(min(train.batch_size, len(batches)), "pairs of a batch")
+    policy = _policy(train, workers)
+    encoder = base_encoder(base, settings, batches, policy)
     train.check_dimension(encoder.dimension)
+    if train.shard and encoder.is_static:
+        raise BadInput.at("train.shard", expected="a transformer to spread over processes", found="a static encoder",
+                          do="leave it out")  # fmt: skip
     for notice in (*dataset.notices, *batches.notices, *sampler_of(batches, settings.train).notices()):
         reporter.say(f"data: {notice}")
     reporter.say(f"computing on {policy.device} in {policy.precision} ({policy.reason})")
     for warning in train.warnings(static=encoder.is_static):
         reporter.say(f"warning: {warning}")
     identity = digest([encoder.fingerprint(), _digest_of(dataset), settings.train.model_dump_json(exclude=UNSEEN),
-                       settings.eval.model_dump_json(), policy.device, policy.precision, str(policy.budget_tokens),
-                       str(torch.get_num_threads())])  # fmt: skip
+                       settings.eval.model_dump_json(), policy.device.split(":")[0], policy.precision,
+                       str(policy.budget_tokens)])  # fmt: skip
+    if workers.first(lambda: identity) != identity:
+        raise BadInput.at(f"process {workers.rank}", expected="the same data and base model in every process",
+                          found="others than in process 0", do="give all the same files")  # fmt: skip
     space = Space(encoder, policy, open_store(encoder), reporter)
-    return Session(settings, dataset, batches, space, Path(settings.out), identity)
+    return Session(settings, dataset, batches, space, Path(settings.out), identity, workers)
+
+
+def _policy(train: TrainConfig, workers: Workers) -> Policy:
+    """Chosen by the first process, so that all compute alike; each on its own device."""
+    chosen = workers.first(lambda: asdict(choose_policy(train.device, train.precision, train.budget_tokens)))
+    return Policy(**{**chosen, "device": workers.device(chosen["device"])})
 
 
 def begin(session: Session) -> Session:
@@ -149,10 +164,11 @@ def begin(session: Session) -> Session:
 
 
 # Settings that the weights do not depend on, or that enter the identity as what they were resolved to.
-UNSEEN = {"keep_gib", "checkpoint_minutes", "device", "precision", "budget_tokens"}
+UNSEEN = {"shard", "keep_gib", "checkpoint_minutes", "device", "precision", "budget_tokens"}
 
 
-def _base_encoder(base: Any, settings: FitConfig, batches: BatchSource, policy: Policy) -> Encoder:
+def base_encoder(base: Any, settings: FitConfig, batches: BatchSource, policy: Policy) -> Encoder:
+    """The model in memory, a fresh token table, or the model that the settings name."""
     if isinstance(base, SentenceTransformer):
         return Encoder(base)
     if settings.base == "static":

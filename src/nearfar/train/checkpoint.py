@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from nearfar.core.artifact import read_manifest, writing
 from nearfar.core.errors import BadInput
+from nearfar.train.sharding import placed_like, whole
 
 KIND = "checkpoint"
 BEST = "best"
@@ -26,17 +27,18 @@ class Checkpoints:
 
     folder: Path
 
-    def save(self, step: int, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer, state: Any) -> None:
+    def save(self, step: int, modules: Mapping[str, nn.Module], optimizer: Mapping[str, Tensor], state: Any) -> None:
         """Write the checkpoint after `step` steps, then drop all but the last two.
 
         Args:
             modules: whose weights to keep, by name.
+            optimizer: its state, from `optimizer_tensors`.
             state: JSON-able rest of the run's state.
         """
         path = self.folder / f"step-{step:08d}"
         with writing(path, KIND, {"step": step, "state": state}, overwrite=True) as scratch:
             save_file(_weights(modules), scratch / "weights.safetensors")
-            save_file(_optimizer_tensors(optimizer), scratch / "optimizer.safetensors")
+            save_file(dict(optimizer), scratch / "optimizer.safetensors")
         for old in self.paths()[:-KEPT]:
             shutil.rmtree(old)
 
@@ -75,7 +77,7 @@ class Checkpoints:
             BadInput: there is none, it is damaged, or its state holds another `identity`.
         """
         if self._newest()[1]["state"]["identity"] != identity:
-            raise BadInput.at(self.folder, expected="the same data, base, settings and threads",
+            raise BadInput.at(self.folder, expected="the same data, base and settings",
                               found="a checkpoint of others", do="give the same, or start a new run")  # fmt: skip
 
     def _newest(self) -> tuple[Path, dict[str, Any]]:
@@ -110,10 +112,11 @@ def _restore_weights(path: Path, modules: Mapping[str, nn.Module]) -> None:
         module.load_state_dict(own)
 
 
-def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """All of the optimizer's state, whole; where it is spread over processes, all must ask for it."""
     state = optimizer.state_dict()["state"]
     return {
-        f"{index}.{name}": torch.as_tensor(value).detach().cpu().contiguous()
+        f"{index}.{name}": whole(torch.as_tensor(value)).detach().cpu().contiguous()
         for index, values in state.items()
         for name, value in values.items()
     }
@@ -121,7 +124,10 @@ def _optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     state: dict[int, dict[str, Tensor]] = {}
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
     for key, tensor in tensors.items():
         index, name = key.split(".")
-        state.setdefault(int(index), {})[name] = tensor
+        parameter = parameters[int(index)]
+        own = placed_like(tensor, parameter) if tensor.shape == parameter.shape else tensor
+        state.setdefault(int(index), {})[name] = own
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

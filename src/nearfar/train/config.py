@@ -36,6 +36,8 @@ class TrainConfig(Config):
     """Passes over the training pairs."""
     batch_size: int = Field(default=256, ge=2)
     """Pairs in a batch: each query sees every other document of the batch as a negative (64 to 8192)."""
+    accumulate: int = Field(default=1, ge=1)
+    """Batches whose mean gradient makes one step of the optimizer; negatives stay those of one batch."""
     learning_rate: float | None = Field(default=None, gt=0)
     """Peak learning rate (1e-5 to 2e-4); left empty: 5e-5, or 0.02 for a static encoder."""
     batch_by: BatchBy = "none"
@@ -80,6 +82,8 @@ class TrainConfig(Config):
     """fp32 or bf16 for the transformer's products; left empty: bf16 where it is measured to be faster."""
     budget_tokens: int = Field(default=0, ge=0)
     """Padded tokens in a micro-batch; 0: what suits the device."""
+    shard: bool = False
+    """Spread weights, gradients and optimizer state over the processes of torchrun, for models that do not fit."""
     keep_gib: float | None = Field(default=None, ge=0)
     """Memory in GiB for activations kept instead of computed twice; left empty: a third of what is free."""
 

@@ -41,17 +41,17 @@ class Estimate:
         return f"about {minutes}, {size}, {self.negatives:,} in-batch negatives a query, {self.steps} steps; {cut}"
 
 
-def estimate(encoder: Encoder, data: TrainingData, config: TrainConfig, policy: Policy) -> Estimate:
-    """Time one small step, count memory, and look at the text lengths; the model is left as it was."""
+def estimate(encoder: Encoder, data: TrainingData, config: TrainConfig, policy: Policy, processes: int = 1) -> Estimate:
+    """Time one small step, count memory of a process, and look at the text lengths; the model is left as it was."""
     seconds_a_token = _seconds_a_token(encoder, data, config, policy)
     tokens_a_pair = _tokens_a_pair(data)
     pairs = sum(part.drawn for part in data.sampler.parts)
-    batch_tokens = config.batch_size * tokens_a_pair
+    batch_tokens = config.batch_size * tokens_a_pair / processes
     weights = sum(p.numel() * p.element_size() for p in encoder.model.parameters())
     token_bytes = activation_bytes(encoder, policy, data.limits["document"])
     activations = min(policy.keep_bytes, batch_tokens * token_bytes) + policy.budget_tokens * token_bytes
     return Estimate(
-        seconds=config.epochs * pairs * tokens_a_pair * seconds_a_token,
+        seconds=config.epochs * pairs * tokens_a_pair * seconds_a_token / processes,
         memory_bytes=int(4 * weights + activations),
         negatives=min(config.batch_size, len(np.unique(data.source.documents))) - 1,
         steps=total_steps(config, data),

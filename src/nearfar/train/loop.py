@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from types import FrameType
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -17,12 +18,14 @@ from nearfar.core.errors import Interrupted
 from nearfar.data.batches import Ids
 from nearfar.encoder.encoder import Encoder
 from nearfar.encoder.precision import Policy
-from nearfar.train.checkpoint import Checkpoints
+from nearfar.train.checkpoint import Checkpoints, optimizer_tensors
 from nearfar.train.config import TrainConfig
 from nearfar.train.data import TrainingData
+from nearfar.train.distributed import Workers
 from nearfar.train.objective import TrainObjective
 from nearfar.train.optimizer import adamw, learning_rate_factor, set_learning_rate
-from nearfar.train.step import Diverged, StepResult, step
+from nearfar.train.sharding import clip_gradients, copy_weights, sharded
+from nearfar.train.step import Diverged, StepResult, accumulated
 
 Evaluate = Callable[[Encoder], float]  # higher is better
 
@@ -65,17 +68,22 @@ class Trainer:
     identity: str  # digest of everything a resumed run must share
     callbacks: Callbacks
     progress: Progress = field(default_factory=Progress)
+    workers: Workers = field(default_factory=Workers)
 
     def __post_init__(self) -> None:
         self.objective = TrainObjective(self.config, unit=self.encoder.similarity == "cosine").to(self.policy.device)
         self.peak = self.config.peak_learning_rate(static=self.encoder.is_static)
-        self.optimizer = adamw(self.modules.values(), self.config, peak=self.peak)
+        self.is_sharded = self.config.shard and self.workers.size > 1
+        self.trained = sharded(self.encoder, self.workers.size) if self.is_sharded else self.encoder
+        self.optimizer = adamw([self.trained.model, self.objective], self.config, peak=self.peak,
+                               fused=not self.is_sharded)  # fmt: skip
         self.steps = total_steps(self.config, self.data)
         self._shuffled: tuple[int, list[Ids]] = (-1, [])
+        self.moved = False  # whether it goes on with other numbers of processes or threads than before
 
     @property
     def modules(self) -> dict[str, nn.Module]:
-        """Everything with weights of its own."""
+        """Everything with weights of its own, whole."""
         return {"model": self.encoder.model, "objective": self.objective}
 
     def resume(self) -> None:
@@ -87,6 +95,9 @@ class Trainer:
         self.checkpoints.check(self.identity)
         _, state = self.checkpoints.load_latest(self.modules, self.optimizer)
         self.progress = _progress(state["progress"])
+        if self.is_sharded:
+            copy_weights(self.encoder, self.trained)
+        self.moved = state["computed_by"] != self._computed_by
 
     def run(self) -> Progress:
         """Train to the end, and leave the best weights in the encoder.
@@ -96,18 +107,20 @@ class Trainer:
             Diverged: the loss is not finite.
         """
         started, saved = time.monotonic() - self.progress.seconds, time.monotonic()
-        with self.encoder.training(self.policy), _interruptible() as interrupted:
+        with self.trained.training(self.policy), _interruptible() as interrupted:
             if not self.progress.dev:
                 self._evaluate(started)  # the base is the first to beat: training can make it worse
             while self.progress.step < self.steps and self.progress.stale < self.config.patience:
                 self._step(started)
-                due = time.monotonic() - saved >= 60 * self.config.checkpoint_minutes
-                if due or interrupted():
+                due = self.workers.any(time.monotonic() - saved >= 60 * self.config.checkpoint_minutes)
+                stop = self.workers.any(interrupted())
+                if due or stop:
                     self._save()
                     saved = time.monotonic()
-                if interrupted():
+                if stop:
                     raise Interrupted(f"interrupted after step {self.progress.step} of {self.steps}; "
                                       f"go on with --resume")  # fmt: skip
+        self.workers.wait_for_first()
         self.checkpoints.load_best(self.progress.best_step, self.modules)
         return self.progress
 
@@ -116,8 +129,7 @@ class Trainer:
         rate = self.peak * learning_rate_factor(done, self.steps, self.config.warmup)
         set_learning_rate(self.optimizer, rate)
         result = self._forward_backward(done)
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        nn.utils.clip_grad_norm_(parameters, self.config.clip_norm)
+        clip_gradients(self._parameters, self.config.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=False)  # the same memory every step
         before = self.progress
@@ -133,14 +145,35 @@ class Trainer:
         self.callbacks.on_step(self.progress, result)
 
     def _forward_backward(self, done: int) -> StepResult:
+        """Gradients of the mean loss over the batches of one optimizer step."""
         epoch, number = divmod(done, self.steps // self.config.epochs)
         if self._shuffled[0] != epoch:
             self._shuffled = (epoch, self.data.sampler.epoch(epoch))
-        batch = self.data.batch(self._shuffled[1][number], self.config, epoch, number)
+        batches = self._shuffled[1]
+        numbers = np.array_split(np.arange(len(batches)), self.steps // self.config.epochs)[number]
         try:
-            return step(self.encoder, batch, self.objective, self.policy)
+            results = [self._batch(batches[n], epoch, int(n)) for n in numbers]
         except Diverged as error:
             raise Diverged(f"step {done + 1} of {self.steps}: {error}") from None
+        self.workers.sum_gradients(self._parameters)
+        if len(results) > 1:
+            for parameter in self._parameters:
+                if parameter.grad is not None:
+                    parameter.grad /= len(results)
+        return accumulated(results)
+
+    def _batch(self, pairs: Ids, epoch: int, number: int) -> StepResult:
+        batch = self.data.batch(pairs, self.config, epoch, number)
+        return self.workers.step(self.trained, batch, self.objective, self.policy)
+
+    @property
+    def _computed_by(self) -> dict[str, int]:
+        """What changes the order of sums, and so the bits, but not what is computed."""
+        return {"processes": self.workers.size, "threads": torch.get_num_threads()}
+
+    @property
+    def _parameters(self) -> list[nn.Parameter]:
+        return [p for group in self.optimizer.param_groups for p in group["params"]]
 
     def _evaluation_due(self, done: int) -> bool:
         """Evaluate at equal distances, the last time at the end."""
@@ -148,25 +181,38 @@ class Trainer:
         return done * evaluations // self.steps > (done - 1) * evaluations // self.steps
 
     def _evaluate(self, started: float) -> None:
+        if self.is_sharded:
+            copy_weights(self.trained, self.encoder)
         self.encoder.model.eval()
         with torch.no_grad():
-            metric = self.callbacks.on_eval(self.encoder)
+            metric = self.workers.first(lambda: self.callbacks.on_eval(self.encoder))
         self.encoder.model.train()
+        if self.is_sharded:
+            self.encoder.model.cpu()  # the memory is for training
         now = self.progress
         self.progress = replace(now, dev=(*now.dev, (now.step, metric)), seconds=time.monotonic() - started)
         if metric > now.best:
             self.progress = replace(self.progress, best=metric, best_step=now.step)
-            self.checkpoints.save_best(now.step, self.modules)
+            if self.workers.is_first:
+                self.checkpoints.save_best(now.step, self.modules)
 
     def _save(self) -> None:
-        state = {"identity": self.identity, "progress": asdict(self.progress)}
-        self.checkpoints.save(self.progress.step, self.modules, self.optimizer, state)
+        if not (self.workers.is_first or self.is_sharded):
+            return
+        if self.is_sharded:
+            copy_weights(self.trained, self.encoder)
+        optimizer = optimizer_tensors(self.optimizer)
+        if not self.workers.is_first:  # its shards are gathered, and it writes nothing
+            return
+        progress = asdict(self.progress)
+        state = {"identity": self.identity, "computed_by": self._computed_by, "progress": progress}
+        self.checkpoints.save(self.progress.step, self.modules, optimizer, state)
         self.checkpoints.drop_best_except(self.progress.best_step)
 
 
 def total_steps(config: TrainConfig, data: TrainingData) -> int:
     """Steps of a whole run."""
-    return config.epochs * len(data.sampler)
+    return config.epochs * -(-len(data.sampler) // config.accumulate)
 
 
 def _progress(values: dict[str, Any]) -> Progress:

@@ -24,6 +24,7 @@ class TrainObjective(nn.Module):
     def __init__(self, config: TrainConfig, *, unit: bool = True) -> None:
         super().__init__()
         self.loss = LOSSES[config.loss].compute
+        self.separable = LOSSES[config.loss].separable
         self.directions, self.partition = config.directions, config.partition
         self.prefixes, self.unit = config.prefixes, unit
         start = torch.tensor(math.log(1 / config.temperature))
@@ -41,6 +42,7 @@ class TrainObjective(nn.Module):
             temperature=self.temperature(),
             directions=self.directions,
             partition=self.partition,
-            share=share,
         )
+        if share is not None:
+            loss = partial(loss, share=share)
         return matryoshka(loss, queries, documents, self.prefixes, unit=self.unit)

@@ -19,14 +19,20 @@ def learning_rate_factor(step: int, steps: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
 
 
-def adamw(modules: Iterable[nn.Module], config: TrainConfig, *, peak: float) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter, 2019); vectors and scalars (biases, norms, temperature) are not decayed."""
+def adamw(modules: Iterable[nn.Module], config: TrainConfig, *, peak: float, fused: bool = True) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter, 2019); vectors and scalars (biases, norms, temperature) are not decayed.
+
+    Args:
+        fused: update many tensors at once; whole and sharded ones cannot be mixed there.
+    """
     parameters = [p for module in modules for p in module.parameters() if p.requires_grad]
     groups = [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW([group for group in groups if group["params"]], lr=peak, fused=True)
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]], lr=peak, fused=fused, foreach=None if fused else False
+    )
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, value: float) -> None:

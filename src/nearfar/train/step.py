@@ -8,6 +8,7 @@ is the same in both passes, and the result is that of one plain pass over the sa
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ from nearfar.encoder.precision import Policy
 
 Rows = Sequence[NDArray[np.int32]]
 Objective = Callable[[Tensor, Tensor, Targets], Tensor]  # (Q, d), (D, d), targets -> scalar
+Head = Callable[[list[Tensor]], tuple[float, list[Tensor]]]  # embeddings -> loss, its gradient at each of them
 
 
 class Diverged(NearfarError):
@@ -67,23 +69,53 @@ def step(model: Encoder, batch: Batch, loss: Objective, policy: Policy) -> StepR
     Raises:
         Diverged: the loss is not finite.
     """
-    micro_batches = [*partition("query", batch.queries, batch.seed, policy.budget_tokens)]
-    micro_batches += partition("document", batch.documents, batch.seed + len(micro_batches), policy.budget_tokens)
+    micro_batches = partitioned(batch, policy)
+    value, kept = forward_backward(
+        model,
+        micro_batches,
+        lambda embeddings: _loss_and_gradients(embeddings, micro_batches, batch.targets, loss, policy),
+        policy,
+    )
+    return result_of(batch, micro_batches, value, kept)
+
+
+def forward_backward(model: Encoder, micro_batches: list[MicroBatch], head: Head, policy: Policy) -> tuple[float, int]:
+    """Embed the micro-batches, ask `head` for the loss and its gradients there, and push these through the model.
+
+    Returns:
+        The loss, and how many micro-batches kept their graph.
+    """
     kept = _count_kept(model, micro_batches, policy)
     with policy.autocast:  # one context for the step: the weights are cast once, not once a micro-batch
-        graphs = [_embed(model, micro_batch, policy) for micro_batch in micro_batches[:kept]]
+        graphs = [embed(model, micro_batch, policy) for micro_batch in micro_batches[:kept]]
         with torch.no_grad():
-            rest = [_embed(model, micro_batch, policy) for micro_batch in micro_batches[kept:]]
+            rest = [embed(model, micro_batch, policy) for micro_batch in micro_batches[kept:]]
         torch.clear_autocast_cache()  # casts made under no_grad would cut the graph of the second pass
-        embeddings = [*graphs, *rest]
-        value, gradients = _loss_and_gradients(embeddings, micro_batches, batch.targets, loss, policy)
+        value, gradients = head([*graphs, *rest])
         for embedding, gradient in zip(graphs, gradients[:kept], strict=True):
             embedding.backward(gradient)
         for micro_batch, gradient in zip(micro_batches[kept:], gradients[kept:], strict=True):
-            _embed(model, micro_batch, policy).backward(gradient)
+            embed(model, micro_batch, policy).backward(gradient)
+    return value, kept
+
+
+def result_of(batch: Batch, micro_batches: list[MicroBatch], value: float, kept: int) -> StepResult:
+    """Count the tokens of a finished step."""
     real = sum(map(len, batch.queries)) + sum(map(len, batch.documents))
     padded = sum(micro_batch.padded_tokens for micro_batch in micro_batches)
     return StepResult(value, real, padded, kept, len(micro_batches))
+
+
+def accumulated(results: Sequence[StepResult]) -> StepResult:
+    """Several batches as one step: the mean of their losses, the sum of everything else."""
+    counts = np.sum([[r.real_tokens, r.padded_tokens, r.kept, r.micro_batches] for r in results], axis=0)
+    return StepResult(sum(result.loss for result in results) / len(results), *map(int, counts))
+
+
+def partitioned(batch: Batch, policy: Policy) -> list[MicroBatch]:
+    """All micro-batches of a batch, queries first."""
+    queries = partition("query", batch.queries, batch.seed, policy.budget_tokens)
+    return queries + partition("document", batch.documents, batch.seed + len(queries), policy.budget_tokens)
 
 
 def partition(role: Role, rows: Rows, seed: int, budget_tokens: int) -> list[MicroBatch]:
@@ -95,7 +127,8 @@ def partition(role: Role, rows: Rows, seed: int, budget_tokens: int) -> list[Mic
     ]
 
 
-def _embed(model: Encoder, micro_batch: MicroBatch, policy: Policy) -> Tensor:
+def embed(model: Encoder, micro_batch: MicroBatch, policy: Policy) -> Tensor:
+    """Embeddings of a micro-batch, (rows, d), with its own dropout."""
     torch.manual_seed(micro_batch.seed)
     return model.embed(micro_batch.rows, micro_batch.role, policy)
 
@@ -127,14 +160,19 @@ def _loss_and_gradients(
 ) -> tuple[float, list[Tensor]]:
     leaves = [embedding.detach().requires_grad_() for embedding in embeddings]
     with policy.full_precision:
-        value = loss(_gather("query", leaves, micro_batches), _gather("document", leaves, micro_batches), targets)
-        if not torch.isfinite(value):
-            raise Diverged(f"expected a finite loss, found {value.item()}; lower train.learning_rate")
+        value = loss(gather("query", leaves, micro_batches), gather("document", leaves, micro_batches), targets)
+        check_finite(value.item())
         value.backward()
     return value.item(), [leaf.grad if leaf.grad is not None else torch.zeros_like(leaf) for leaf in leaves]
 
 
-def _gather(role: Role, leaves: list[Tensor], micro_batches: list[MicroBatch]) -> Tensor:
+def check_finite(value: float) -> None:
+    """Raise Diverged unless the loss is a number."""
+    if not math.isfinite(value):
+        raise Diverged(f"expected a finite loss, found {value}; lower train.learning_rate")
+
+
+def gather(role: Role, leaves: list[Tensor], micro_batches: list[MicroBatch]) -> Tensor:
     """Embeddings of one role in the batch's order."""
     chosen = [(leaf, part.index) for leaf, part in zip(leaves, micro_batches, strict=True) if part.role == role]
     order = torch.from_numpy(np.argsort(np.concatenate([index for _, index in chosen])))

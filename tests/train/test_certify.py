@@ -1,0 +1,89 @@
+"""certify agrees with itself where steps are right, and says so where one is wrong."""
+
+import json
+from itertools import product
+
+import pytest
+import torch
+
+import nearfar
+from command_line import nearfar as command
+from command_line import write_pairs
+from nearfar.core.errors import BadInput
+from nearfar.losses import LOSSES
+from nearfar.train import certify as steps
+from nearfar.train.certify import LIMIT, VARIANTS, Check, relative
+from nearfar.train.objective import TrainObjective
+from tiny_models import pairs
+
+BOTH_WAYS = ["query_to_document", "document_to_query"]
+SMALL = ["--static.dimension", "32", "--static.vocabulary", "400"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_pairs(tmp_path_factory.mktemp("data") / "pairs.jsonl")
+
+
+def test_all_steps_agree(data, tiny_folder):
+    found = nearfar.certify(str(data), base=str(tiny_folder), config={"train.directions": BOTH_WAYS})
+    combinations = {(check.loss, check.variant, check.dropout, check.accumulation) for check in found.checks}
+    assert combinations == set(product(LOSSES, VARIANTS, (True, False), (True, False)))
+    assert len(found.checks) == len(combinations)
+    assert found.ok
+    assert found.micro_batches >= 6
+    assert 0 < max(check.difference for check in found.checks) <= LIMIT
+    assert not torch.distributed.is_initialized()
+
+
+def test_a_wrong_gradient_is_found(data, monkeypatch):
+    """The cached step is made wrong by one part in a thousand; the others stay right."""
+    right = steps.step
+
+    def wrong(model, batch, loss, policy):
+        result = right(model, batch, loss, policy)
+        if isinstance(loss, TrainObjective):  # the cached variant; the streaming one has a function
+            for parameter in model.model.parameters():
+                parameter.grad *= 1.001
+        return result
+
+    monkeypatch.setattr(steps, "step", wrong)
+    done = command("certify", "--data", data, "--base", "static", *SMALL, "--json")
+    assert done.code == 1, done
+    found = json.loads(done.out)
+    assert not found["ok"]
+    assert {check["variant"] for check in found["checks"] if not check["ok"]} == {"cached"}
+    assert {check["variant"] for check in found["checks"] if check["ok"]} == {"streaming", "processes"}
+
+
+def test_a_gradient_that_is_no_number_is_no_agreement():
+    nan = float("nan")
+    assert not Check("info_nce", "cached", dropout=False, accumulation=False, difference=nan, loss_difference=0).ok
+    assert not Check("info_nce", "cached", dropout=False, accumulation=False, difference=0, loss_difference=nan).ok
+
+
+def test_no_difference_is_none_even_from_zero():
+    assert relative(0.0, 0.0) == 0
+    assert relative(1e-9, 0.0) == float("inf")
+    assert relative(1.0, 4.0) == 0.25
+    assert relative(float("nan"), 1.0) != relative(float("nan"), 1.0)
+
+
+def test_the_table_for_people(data):
+    done = command("certify", "--data", data, "--base", "static", *SMALL, "--pairs", "12")
+    assert done.code == 0, done
+    assert len([line for line in done.out.splitlines() if line.rstrip().endswith("ok")]) == 2 * len(VARIANTS)
+    assert "all 6 agree with the plain step to 1e-05: static, 12 pairs in " in done.out
+    assert "the model has no dropout" in done.out
+
+
+@pytest.mark.slow
+def test_without_data_a_batch_is_made():
+    found = nearfar.certify(base="static", config={"static.dimension": 16, "static.vocabulary": 500}, pairs=8)
+    assert found.ok
+    assert found.pairs == 8
+
+
+def test_too_few_pairs_are_refused():
+    with pytest.raises(BadInput, match="pairs: expected at least 4, found 3; give more"):
+        nearfar.certify(pairs(10), pairs=3)
