@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from nearfar.core.ragged import Ragged
 from nearfar.core.targets import NO_GROUP, Targets
-from nearfar.losses import LOSSES, Share, info_nce
+from nearfar.losses import LOSSES, Share, info_nce, streaming
 from nearfar.losses.dense import dense_info_nce
 from nearfar.losses.info_nce import SIDES
 
@@ -279,3 +279,22 @@ def test_the_registry_calls_it():
     registered = LOSSES["info_nce"].compute(queries, documents, targets, temperature=0.1, directions=BOTH_WAYS)
     assert registered.item() == info_nce(queries, documents, targets, temperature=0.1, directions=BOTH_WAYS).item()
     assert LOSSES["info_nce"].separable
+
+
+@pytest.mark.parametrize("elements", [64, 1 << 22])
+def test_under_autocast_the_products_alone_are_narrow(elements, monkeypatch):
+    monkeypatch.setattr(streaming, "CHUNK_ELEMENTS", elements)
+    generator = torch.Generator().manual_seed(4)
+    texts = [functional.normalize(torch.randn(40, 16, generator=generator), dim=1) for _ in range(2)]
+    results = []
+    for narrow in (False, True):
+        leaves = [text.clone().requires_grad_() for text in texts]
+        with torch.autocast("cpu", torch.bfloat16, enabled=narrow):
+            value = info_nce(*leaves, Targets.diagonal(40), directions=BOTH_WAYS)
+            results.append((value, *torch.autograd.grad(value, leaves)))
+    (full, *exact), (half, *near) = results
+    assert half.dtype == torch.float32
+    assert 0 < abs(half.item() - full.item()) <= 2e-3 * full.item()
+    for one, other in zip(near, exact, strict=True):
+        assert one.dtype == torch.float32
+        assert 0 < (one - other).norm() <= 0.01 * other.norm()

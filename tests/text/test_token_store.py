@@ -153,3 +153,12 @@ def test_padding_and_truncation_on_the_tokenizer_do_not_matter():
 
 def test_the_same_texts_train_the_same_tokenizer():
     assert made().to_str() == made().to_str()
+
+
+def test_many_rows_at_once_are_the_rows_one_by_one(tmp_path):
+    store = TokenStore.open(made(), 6, tmp_path)
+    rows = store.rows(["one two three", "", "four five", " ".join(["six"] * 9)])[[3, 0, 1, 0, 2]]
+    for limit in (0, 1, 2, 99):
+        taken = store.take(rows, limit)
+        assert [row.tolist() for row in taken] == [store[row][:limit].tolist() for row in rows]
+    assert len(store.take(rows[:0], 5)) == 0

@@ -50,7 +50,7 @@ def gradients_of(encoder, loss, run) -> dict[str, torch.Tensor]:
     loss.zero_grad(set_to_none=True)
     result = run()
     named = [*encoder.model.named_parameters(), *loss.named_parameters()]
-    return result, {name: p.grad.clone() for name, p in named if p.grad is not None}
+    return result, {name: p.grad.to_dense().clone() for name, p in named if p.grad is not None}
 
 
 def stepped(encoder, batch, loss, chosen):

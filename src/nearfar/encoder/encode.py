@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nearfar.encoder.encoder import Encoder, Role
+from nearfar.encoder.encoder import Encoder, Role, Rows
 from nearfar.encoder.packing import pack
 from nearfar.encoder.precision import Policy
 from nearfar.text.token_store import TokenStore
 
+STATIC_TEXTS = 1024  # pooled at a time: their vectors are still in the cache when they are normalised and copied
 INFERENCE_BUDGET = 4  # without a backward, this many times the training tokens fit the same cache
 
 
@@ -35,16 +36,43 @@ def encode(
     store = open_store(encoder) if store is None else store  # an empty store is false
     prompt = encoder.prompt(role)
     rows = store.rows([prompt + text for text in texts] if prompt else texts)
-    framed = [encoder.framed(store[row], encoder.max_tokens) for row in rows]
-    vectors = np.empty((len(texts), encoder.dimension), np.float32)
-    packing = pack(np.fromiter(map(len, framed), np.int64, len(framed)), INFERENCE_BUDGET * policy.budget_tokens)
+    return encode_rows(encoder, store, rows, role, policy, on_progress=on_progress)
+
+
+def encode_rows(
+    encoder: Encoder,
+    store: TokenStore,
+    rows: NDArray[np.int64],
+    role: Role,
+    policy: Policy,
+    *,
+    on_progress: Callable[[int], None] | None = None,
+) -> NDArray[np.float32]:
+    """Embed texts that are rows of a token store already, the prompt included; (len(rows), d), in the given order."""
+    vectors = np.empty((len(rows), encoder.dimension), np.float32)
+    batches = _pooled(encoder, store, rows) if encoder.is_static else _packed(encoder, store, rows, policy)
     with encoder.inference(policy):
-        for micro_batch in packing.micro_batches:
-            embedded = encoder.embed([framed[i] for i in micro_batch], role, policy)
-            vectors[micro_batch] = embedded.cpu().numpy()
+        for index, tokens in batches:
+            vectors[index] = encoder.embed(tokens, role, policy).cpu().numpy()
             if on_progress:
-                on_progress(len(micro_batch))
+                on_progress(len(tokens))
     return vectors
+
+
+def _pooled(encoder: Encoder, store: TokenStore, rows: NDArray[np.int64]) -> Iterator[tuple[slice, Rows]]:
+    """In the given order: a token table has no padding to save."""
+    for start in range(0, len(rows), STATIC_TEXTS):
+        part = slice(start, start + STATIC_TEXTS)
+        yield part, store.take(rows[part], encoder.max_tokens)
+
+
+def _packed(
+    encoder: Encoder, store: TokenStore, rows: NDArray[np.int64], policy: Policy
+) -> Iterator[tuple[NDArray[np.int64], Rows]]:
+    framed = [encoder.framed(store[row], encoder.max_tokens) for row in rows]
+    packing = pack(np.fromiter(map(len, framed), np.int64, len(framed)), INFERENCE_BUDGET * policy.budget_tokens)
+    for index in packing.micro_batches:
+        yield index, [framed[i] for i in index]
 
 
 def open_store(encoder: Encoder) -> TokenStore:

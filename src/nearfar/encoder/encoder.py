@@ -12,20 +12,23 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import StaticEmbedding, Transformer
+from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding, Transformer
 from torch import Tensor
 from torch.nn import functional
 from transformers import PreTrainedModel
 
 from nearfar.core.errors import BadInput
 from nearfar.core.fingerprint import digest
+from nearfar.core.ragged import Ragged
 from nearfar.encoder.kernels import inference_kernels, training_kernels
 from nearfar.encoder.packing import pad
 from nearfar.encoder.precision import Policy
+from nearfar.encoder.token_table import training_table
 from nearfar.text.token_store import Tokenizer, tokenizer_digest
 
 Role = Literal["query", "document"]
 Similarity = Literal["cosine", "dot"]
+Rows = Sequence[NDArray[np.int32]] | Ragged
 
 STATIC_TOKENS = 4096  # a token table has no limit of its own; longer texts add cost and no meaning
 PROMPT_NAMES: dict[Role, tuple[str, ...]] = {"query": ("query",), "document": ("document", "passage", "corpus")}
@@ -98,17 +101,17 @@ class Encoder:
         before, after = self.framing
         return np.concatenate([before, ids[: max(max_tokens - len(before) - len(after), 0)], after])
 
-    def features(self, rows: Sequence[NDArray[np.int32]], device: str) -> dict[str, Any]:
+    def features(self, rows: Rows, device: str) -> dict[str, Any]:
         """Token id rows as the first module's input."""
         if self.is_static:
-            flat = np.concatenate(rows).astype(np.int64) if rows else np.empty(0, np.int64)
-            starts = np.cumsum([0, *map(len, rows)])[:-1]
-            return {"input_ids": torch.from_numpy(flat).to(device), "offsets": torch.from_numpy(starts).to(device)}
+            flat = rows if isinstance(rows, Ragged) else Ragged.of(rows)
+            arrays = {"input_ids": flat.values, "offsets": flat.offsets[:-1].astype(np.int32)}
+            return {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
         tokenizer = cast(Any, self.model[0]).tokenizer
-        ids, mask = pad(rows, tokenizer.pad_token_id or 0, left=tokenizer.padding_side == "left")
+        ids, mask = pad([*rows], tokenizer.pad_token_id or 0, left=tokenizer.padding_side == "left")
         return {"input_ids": torch.from_numpy(ids).to(device), "attention_mask": torch.from_numpy(mask).to(device)}
 
-    def embed(self, rows: Sequence[NDArray[np.int32]], role: Role, policy: Policy) -> Tensor:
+    def embed(self, rows: Rows, role: Role, policy: Policy) -> Tensor:
         """Embeddings (rows, d), fp32, of framed token ids; normalised when the similarity is cosine."""
         features = self.features(rows, policy.device)
         if self._excludes_prompt and self.prompt(role):
@@ -122,13 +125,15 @@ class Encoder:
             for module in list(self.model)[1:]:
                 features = module(features)
         embedding = cast(Tensor, features["sentence_embedding"])
-        return functional.normalize(embedding, dim=-1) if self.similarity == "cosine" else embedding
+        if self.similarity == "dot" or isinstance(self.model[-1], Normalize):
+            return embedding
+        return functional.normalize(embedding, dim=-1)
 
     @contextmanager
     def training(self, policy: Policy) -> Iterator[None]:
         """Training mode with the fast kernels inside the block, evaluation mode after it."""
         self.model.to(policy.device).train()
-        with training_kernels(self._transformer) if self._transformer else nullcontext():
+        with training_kernels(self._transformer) if self._transformer else training_table(self.model[0]):
             yield
         self.model.eval()
 

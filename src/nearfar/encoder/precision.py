@@ -24,7 +24,8 @@ GPU_BUDGET_TOKENS = 32_768
 class Policy:
     """How to compute: on which device, in which precision, how many padded tokens at a time.
 
-    Weights, pooling, normalisation and loss are fp32 always; `precision` is that of the transformer's products.
+    Weights, pooling, normalisation and loss are fp32 always; `precision` is that of the transformer's products, or of
+    the loss's products when the encoder is a token table.
     """
 
     device: str = "cpu"

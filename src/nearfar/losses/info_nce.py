@@ -80,7 +80,7 @@ def _softmax_loss(
         against.append(negatives[torch.from_numpy(place).to(own.device)])
     copies = math.log(max(1, sum(anchor != candidate for anchor, candidate in sides)))
     losses = functional.softplus(torch.stack(against).logsumexp(dim=0) - own - copies) + copies  # (P,)
-    return losses @ torch.from_numpy(pairs.weights).to(losses)
+    return (losses * torch.from_numpy(pairs.weights).to(losses)).sum()  # autocast would narrow a product
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from nearfar.core.exclusions import Exclusions, Ids
 
 CHUNK_ELEMENTS = 1 << 22  # scores held at a time, 16 MiB in fp32: they stay in a cache between the passes over them
+PAIR_ELEMENTS = 1 << 18  # of the vectors of pairs: what is computed of them stays in a core's own cache
 EXCLUDED = -1e30  # finite: a row without negatives then has the loss 0 and the gradient 0, not NaN
 
 
@@ -21,12 +23,13 @@ def negatives_logsumexp(anchors: Tensor, candidates: Tensor, rows: Ids, exclusio
     """Sum up the candidates that are not excluded: log Σ exp(anchor · candidate), (len(rows),), EXCLUDED for none.
 
     The backward pass computes the scores once more, so that memory is that of one chunk. Chunks depend on the shapes
-    alone: the same input gives the same bits.
+    alone: the same input gives the same bits. Matrix products are in the precision of an autocast around the call, all
+    else in that of the vectors.
 
     Args:
         anchors: (a, d), over the temperature.
         candidates: (c, d); may be `anchors`.
-        rows: the anchors to score, each once.
+        rows: the anchors to score, in rising order, each once.
     """
     result: Tensor = _NegativesLogSumExp.apply(anchors, candidates, rows, exclusions)  # type: ignore[no-untyped-call]
     return result
@@ -43,6 +46,7 @@ class _NegativesLogSumExp(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, anchors: Tensor, candidates: Tensor, rows: Ids, exclusions: Exclusions) -> Tensor:
         result = anchors.new_empty(len(rows))
+        anchors, candidates = (side.to(_product_dtype(side)) for side in (anchors, candidates))
         for part, _, scores in _chunks(anchors, candidates, rows, exclusions):
             highest = scores.amax(dim=1, keepdim=True)
             result[part] = scores.sub_(highest).exp_().sum(dim=1).log_().add_(highest[:, 0])
@@ -54,55 +58,76 @@ class _NegativesLogSumExp(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         anchors, candidates, result = ctx.saved_tensors
-        to_anchors, to_candidates = torch.zeros_like(anchors), torch.zeros_like(candidates)
+        to_anchors, to_candidates = (torch.zeros_like(side, dtype=gradient.dtype) for side in (anchors, candidates))
+        narrow = None if to_candidates.dtype == candidates.dtype else torch.empty_like(candidates)
         for part, index, scores in _chunks(anchors, candidates, ctx.rows, ctx.exclusions):
-            softmax = scores.sub_(result[part, None]).exp_()
+            softmax = scores.sub_(result[part, None]).exp_().to(anchors.dtype)
             weights = gradient[part, None]  # at the smaller factors of the products
-            to_anchors[index] = torch.mm(softmax, candidates).mul_(weights)
-            to_candidates.addmm_(softmax.T, anchors[index].mul_(weights))
+            weighted = (anchors[index] * weights).to(anchors.dtype)
+            to_anchors[index] = torch.mm(softmax, candidates).to(gradient.dtype).mul_(weights)
+            if narrow is None:
+                to_candidates.addmm_(softmax.T, weighted)
+            else:  # sums over chunks in fp32
+                to_candidates += torch.mm(softmax.T, weighted, out=narrow)
         return to_anchors, to_candidates, None, None
 
 
 def _chunks(
     anchors: Tensor, candidates: Tensor, rows: Ids, exclusions: Exclusions
-) -> Iterator[tuple[slice, Tensor, Tensor]]:
-    """Positions in `rows`, the anchors there, and their scores (n, c) in a buffer that the next chunk overwrites."""
+) -> Iterator[tuple[slice, slice | Tensor, Tensor]]:
+    """Positions in `rows`, the anchors there, and their scores (n, c) in a buffer that the next chunk overwrites.
+
+    Scores are fp32 at least, whatever the precision of the products.
+    """
     columns = len(candidates)
     size = min(max(CHUNK_ELEMENTS // columns, 1), len(rows))
-    buffer = anchors.new_empty((size, columns))
+    products = anchors.new_empty((size, columns))
+    wide = products.to(torch.promote_types(products.dtype, torch.float32))  # the same memory where it is so already
     for start in range(0, len(rows), max(size, 1)):
         chosen = rows[start : start + size]
-        index = torch.from_numpy(chosen).to(anchors.device)
-        scores = torch.mm(anchors[index], candidates.T, out=buffer[: len(chosen)])
+        index = _index(chosen, anchors.device)
+        scores = torch.mm(anchors[index], candidates.T, out=products[: len(chosen)])
+        scores = scores if wide is products else wide[: len(chosen)].copy_(scores)
         row, column = exclusions.pairs(chosen)
         excluded = torch.from_numpy(row * columns + column).to(anchors.device)
         scores.view(-1).index_fill_(0, excluded, EXCLUDED)
         yield slice(start, start + len(chosen)), index, scores
 
 
+def _index(rows: Ids, device: torch.device) -> slice | Tensor:
+    """Different rows in rising order as an index; consecutive ones are not copied."""
+    if rows[-1] - rows[0] + 1 == len(rows):
+        return slice(int(rows[0]), int(rows[-1]) + 1)
+    return torch.from_numpy(rows).to(device)
+
+
+def _product_dtype(vectors: Tensor) -> torch.dtype:
+    """That of an autocast around the loss, else the vectors' own."""
+    kind = vectors.device.type
+    return torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else vectors.dtype
+
+
 class _PairScores(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, queries: Tensor, documents: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         ctx.save_for_backward(queries, documents, rows, columns)
-        parts = [
-            (queries[row] * documents[column]).sum(dim=1) for row, column in _pairs_of(rows, columns, queries.shape[1])
-        ]
+        size = max(PAIR_ELEMENTS // queries.shape[1], 1)
+        chunks = zip(rows.split(size), columns.split(size), strict=True)
+        parts = [(queries[row] * documents[column]).sum(dim=1) for row, column in chunks]
         return torch.cat([queries.new_empty(0), *parts])
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         queries, documents, rows, columns = ctx.saved_tensors
-        to_queries, to_documents = torch.zeros_like(queries), torch.zeros_like(documents)
-        start = 0
-        for row, column in _pairs_of(rows, columns, queries.shape[1]):
-            weights = gradient[start : start + len(row), None]
-            to_queries.index_put_((row,), weights * documents[column], accumulate=True)
-            to_documents.index_put_((column,), weights * queries[row], accumulate=True)
-            start += len(row)
-        return to_queries, to_documents, None, None
+        to_queries = _sums(gradient, documents, columns, rows, len(queries))
+        return to_queries, _sums(gradient, queries, rows, columns, len(documents)), None, None
 
 
-def _pairs_of(rows: Tensor, columns: Tensor, dimension: int) -> Iterator[tuple[Tensor, Tensor]]:
-    size = max(CHUNK_ELEMENTS // dimension, 1)
-    return zip(rows.split(size), columns.split(size), strict=True)
+def _sums(weights: Tensor, vectors: Tensor, chosen: Tensor, into: Tensor, count: int) -> Tensor:
+    """Σ over pairs of weight · vectors[chosen], for each of `count` rows that pairs go `into`; (count, d)."""
+    into, order = torch.sort(into, stable=True)
+    starts = torch.searchsorted(into, torch.arange(count, device=into.device))
+    return functional.embedding_bag(
+        chosen[order], vectors, starts, mode="sum", per_sample_weights=weights[order].contiguous()
+    )

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from nearfar.core.errors import BadInput
 from nearfar.core.fingerprint import digest, text_keys
-from nearfar.core.ragged import offsets_of
+from nearfar.core.ragged import Ragged, offsets_of
 
 KEY = np.dtype("V16")
 TEXTS_A_CALL = 8192  # bounds the memory of the tokenizer's results
@@ -86,6 +86,13 @@ class TokenStore:
 
     def __getitem__(self, row: int) -> NDArray[np.int32]:
         return self.ids[self.offsets[row] : self.offsets[row + 1]]
+
+    def take(self, rows: NDArray[np.int64], limit: int) -> Ragged:
+        """Copy the first `limit` tokens of each of these rows, in one pass over the ids."""
+        starts = self.offsets[rows]
+        offsets = offsets_of(np.minimum(self.offsets[rows + 1] - starts, limit))
+        places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], np.diff(offsets))
+        return Ragged(offsets, self.ids[places])
 
     def _add(self, keys: list[bytes], texts: list[str]) -> None:
         self.tokenizer.no_truncation()

@@ -146,7 +146,7 @@ def _outcome(encoder: Encoder, case: Case, config: TrainConfig, policy: Policy, 
         encoder.model.train(case.dropout)
         losses = [variant.step(encoder, batch, objective, policy).loss for batch in case.batches]
     variant.workers.sum_gradients(trained.values())
-    gradients = {name: p.grad / len(losses) for name, p in trained.items() if p.grad is not None}
+    gradients = {name: p.grad.to_dense() / len(losses) for name, p in trained.items() if p.grad is not None}
     encoder.model.zero_grad(set_to_none=True)
     return Outcome(float(sum(losses)) / len(losses), gradients)
 

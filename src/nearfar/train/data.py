@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nearfar.data.batches import BatchSource, Ids
 from nearfar.data.sampler import Sampler, sampler
-from nearfar.encoder.encoder import Encoder, Role
+from nearfar.encoder.encoder import Encoder, Role, Rows
 from nearfar.text.token_store import TokenStore, truncated_share
 from nearfar.train.config import TrainConfig
 from nearfar.train.step import Batch
@@ -30,8 +30,8 @@ class TrainingData:
         """Tokens and targets of batch `number` of `epoch`; the same at every call."""
         texts = self.source.batch(pairs, config.hard_negatives, (config.seed, epoch, number))
         seed = int(np.random.default_rng([config.seed, epoch, number, 1]).integers(2**62))
-        queries = [self._framed("query", text) for text in texts.queries]
-        return Batch(queries, [self._framed("document", text) for text in texts.documents], texts.targets, seed)
+        queries, documents = self._framed("query", texts.queries), self._framed("document", texts.documents)
+        return Batch(queries, documents, texts.targets, seed)
 
     def truncated(self, role: Role) -> float:
         """Share of the training texts of one role that lose tokens."""
@@ -39,8 +39,11 @@ class TrainingData:
         room = self.limits[role] - sum(map(len, self.encoder.framing))
         return truncated_share(self.store.full_lengths[self.rows[role][texts]], room)
 
-    def _framed(self, role: Role, text: int) -> NDArray[np.int32]:
-        return self.encoder.framed(self.store[int(self.rows[role][text])], self.limits[role])
+    def _framed(self, role: Role, texts: Ids) -> Rows:
+        rows, limit = self.rows[role][texts], self.limits[role]
+        if self.encoder.is_static:  # no special tokens
+            return self.store.take(rows, limit)
+        return [self.encoder.framed(self.store[int(row)], limit) for row in rows]
 
 
 def sampler_of(source: BatchSource, config: TrainConfig) -> Sampler:

@@ -34,6 +34,8 @@ from nearfar.train.step import (
     StepResult,
     check_finite,
     forward_backward,
+    in_parts,
+    loss_precision,
     partitioned,
     result_of,
     step,
@@ -74,7 +76,7 @@ class Workers:
         """
         if self.size == 1:
             return step(model, batch, loss, policy)
-        micro_batches = partitioned(batch, policy)
+        micro_batches = in_parts(batch, self.size) if model.is_static else partitioned(batch, policy)
         mine = micro_batches[self.rank :: self.size]  # of about equal cost: all are filled to one budget
         if is_sharded(model):  # every forward and backward brings all processes together, so all make as many
             policy = replace(policy, keep_bytes=0, cache_casts=False)  # either would hold more than shards
@@ -88,17 +90,19 @@ class Workers:
             for row, embedding in zip(rows, embeddings, strict=False):
                 texts[row] = embedding.detach()
             self._sum(texts)  # each row has one owner
-            total, gradient = self._scored(texts, batch, loss, policy)
+            total, gradient = self._scored(texts, batch, loss, loss_precision(model, policy))
             return total, [gradient[row] for row in rows] + [torch.zeros_like(e) for e in embeddings[len(rows) :]]
 
         value, kept = forward_backward(model, mine, head, policy)
         return result_of(batch, micro_batches, value, kept)
 
-    def _scored(self, texts: Tensor, batch: Batch, loss: TrainObjective, policy: Policy) -> tuple[float, Tensor]:
+    def _scored(
+        self, texts: Tensor, batch: Batch, loss: TrainObjective, precision: torch.autocast
+    ) -> tuple[float, Tensor]:
         """The whole loss and its gradient at all embeddings (Q + D, d), of which each process makes its share."""
         texts.grad = torch.zeros_like(texts)
         texts.requires_grad_()
-        with policy.full_precision:
+        with precision:
             queries, documents = texts.split([len(batch.queries), len(batch.documents)])
             if loss.separable:
                 value = loss(queries, documents, batch.targets, self.share(batch))
@@ -123,13 +127,17 @@ class Workers:
         trained = [p for p in parameters if not isinstance(p, DTensor)]  # the gradients of shards are summed already
         if not trained:
             return
-        has = torch.tensor([float(p.grad is not None) for p in trained], device=trained[0].device)
+        found = [[p.grad is not None, p.grad is not None and p.grad.is_sparse] for p in trained]
+        has = torch.tensor(found, dtype=torch.float32, device=trained[0].device)
         self._sum(has)
-        reached = [p for p, processes in zip(trained, has.tolist(), strict=True) if processes]
-        for parameter in reached:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        self._sum(*(p.grad for p in reached if p.grad is not None))
+        reached = [(p, sparse) for p, (some, sparse) in zip(trained, has.tolist(), strict=True) if some]
+        touched = [_touched(p) for p, sparse in reached if sparse]
+        for parameter, _ in reached:
+            parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.to_dense()
+        self._sum(*touched, *(p.grad for p, _ in reached if p.grad is not None))
+        for parameter, rows in zip((p for p, sparse in reached if sparse), touched, strict=True):
+            if parameter.grad is not None:
+                parameter.grad = _rows_of(parameter.grad, rows.nonzero().T)
 
     def first(self, compute: Callable[[], T]) -> T:
         """What the first process computes, told to all as JSON; the others wait as long as it takes.
@@ -198,6 +206,17 @@ class Workers:
             found = str(error).splitlines()[0]
             raise NearfarError(f"expected all processes to go on, found one gone ({found}); "
                                f"start again, a run with --resume") from None  # fmt: skip
+
+
+def _touched(parameter: nn.Parameter) -> Tensor:
+    """(rows,), 1 at the rows that a sparse gradient holds."""
+    marks = torch.zeros(len(parameter), device=parameter.device)
+    return marks if parameter.grad is None else marks.index_fill_(0, parameter.grad.indices()[0], 1.0)
+
+
+def _rows_of(gradient: Tensor, rows: Tensor) -> Tensor:
+    """These rows (1, n) of a dense gradient as a sparse one."""
+    return torch.sparse_coo_tensor(rows, gradient[rows[0]], gradient.shape, is_coalesced=True, check_invariants=False)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from nearfar.train.config import TrainConfig
+from nearfar.train.row_adamw import RowAdamW
 
 
 def learning_rate_factor(step: int, steps: int, warmup: float) -> float:
@@ -19,8 +20,10 @@ def learning_rate_factor(step: int, steps: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
 
 
-def adamw(modules: Iterable[nn.Module], config: TrainConfig, *, peak: float, fused: bool = True) -> torch.optim.AdamW:
+def adamw(modules: Iterable[nn.Module], config: TrainConfig, *, peak: float, fused: bool = True) -> RowAdamW:
     """AdamW (Loshchilov and Hutter, 2019); vectors and scalars (biases, norms, temperature) are not decayed.
+
+    A sparse gradient touches the rows it holds.
 
     Args:
         fused: update many tensors at once; whole and sharded ones cannot be mixed there.
@@ -30,7 +33,7 @@ def adamw(modules: Iterable[nn.Module], config: TrainConfig, *, peak: float, fus
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": config.weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(
+    return RowAdamW(
         [group for group in groups if group["params"]], lr=peak, fused=fused, foreach=None if fused else False
     )
 

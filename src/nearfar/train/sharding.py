@@ -71,10 +71,11 @@ def copy_weights(source: Encoder, target: Encoder) -> None:
 
 def clip_gradients(parameters: Sequence[nn.Parameter], max_norm: float) -> None:
     """Scale all gradients down to `max_norm`, of all processes together where they are sharded."""
-    gradients = [p.grad for p in parameters if p.grad is not None]
+    gradients = [p.grad.values() if p.grad.is_sparse else p.grad for p in parameters if p.grad is not None]
     shards = [gradient for gradient in gradients if isinstance(gradient, DTensor)]
     if not shards:
-        nn.utils.clip_grad_norm_(parameters, max_norm)
+        factor = (max_norm / (nn.utils.get_total_norm(gradients) + 1e-6)).clamp(max=1.0)
+        torch._foreach_mul_(gradients, factor)
         return
     others = [gradient for gradient in gradients if not isinstance(gradient, DTensor)]
     norms = [whole(nn.utils.get_total_norm(part)) for part in (shards, others) if part]

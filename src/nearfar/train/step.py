@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nearfar.core.errors import NearfarError
+from nearfar.core.ragged import Ragged
 from nearfar.core.targets import Targets
-from nearfar.encoder.encoder import Encoder, Role
+from nearfar.encoder.encoder import Encoder, Role, Rows
 from nearfar.encoder.packing import pack
 from nearfar.encoder.precision import Policy
 
-Rows = Sequence[NDArray[np.int32]]
+STATIC_COPIES = 6  # of a token's id, its text and weight, in the order of texts and of tokens
 Objective = Callable[[Tensor, Tensor, Targets], Tensor]  # (Q, d), (D, d), targets -> scalar
 Head = Callable[[list[Tensor]], tuple[float, list[Tensor]]]  # embeddings -> loss, its gradient at each of them
 
@@ -69,11 +70,13 @@ def step(model: Encoder, batch: Batch, loss: Objective, policy: Policy) -> StepR
     Raises:
         Diverged: the loss is not finite.
     """
-    micro_batches = partitioned(batch, policy)
+    micro_batches = in_parts(batch, 1) if model.is_static else partitioned(batch, policy)
     value, kept = forward_backward(
         model,
         micro_batches,
-        lambda embeddings: _loss_and_gradients(embeddings, micro_batches, batch.targets, loss, policy),
+        lambda embeddings: _loss_and_gradients(
+            embeddings, micro_batches, batch.targets, loss, loss_precision(model, policy)
+        ),
         policy,
     )
     return result_of(batch, micro_batches, value, kept)
@@ -101,7 +104,7 @@ def forward_backward(model: Encoder, micro_batches: list[MicroBatch], head: Head
 
 def result_of(batch: Batch, micro_batches: list[MicroBatch], value: float, kept: int) -> StepResult:
     """Count the tokens of a finished step."""
-    real = sum(map(len, batch.queries)) + sum(map(len, batch.documents))
+    real = int(_lengths(batch.queries).sum() + _lengths(batch.documents).sum())
     padded = sum(micro_batch.padded_tokens for micro_batch in micro_batches)
     return StepResult(value, real, padded, kept, len(micro_batches))
 
@@ -120,11 +123,32 @@ def partitioned(batch: Batch, policy: Policy) -> list[MicroBatch]:
 
 def partition(role: Role, rows: Rows, seed: int, budget_tokens: int) -> list[MicroBatch]:
     """Cut the texts of one role into micro-batches with a seed each."""
-    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+    lengths = _lengths(rows)
     return [
         MicroBatch(role, [rows[i] for i in index], index, seed + n, len(index) * int(lengths[index[0]]))
         for n, index in enumerate(pack(lengths, budget_tokens).micro_batches)
     ]
+
+
+def in_parts(batch: Batch, parts: int) -> list[MicroBatch]:
+    """Each role in `parts` micro-batches at most: a token table needs no padding and keeps no activations."""
+    roles: tuple[tuple[Role, Rows], ...] = (("query", batch.queries), ("document", batch.documents))
+    micro_batches = []
+    for role, listed in roles:
+        rows = listed if isinstance(listed, Ragged) else Ragged.of(listed)
+        for index in np.array_split(np.arange(len(rows)), min(parts, len(rows))):
+            part = rows.rows(int(index[0]), int(index[-1]) + 1)
+            micro_batches.append(MicroBatch(role, part, index, batch.seed, len(part.values)))
+    return micro_batches
+
+
+def loss_precision(model: Encoder, policy: Policy) -> torch.autocast:
+    """Context of the loss: of a token table's step, the products of scores are most of the work."""
+    return policy.autocast if model.is_static else policy.full_precision
+
+
+def _lengths(rows: Rows) -> NDArray[np.int64]:
+    return rows.lengths if isinstance(rows, Ragged) else np.fromiter(map(len, rows), np.int64, len(rows))
 
 
 def embed(model: Encoder, micro_batch: MicroBatch, policy: Policy) -> Tensor:
@@ -146,7 +170,7 @@ def activation_bytes(model: Encoder, policy: Policy, row_tokens: int) -> int:
     the attention probabilities with theirs.
     """
     if model.is_static:
-        return 4 * model.dimension
+        return 4 * STATIC_COPIES
     config = model.model.transformers_model.config  # type: ignore[union-attr]
     hidden, inner = config.hidden_size, getattr(config, "intermediate_size", 4 * config.hidden_size)
     width = 2 if policy.precision == "bf16" else 4
@@ -156,10 +180,14 @@ def activation_bytes(model: Encoder, policy: Policy, row_tokens: int) -> int:
 
 
 def _loss_and_gradients(
-    embeddings: list[Tensor], micro_batches: list[MicroBatch], targets: Targets, loss: Objective, policy: Policy
+    embeddings: list[Tensor],
+    micro_batches: list[MicroBatch],
+    targets: Targets,
+    loss: Objective,
+    precision: torch.autocast,
 ) -> tuple[float, list[Tensor]]:
     leaves = [embedding.detach().requires_grad_() for embedding in embeddings]
-    with policy.full_precision:
+    with precision:
         value = loss(gather("query", leaves, micro_batches), gather("document", leaves, micro_batches), targets)
         check_finite(value.item())
         value.backward()
@@ -175,5 +203,8 @@ def check_finite(value: float) -> None:
 def gather(role: Role, leaves: list[Tensor], micro_batches: list[MicroBatch]) -> Tensor:
     """Embeddings of one role in the batch's order."""
     chosen = [(leaf, part.index) for leaf, part in zip(leaves, micro_batches, strict=True) if part.role == role]
-    order = torch.from_numpy(np.argsort(np.concatenate([index for _, index in chosen])))
+    index = np.concatenate([index for _, index in chosen])
+    if len(chosen) == 1 and np.array_equal(index, np.arange(len(index))):
+        return chosen[0][0]
+    order = torch.from_numpy(np.argsort(index))
     return torch.cat([leaf for leaf, _ in chosen])[order.to(chosen[0][0].device)]
