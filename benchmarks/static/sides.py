@@ -35,7 +35,8 @@ from nearfar.train.config import TrainConfig
 from nearfar.train.data import training_data
 from nearfar.train.estimate import with_kept_memory
 from nearfar.train.objective import TrainObjective
-from nearfar.train.optimizer import adamw, clip_gradients, learning_rate_factor, set_learning_rate
+from nearfar.train.optimizer import adamw, learning_rate_factor, set_learning_rate
+from nearfar.train.sharding import clip_gradients
 from nearfar.train.step import step
 
 BATCH_SIZE, DIMENSION = 2048, 1024
@@ -109,7 +110,7 @@ class Nearfar:
     def _step(self, pairs: Pairs, rate: float) -> float:
         set_learning_rate(self.optimizer, rate)
         result = step(self.encoder, self.data.batch(pairs, CONFIG, 0, 0), self.objective, self.policy)
-        clip_gradients(self.optimizer, CONFIG.clip_norm)
+        clip_gradients([p for group in self.optimizer.param_groups for p in group["params"]], CONFIG.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=False)
         return result.loss

@@ -82,6 +82,12 @@ def test_rows_without_a_gradient_are_not_touched():
     torch.testing.assert_close(parameter.detach().double(), torch.tensor(weights).double(), rtol=1e-5, atol=1e-5)
 
 
+def test_a_gradient_without_rows_changes_nothing():
+    parameter = start()
+    nothing = sparse(torch.empty(0, dtype=torch.int64), torch.empty(0, COLUMNS))
+    assert torch.equal(trained(RowAdamW([parameter], **SETTINGS, fused=True), parameter, [nothing]), start())
+
+
 def test_dense_parameters_beside_a_table_are_adamws():
     table, ours, theirs = start(), start(), start()
     mixed, plain = RowAdamW([table, ours], **SETTINGS, fused=True), torch.optim.AdamW([theirs], **SETTINGS, fused=True)
