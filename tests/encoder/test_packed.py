@@ -5,7 +5,7 @@ import torch
 from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
 
 from nearfar.encoder import packed
-from nearfar.encoder.kernels import inference_kernels
+from nearfar.encoder.kernels import inference_kernels, training_kernels
 from nearfar.encoder.packed import PackedLayers, is_packable
 
 SIZES = {"vocab_size": 50, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
@@ -46,6 +46,12 @@ def test_hidden_states_are_those_of_transformers(kind, left):
     stack = model.encoder
     assert difference(model, features(left=left)) <= 1e-6
     assert model.encoder is stack
+
+
+def test_inside_training():
+    model = made()
+    with training_kernels(model):
+        assert difference(model, features()) <= 1e-6
 
 
 def test_rows_without_padding():

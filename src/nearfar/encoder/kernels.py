@@ -19,9 +19,8 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
-from nearfar.encoder.packed import LONGEST, PackedLayers, is_packable
+from nearfar.encoder.packed import ATTENTION, LONGEST, PackedLayers, is_packable
 
-ATTENTION = "nearfar"
 LEVELS = 256  # of a random byte: a dropout rate is rounded to 1/256, and the survivors are scaled by the rounded rate
 MASKED = -1e9  # finite, so that a row of padding alone has no NaN
 

@@ -17,6 +17,7 @@ from torch.nn import functional
 from transformers.activations import GELUActivation
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions as Output
 
+ATTENTION = "nearfar"  # name of the training kernels' attention, whose masks are those of sdpa
 STACKS = {"BertEncoder", "RobertaEncoder", "XLMRobertaEncoder", "CamembertEncoder", "ElectraEncoder"}
 TOGETHER = 512  # tokens of equally long rows whose scores are taken at once
 LONGEST = 1024  # tokens in a row beyond which torch's attention, which holds no T × T matrix, is used
@@ -55,7 +56,7 @@ def is_packable(stack: nn.Module) -> bool:
     if type(stack).__name__ not in STACKS:
         return False
     config: Any = stack.config
-    plain = config._attn_implementation == "sdpa" and not (
+    plain = config._attn_implementation in {"sdpa", ATTENTION} and not (
         config.is_decoder or config.add_cross_attention or config.output_hidden_states
     )
     return plain and all(
