@@ -48,7 +48,7 @@ class Nearfar:
             "tokenise_seconds": tokenise,
             "padded_ratio": result.padded_tokens / result.real_tokens,
             "kept_share": result.kept / result.micro_batches,
-            "loss": result.loss,
+            "loss": float(result.loss),
         }
 
     def batch(self, pairs: Sequence[Pair], seed: int) -> Batch:

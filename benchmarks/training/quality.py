@@ -74,7 +74,7 @@ def train_ours(
             for side in (texts.queries, texts.documents)
         )
         batch = Batch(queries, documents, texts.targets, 1_000_003 * seed + 1_000 * number)
-        return step(ours.encoder, batch, info_nce, policy).loss
+        return float(step(ours.encoder, batch, info_nce, policy).loss)
 
     with ours.training(policy):
         seconds = epoch(gradients, ours.optimizer, source, seed)

@@ -1,20 +1,25 @@
 """One table of everything a user can get wrong: one line that says what to do, exit code 2, nothing left behind."""
 
+import contextlib
 import gzip
 import json
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file
 
 from command_line import SMALL, finished, nearfar, options, spawn, tree, write_pairs
 from nearfar.encoder.encode import encode
 from nearfar.encoder.precision import Policy
 from nearfar.encoder.save import save_encoder
 from nearfar.index.exact import Documents, write_index
+from nearfar.train.step import step
 from tiny_models import pairs, sentences, tiny_static
 
 GOOD = "".join(json.dumps({"query": q, "positive": d}) + "\n" for q, d in pairs(30))
@@ -302,14 +307,47 @@ def test_a_yaml_that_lies_there_is_read(tmp_path, monkeypatch):
     assert_refused(nearfar("fit"), ["nearfar.yaml: expected a known key, found 'train.epoch'; did you mean 'epochs'?"])
 
 
-def test_a_loss_that_diverges_is_told(tmp_path):
+def infinite_from_call(number):
+    """Training's step, with a gradient that is not finite from this call on."""
+    calls = []
+
+    def stepped(*arguments):
+        calls.append(arguments)
+        result = step(*arguments)
+        if len(calls) >= number:
+            next(p for p in arguments[0].model.parameters() if p.grad is not None).grad[0] = np.nan
+        return result
+
+    return mock.patch("nearfar.train.distributed.step", stepped)
+
+
+@pytest.mark.parametrize("trouble", ["huge rate", "gradient"])
+def test_a_loss_that_diverges_is_told(tmp_path, trouble):
     data = write_pairs(tmp_path / "pairs.jsonl", 30)
-    done = nearfar("fit", "--base", "static", "--data", data, "--out", tmp_path / "run", *options(
-        train__learning_rate=1e38, train__clip_norm=1e30, train__weight_decay=1e30))  # fmt: skip
+    huge = {"train__learning_rate": 1e38, "train__clip_norm": 1e30, "train__weight_decay": 1e30}
+    chosen = options(train__checkpoint_minutes=0, **(huge if trouble == "huge rate" else {}))
+    with infinite_from_call(4) if trouble == "gradient" else contextlib.nullcontext():
+        done = nearfar("fit", "--base", "static", "--data", data, "--out", tmp_path / "run", *chosen)
     assert done.code == 2, done
-    assert done.lines[-1].startswith("nearfar: step ")
-    assert "expected a finite loss, found nan; lower train.learning_rate" in done.lines[-1]
+    run, line = tmp_path / "run", done.lines[-1]
+    parts = (r"nearfar: step (\d+): expected finite loss, gradients and weights, found .+",
+             r"queries (.+) and (\d+) more \(all in (.+)\); (.+); lower train.learning_rate, .+")  # fmt: skip
+    found = re.fullmatch(" in the batch of ".join(parts), line)
+    assert found, line
+    told = json.loads((run / "diverged.json").read_text())
+    assert told["step"] == int(found[1])
+    assert (told["queries"][:3], len(told["queries"])) == (found[2].split(", "), 3 + int(found[3]))
+    assert found[4] == str(run / "diverged.json")
+    good = run / "checkpoints" / "step-00000003"
+    assert found[5] == (
+        "there is no checkpoint yet" if trouble == "huge rate" else f"the last good checkpoint is {good}"
+    )
+    assert not [path for path in (run / "checkpoints").iterdir() if not finite(path / "weights.safetensors")]
     assert "Traceback" not in done.err
+
+
+def finite(path):
+    return all(np.isfinite(value).all() for value in load_file(path).values())
 
 
 @pytest.fixture
@@ -339,6 +377,7 @@ def test_a_full_disk_is_told_in_one_line(small_disk, tmp_path, dimension):
     assert "Traceback" not in done.err
     assert not (small_disk / "run" / "run.json").exists()
     assert not [path for path in small_disk.rglob("*") if ".writing-" in path.name]
+    assert done.lines[-1].endswith("; free some space, then go on with --resume")
 
 
 def test_encode_on_a_full_disk_leaves_nothing(small_disk, tmp_path):

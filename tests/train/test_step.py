@@ -6,8 +6,7 @@ import pytest
 import torch
 from batches_of_tokens import distance, objective, plain, policy, stepped, token_batch, without_dropout
 
-from nearfar.core.errors import NearfarError
-from nearfar.train.step import Diverged, partition, step
+from nearfar.train.step import partition, step
 
 ALL = 1 << 40
 BOTH_WAYS = ("query_to_document", "document_to_query")
@@ -43,7 +42,7 @@ def test_one_plain_pass_has_the_same_gradient(encoder, dropout, keep, settings):
         without_dropout(encoder)
     result, gradients = stepped(encoder, batch, loss, policy(keep_bytes=keep))
     value, reference = plain(encoder, batch, loss, policy())
-    assert result.loss == pytest.approx(value, rel=1e-6)
+    assert result.loss == pytest.approx(float(value), rel=1e-6)
     assert distance(reference, gradients) <= 1e-5
 
 
@@ -109,7 +108,7 @@ def test_bf16_is_near_fp32(tiny):
     half, near = stepped(tiny, batch, loss, policy(precision="bf16"))
     kept, same = stepped(tiny, batch, loss, policy(precision="bf16", keep_bytes=ALL))
     assert all(gradient.dtype == torch.float32 for gradient in near.values())
-    assert half.loss == pytest.approx(full.loss, rel=0.02)
+    assert half.loss == pytest.approx(float(full.loss), rel=0.02)
     assert 0 < distance(gradients, near) <= 0.05
     assert half.loss == kept.loss
     assert distance(near, same) == 0
@@ -123,7 +122,7 @@ def test_a_learned_temperature_gets_its_gradient(static):
         moved = objective(learn_temperature=True)
         with torch.no_grad():
             moved.logit_scale += sign * shift
-        values.append(stepped(static, batch, moved, policy())[0].loss)
+        values.append(stepped(static, batch, moved, policy())[0].loss.item())
     assert gradients["logit_scale"].item() == pytest.approx((values[0] - values[1]) / (2 * shift), rel=0.02)
 
 
@@ -135,15 +134,6 @@ def test_a_fixed_temperature_has_none(static):
 def test_a_learned_temperature_stays_above_its_floor():
     assert objective(temperature=0.001, learn_temperature=True).temperature().item() == pytest.approx(0.01)
     assert objective(temperature=0.001).temperature().item() == pytest.approx(0.001)
-
-
-def test_a_loss_that_is_no_number_stops_the_run(static):
-    with torch.no_grad():
-        next(static.model.parameters())[:] = torch.nan
-    with pytest.raises(Diverged, match=r"expected a finite loss, found nan; lower train\.learning_rate") as caught:
-        stepped(static, token_batch(static), objective(), policy())
-    assert isinstance(caught.value, NearfarError)
-    assert caught.value.exit_code == 2
 
 
 def test_tokens_are_counted(static):

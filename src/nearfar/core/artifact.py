@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nearfar.core.errors import BadInput
+from nearfar.core.errors import BadInput, DiskTrouble
 from nearfar.core.fingerprint import digest, digest_file
 
 MANIFEST = "manifest.json"
@@ -44,9 +44,9 @@ def writing(path: Path, kind: str, meta: Mapping[str, Any], *, overwrite: bool =
     """
     target = Path(os.path.realpath(path))
     scratch = _beside(target, "writing")
-    with _disk_told(path, target, scratch):
+    with disk_told(path, target, scratch):
         _check_free(path, overwrite=overwrite)
-        _sweep(target)
+        sweep(target.parent, glob.escape(target.name))
         try:
             scratch.mkdir(parents=True)
             yield scratch
@@ -67,6 +67,18 @@ def write_manifest(folder: Path, kind: str, meta: Mapping[str, Any]) -> None:
     _write_json(folder / MANIFEST, {**manifest, "seal": _seal(manifest)})
 
 
+def remove(path: Path) -> None:
+    """Remove an artifact, which is whole until it is gone; what a crash leaves of it is swept as an unfinished one.
+
+    Raises:
+        DiskTrouble: the disk cannot take it.
+    """
+    scratch = _beside(path, "writing")
+    with disk_told(path, path, scratch):
+        path.rename(scratch)
+        shutil.rmtree(scratch)
+
+
 def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
     """Return the manifest's `meta` after checking kind, sizes and checksums.
 
@@ -80,13 +92,23 @@ def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
     return meta
 
 
+def read_meta(folder: Path, kind: str) -> dict[str, Any]:
+    """Return the manifest's `meta` without reading the files it names.
+
+    Raises:
+        BadInput: the manifest is missing, of another kind or damaged.
+    """
+    meta: dict[str, Any] = _load_manifest(folder, kind)["meta"]
+    return meta
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file that is either the old one or the new one, whatever happens meanwhile.
 
     Raises:
         BadInput: the disk cannot take it.
     """
-    with _disk_told(path, path):
+    with disk_told(path, path):
         _write_json(path, value)
 
 
@@ -164,11 +186,14 @@ def _beside(path: Path, purpose: str) -> Path:
     return path.parent / f".{path.name}.{purpose}-{os.getpid()}"
 
 
-def _sweep(target: Path) -> None:
-    """Remove what dead processes, or this one, left while writing `target`."""
-    stem = f".{target.name}.writing-"
-    for left in target.parent.glob(f"{glob.escape(stem)}*"):
-        process = left.name.removeprefix(stem)
+def sweep(folder: Path, names: str = "*") -> None:
+    """Remove what dead processes, or this one, left of artifacts in `folder` they were writing or removing.
+
+    Args:
+        names: pattern of the artifacts' names. Other machines' processes look dead: name only what one of them writes.
+    """
+    for left in folder.glob(f".{names}.writing-*"):
+        process = left.name.rpartition(".writing-")[2]
         if process.isdecimal() and (int(process) == os.getpid() or not _alive(int(process))):
             shutil.rmtree(left, ignore_errors=True)
 
@@ -224,16 +249,22 @@ def _sync(path: Path) -> None:
 
 
 @contextmanager
-def _disk_told(path: Path, *own: Path) -> Iterator[None]:
-    """Tell trouble with the disk or the `own` places in one line about `path`; let all other trouble pass."""
+def disk_told(path: Path, *own: Path, do: str = "free some space or choose another folder") -> Iterator[None]:
+    """Tell trouble with the disk or the `own` places in one line about `path`; let all other trouble pass.
+
+    Raises:
+        DiskTrouble: the disk is full, out of order or read-only, or an `own` place cannot be used; it says to `do` so.
+    """
     try:
         yield
-    except Exception as error:
-        if not _is_disk_trouble(error, own):
+    except Exception as error:  # safetensors' error has no base of its own to name; what is not the disk's goes on
+        if isinstance(error, DiskTrouble):
+            path, found = Path(error.where), error.found
+        elif _is_disk_trouble(error, own):
+            found = (isinstance(error, OSError) and error.strerror) or str(error)
+        else:
             raise
-        found = (isinstance(error, OSError) and error.strerror) or str(error)
-        do = "free some space or choose another folder"
-        raise BadInput.at(path, expected="a place to write to", found=found, do=do) from error
+        raise DiskTrouble.at(path, expected="a place to write to", found=found, do=do) from error
 
 
 def _is_disk_trouble(error: Exception, own: tuple[Path, ...]) -> bool:

@@ -14,6 +14,9 @@ class NearfarError(Exception):
 class BadInput(NearfarError):
     """Something the user gave cannot be used."""
 
+    where = ""  # the place in the line, and
+    found = ""  # what was found there
+
     @classmethod
     def at(cls, where: str | Path, *, expected: str, found: str, do: str, line: int | None = None) -> BadInput:
         """Build the standard line `file:line: expected … found …; do …`.
@@ -23,7 +26,13 @@ class BadInput(NearfarError):
             line: 1-based line number, when `where` is a file read by lines.
         """
         place = f"{where}:{line}" if line is not None else str(where)
-        return cls(" ".join(f"{place}: expected {expected}, found {found}; {do}".splitlines()))
+        error = cls(" ".join(f"{place}: expected {expected}, found {found}; {do}".splitlines()))
+        error.where, error.found = place, found
+        return error
+
+
+class DiskTrouble(BadInput):
+    """The disk cannot take what is to be written."""
 
 
 class FingerprintMismatch(NearfarError):

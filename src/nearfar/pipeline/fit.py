@@ -24,6 +24,7 @@ from nearfar.index.exact import Documents, write_index
 from nearfar.pipeline.config import MAIN_METRIC, FitConfig
 from nearfar.pipeline.dev import dev_set
 from nearfar.pipeline.evaluate import Evaluation, evaluate_bm25, evaluate_space
+from nearfar.pipeline.faults import diverged_told, resumable
 from nearfar.pipeline.progress import Advance, Reporter, Silent, Terminal
 from nearfar.pipeline.report import Measured, card, report_data, verdict_of
 from nearfar.pipeline.run import RECORD, Run, versions
@@ -44,7 +45,7 @@ from nearfar.train.data import training_data
 from nearfar.train.distributed import launched
 from nearfar.train.estimate import estimate, with_kept_memory
 from nearfar.train.loop import Callbacks, Progress, Trainer, total_steps
-from nearfar.train.step import StepResult
+from nearfar.train.memory import memory_told, need_of
 
 
 def fit(
@@ -97,22 +98,24 @@ def _settings(settings: FitConfig, mode: Mode, *, given: bool) -> dict[str, Any]
 
 
 def _run(session: Session, mode: Mode) -> Run:
-    workers, resume = session.workers, mode == "resume"
-    if workers.is_first:
-        if mode == "overwrite":
-            remove_run(session.folder)
-        elif resume and session.checkpoints.paths():
-            session.checkpoints.check(session.identity)  # before anything is written
-        session = begin(session)
-    workers.wait_for_first()
-    if not workers.is_first:
-        _train(session, resume=resume)
+    workers = session.workers
+    if mode == "overwrite" and workers.is_first:
+        remove_run(session.folder)
+    elif mode == "resume":
+        session = session.resumed()
+    session.introduce()
+    with resumable(session.folder):
+        if workers.is_first:
+            session = begin(session)
         workers.wait_for_first()
-        return Run.open(session.folder)
-    before = _measure_before(session)
-    run = _finish(session, before, _train(session, resume=resume))
-    workers.wait_for_first()
-    return run
+        if not workers.is_first:
+            _train(session)
+            workers.wait_for_first()
+            return Run.open(session.folder)
+        before = _measure_before(session)
+        run = _finish(session, before, _train(session))
+        workers.wait_for_first()
+        return run
 
 
 def _measure_before(session: Session) -> dict[str, Measured]:
@@ -126,12 +129,15 @@ def _measure_before(session: Session) -> dict[str, Measured]:
     return {"bm25": bm25, "base": base}
 
 
-def _train(session: Session, *, resume: bool) -> Progress:
+def _train(session: Session) -> Progress:
     started = time.monotonic()
-    config, space = session.config.train, session.space
-    policy, store = with_kept_memory(space.policy, config), space.store
+    config, space, checkpoint, workers = session.config.train, session.space, session.checkpoint, session.workers
+    policy = with_kept_memory(
+        space.policy, config, checkpoint.keep_bytes(workers.size) if checkpoint else None, workers
+    )
+    store = space.store
+    need = need_of(space.encoder, config, policy, len(session.source))
     data = training_data(session.source, space.encoder, store, config)
-    workers = session.workers
     if workers.is_first and not (config.shard and workers.size > 1):  # the estimate makes a step with the whole model
         space.reporter.say(f"training: {estimate(space.encoder, data, config, policy, workers.size).line()}")
     dev = dev_set(session.dataset, session.config.eval, config.seed)
@@ -139,25 +145,27 @@ def _train(session: Session, *, resume: bool) -> Progress:
     with space.reporter.bar("training", total_steps(config, data)) as advance:
         callbacks = Callbacks(
             on_eval=lambda encoder: dev.metric(encoder, policy, store),
-            on_step=lambda progress, result: _tell(space.reporter, advance, progress, result),
+            on_step=lambda progress, _: _tell(space.reporter, advance, progress),
         )
         trainer = Trainer(space.encoder, data, config, policy, session.checkpoints, session.identity, callbacks,
                           workers=workers)  # fmt: skip
-        if resume and session.checkpoints.paths():
+        if checkpoint:
             trainer.resume()
             space.reporter.say(f"resumed after step {trainer.progress.step} of {trainer.steps}")
             if trainer.moved:
                 space.reporter.say("other numbers of processes or threads than before: the same but for rounding")
             advance(trainer.progress.step, "")
         set_up = time.monotonic() - started
-        progress = trainer.run()
+        with diverged_told(session), memory_told(need, policy):
+            progress = trainer.run()
     return replace(progress, seconds=progress.seconds + set_up)
 
 
-def _tell(reporter: Reporter, advance: Advance, progress: Progress, result: StepResult) -> None:
-    advance(1, f"loss {result.loss:.3f}")
+def _tell(reporter: Reporter, advance: Advance, progress: Progress) -> None:
+    loss = progress.losses[-1]
+    advance(1, f"loss {loss:.3f}")
     if progress.dev[-1][0] == progress.step:
-        reporter.say(f"step {progress.step}: loss {result.loss:.3f}, dev {MAIN_METRIC} {progress.dev[-1][1]:.3f}, "
+        reporter.say(f"step {progress.step}: loss {loss:.3f}, dev {MAIN_METRIC} {progress.dev[-1][1]:.3f}, "
                      f"{progress.seconds:.0f} s")  # fmt: skip
 
 

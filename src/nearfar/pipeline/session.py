@@ -33,10 +33,11 @@ from nearfar.pipeline.evaluate import Space
 from nearfar.pipeline.progress import Reporter
 from nearfar.pipeline.run import RECORD
 from nearfar.text.token_store import TokenStore
-from nearfar.train.checkpoint import Checkpoints
+from nearfar.train.checkpoint import Checkpoint, Checkpoints
 from nearfar.train.config import TrainConfig
 from nearfar.train.data import sampler_of
 from nearfar.train.distributed import Workers
+from nearfar.train.memory import check_fits, need_of
 
 STARTED = "started.json"  # in the run folder: the settings it was started with
 IN_MEMORY = "a SentenceTransformer in memory"
@@ -54,10 +55,32 @@ class Session:
     folder: Path
     identity: str
     workers: Workers
+    notices: tuple[str, ...]  # about data and batches
+    checkpoint: Checkpoint | None = None  # to go on from
 
     @property
     def checkpoints(self) -> Checkpoints:
         return Checkpoints(self.folder / "checkpoints")
+
+    def resumed(self) -> Session:
+        """The same, going on from the newest whole checkpoint where there is one.
+
+        Raises:
+            BadInput: all checkpoints are damaged, or made with other data, base or settings.
+        """
+        found = self.checkpoints.check(self.identity) if self.checkpoints.paths() else None
+        return replace(self, checkpoint=found)
+
+    def introduce(self) -> None:
+        """Say what was found and chosen."""
+        policy, say = self.space.policy, self.space.reporter.say
+        for damaged in self.checkpoint.damaged if self.checkpoint else ():
+            say(f"warning: {damaged.where}: found {damaged.found}; going on from the checkpoint before it")
+        for notice in self.notices:
+            say(f"data: {notice}")
+        say(f"computing on {policy.device} in {policy.precision} ({policy.reason})")
+        for warning in self.config.train.warnings(static=self.space.encoder.is_static):
+            say(f"warning: {warning}")
 
 
 def settings_of(config: FitConfig | Mapping[str, Any] | None, data: Any, base: Any, out: Any) -> FitConfig:
@@ -110,7 +133,7 @@ def read_started(folder: Path) -> dict[str, Any]:
 
 
 def open_session(settings: FitConfig, data: Any, base: Any, reporter: Reporter, workers: Workers) -> Session:
-    """Read and check everything; nothing is written yet."""
+    """Read and check everything; nothing is written or said yet."""
     source = data if data is not None else settings.data.source
     if source is None:
         raise BadInput.at("data", expected="pairs to train on", found="none", do="give --data FILE_OR_FOLDER")
@@ -124,11 +147,9 @@ def open_session(settings: FitConfig, data: Any, base: Any, reporter: Reporter, 
     if train.shard and encoder.is_static:
         raise BadInput.at("train.shard", expected="a transformer to spread over processes", found="a static encoder",
                           do="leave it out")  # fmt: skip
-    for notice in (*dataset.notices, *batches.notices, *sampler_of(batches, settings.train).notices()):
-        reporter.say(f"data: {notice}")
-    reporter.say(f"computing on {policy.device} in {policy.precision} ({policy.reason})")
-    for warning in train.warnings(static=encoder.is_static):
-        reporter.say(f"warning: {warning}")
+    if not (train.shard and workers.size > 1):  # then memory is that of parts, which nobody has measured
+        check_fits(need_of(encoder, train, policy, len(batches)), policy.device, workers.size)
+    notices = (*dataset.notices, *batches.notices, *sampler_of(batches, train).notices())
     identity = digest([encoder.fingerprint(), _digest_of(dataset), settings.train.model_dump_json(exclude=UNSEEN),
                        settings.eval.model_dump_json(), policy.device.split(":")[0], policy.precision,
                        str(policy.budget_tokens)])  # fmt: skip
@@ -136,7 +157,7 @@ def open_session(settings: FitConfig, data: Any, base: Any, reporter: Reporter, 
         raise BadInput.at(f"process {workers.rank}", expected="the same data and base model in every process",
                           found="others than in process 0", do="give all the same files")  # fmt: skip
     space = Space(encoder, policy, open_store(encoder), reporter)
-    return Session(settings, dataset, batches, space, Path(settings.out), identity, workers)
+    return Session(settings, dataset, batches, space, Path(settings.out), identity, workers, notices)
 
 
 def _policy(train: TrainConfig, workers: Workers) -> Policy:

@@ -159,7 +159,7 @@ def plain_step(model: Encoder, batch: Batch, loss: Objective, policy: Policy) ->
         gather("query", embeddings, micro_batches), gather("document", embeddings, micro_batches), batch.targets
     )
     value.backward()
-    return result_of(batch, micro_batches, value.item(), len(micro_batches))
+    return result_of(batch, micro_batches, value.detach(), len(micro_batches))
 
 
 def _dense(objective: TrainObjective) -> Objective:

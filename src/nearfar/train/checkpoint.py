@@ -12,80 +12,121 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from nearfar.core.artifact import read_manifest, writing
+from nearfar.core.artifact import read_manifest, read_meta, remove, sweep, writing
 from nearfar.core.errors import BadInput
 from nearfar.train.sharding import placed_like, whole
 
 KIND = "checkpoint"
-BEST = "best"
 KEPT = 2  # the latest, and one before it in case the latest is damaged
+WEIGHTS, OPTIMIZER, RANDOM = "weights.safetensors", "optimizer.safetensors", "random.safetensors"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint found whole, with the best weights it names."""
+
+    path: Path
+    step: int
+    state: Any
+    damaged: tuple[BadInput, ...] = ()  # what is wrong with newer ones, which are passed over
+
+    def keep_bytes(self, processes: int) -> int | None:
+        """What a process kept of graphs; None when there were more or fewer `processes`, which share the memory."""
+        return int(self.state["keep_bytes"]) if self.state["computed_by"]["processes"] == processes else None
+
+    def restore(self, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer) -> None:
+        """Give weights, optimiser and random generators back their state."""
+        _restore_weights(self.path, modules)
+        _restore_optimizer(optimizer, load_file(self.path / OPTIMIZER))
+        _restore_generators(load_file(self.path / RANDOM))
 
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """The checkpoints of one run, in a folder, named by the steps done."""
+    """The checkpoints of one run, in a folder, named by the steps done; one process writes them."""
 
     folder: Path
 
-    def save(self, step: int, modules: Mapping[str, nn.Module], optimizer: Mapping[str, Tensor], state: Any) -> None:
-        """Write the checkpoint after `step` steps, then drop all but the last two.
+    def save(
+        self, step: int, modules: Mapping[str, nn.Module], optimizer: Mapping[str, Tensor], state: Any, best: int
+    ) -> None:
+        """Write the checkpoint after `step` steps, then drop all but the last two and the best weights they name.
 
         Args:
             modules: whose weights to keep, by name.
             optimizer: its state, from `optimizer_tensors`.
             state: JSON-able rest of the run's state.
+            best: the step whose weights `save_best` kept last.
         """
-        path = self.folder / f"step-{step:08d}"
-        with writing(path, KIND, {"step": step, "state": state}, overwrite=True) as scratch:
-            save_file(_weights(modules), scratch / "weights.safetensors")
-            save_file(dict(optimizer), scratch / "optimizer.safetensors")
+        meta = {"step": step, "best": best, "state": state}
+        with writing(self._path(step), KIND, meta, overwrite=True) as scratch:
+            save_file(_weights(modules), scratch / WEIGHTS)
+            save_file(dict(optimizer), scratch / OPTIMIZER)
+            save_file(_generators(), scratch / RANDOM)
         for old in self.paths()[:-KEPT]:
-            shutil.rmtree(old)
+            remove(old)
+        self._drop_best()
+        sweep(self.folder)
 
     def save_best(self, step: int, modules: Mapping[str, nn.Module]) -> None:
         """Keep the weights after `step` steps as the best so far."""
-        with writing(self.folder / f"{BEST}-{step:08d}", KIND, {"step": step}, overwrite=True) as scratch:
-            save_file(_weights(modules), scratch / "weights.safetensors")
+        with writing(self._best(step), KIND, {"step": step}, overwrite=True) as scratch:
+            save_file(_weights(modules), scratch / WEIGHTS)
 
     def load_best(self, step: int, modules: Mapping[str, nn.Module]) -> None:
-        """Restore the weights that `save_best` kept for `step`."""
-        path = self.folder / f"{BEST}-{step:08d}"
-        read_manifest(path, KIND)
-        _restore_weights(path, modules)
-
-    def drop_best_except(self, step: int) -> None:
-        """Drop the best weights of other steps; call it once a checkpoint that names `step` is written."""
-        for path in self.folder.glob(f"{BEST}-*"):
-            if path.name != f"{BEST}-{step:08d}":
-                shutil.rmtree(path)
-
-    def load_latest(self, modules: Mapping[str, nn.Module], optimizer: torch.optim.Optimizer) -> tuple[int, Any]:
-        """Restore the newest checkpoint, and return its step and state.
+        """Restore the weights that `save_best` kept for `step`.
 
         Raises:
-            BadInput: there is none, or it is damaged.
+            BadInput: they are damaged.
         """
-        path, meta = self._newest()
+        path = self._best(step)
+        try:
+            read_manifest(path, KIND)
+        except BadInput as error:
+            raise BadInput.at(error.where, expected="the best weights as they were written", found=error.found,
+                              do="go on with --resume") from None  # fmt: skip
         _restore_weights(path, modules)
-        _restore_optimizer(optimizer, load_file(path / "optimizer.safetensors"))
-        return int(meta["step"]), meta["state"]
 
-    def check(self, identity: str) -> None:
-        """Refuse to go on from the newest checkpoint with anything else than it was made with.
+    def newest(self) -> Checkpoint:
+        """The newest checkpoint that is whole, and whose best weights are.
 
         Raises:
-            BadInput: there is none, it is damaged, or its state holds another `identity`.
+            BadInput: there is none.
         """
-        if self._newest()[1]["state"]["identity"] != identity:
+        damaged: list[BadInput] = []
+        for path in reversed(self.paths()):
+            try:
+                meta = read_manifest(path, KIND)
+                read_manifest(self._best(meta["best"]), KIND)
+            except BadInput as error:
+                damaged.append(error)
+            else:
+                return Checkpoint(path, meta["step"], meta["state"], tuple(damaged))
+        if damaged:
+            found = " and ".join(dict.fromkeys(f"{error.found} in {error.where}" for error in damaged))
+            raise BadInput.at(self.folder, expected="a checkpoint as it was written", found=found,
+                              do="start the run again with --overwrite")  # fmt: skip
+        raise BadInput.at(self.folder, expected="a checkpoint to go on from", found="none",
+                          do="start the run without --resume")  # fmt: skip
+
+    def check(self, identity: str) -> Checkpoint:
+        """The newest whole checkpoint; refuse to go on from it with anything else than it was made with.
+
+        Raises:
+            BadInput: there is none, all are damaged, or its state holds another `identity`.
+        """
+        checkpoint = self.newest()
+        if checkpoint.state["identity"] != identity:
             raise BadInput.at(self.folder, expected="the same data, base and settings",
                               found="a checkpoint of others", do="give the same, or start a new run")  # fmt: skip
+        return checkpoint
 
-    def _newest(self) -> tuple[Path, dict[str, Any]]:
-        paths = self.paths()
-        if not paths:
-            raise BadInput.at(self.folder, expected="a checkpoint to go on from", found="none",
-                              do="start the run without --resume")  # fmt: skip
-        return paths[-1], read_manifest(paths[-1], KIND)
+    def drop_after(self, step: int) -> None:
+        """Drop the damaged checkpoints that are newer than the one gone on from, and what a crash left."""
+        for path in self.paths():
+            if path > self._path(step):
+                remove(path)
+        sweep(self.folder)
 
     def paths(self) -> list[Path]:
         """Complete checkpoints, oldest first."""
@@ -94,6 +135,23 @@ class Checkpoints:
     def clear(self) -> None:
         """Remove all checkpoints."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _path(self, step: int) -> Path:
+        return self.folder / f"step-{step:08d}"
+
+    def _best(self, step: int) -> Path:
+        return self.folder / f"best-{step:08d}"
+
+    def _drop_best(self) -> None:
+        named = set()
+        for path in self.paths():
+            try:
+                named.add(self._best(read_meta(path, KIND)["best"]))
+            except BadInput:  # a damaged checkpoint needs no best weights
+                continue
+        for path in self.folder.glob("best-*"):
+            if path not in named:
+                remove(path)
 
 
 def _weights(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
@@ -105,7 +163,7 @@ def _weights(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
 
 
 def _restore_weights(path: Path, modules: Mapping[str, nn.Module]) -> None:
-    weights = load_file(path / "weights.safetensors")
+    weights = load_file(path / WEIGHTS)
     for name, module in modules.items():
         prefix = f"{name}."
         own = {key.removeprefix(prefix): value for key, value in weights.items() if key.startswith(prefix)}
@@ -131,3 +189,16 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, T
         own = placed_like(tensor, parameter) if tensor.shape == parameter.shape else tensor
         state.setdefault(int(index), {})[name] = own
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+
+
+def _generators() -> dict[str, Tensor]:
+    states = {"cpu": torch.get_rng_state()}
+    if torch.cuda.is_initialized():
+        states["cuda"] = torch.cuda.get_rng_state()
+    return states
+
+
+def _restore_generators(states: Mapping[str, Tensor]) -> None:
+    torch.set_rng_state(states["cpu"])
+    if "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"])

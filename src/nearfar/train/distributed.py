@@ -32,7 +32,6 @@ from nearfar.train.sharding import is_sharded
 from nearfar.train.step import (
     Batch,
     StepResult,
-    check_finite,
     forward_backward,
     in_parts,
     loss_precision,
@@ -71,7 +70,6 @@ class Workers:
         """Add this process's part of the gradient of `loss` on the whole `batch`; `sum_gradients` makes it whole.
 
         Raises:
-            Diverged: the loss is not finite; in all processes.
             NearfarError: another process is gone.
         """
         if self.size == 1:
@@ -85,7 +83,7 @@ class Workers:
         own = micro_batches[self.rank :: self.size]
         rows = [torch.from_numpy(part.index + shift[part.role]).to(policy.device) for part in own]
 
-        def head(embeddings: list[Tensor]) -> tuple[float, list[Tensor]]:
+        def head(embeddings: list[Tensor]) -> tuple[Tensor, list[Tensor]]:
             texts = torch.zeros(len(batch.queries) + len(batch.documents), model.dimension, device=policy.device)
             for row, embedding in zip(rows, embeddings, strict=False):
                 texts[row] = embedding.detach()
@@ -98,7 +96,7 @@ class Workers:
 
     def _scored(
         self, texts: Tensor, batch: Batch, loss: TrainObjective, precision: torch.autocast
-    ) -> tuple[float, Tensor]:
+    ) -> tuple[Tensor, Tensor]:
         """The whole loss and its gradient at all embeddings (Q + D, d), of which each process makes its share."""
         texts.grad = torch.zeros_like(texts)
         texts.requires_grad_()
@@ -111,8 +109,7 @@ class Workers:
             value.backward()
         total = torch.cat([texts.grad.flatten(), value.detach()[None]])
         self._sum(total)
-        check_finite(total[-1].item())
-        return total[-1].item(), total[:-1].view_as(texts)
+        return total[-1], total[:-1].view_as(texts)
 
     def share(self, batch: Batch) -> Share:
         """The anchors that this process scores: an equal part of each role, in the batch's order."""

@@ -6,19 +6,19 @@ import time
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from nearfar.encoder.encoder import Encoder
 from nearfar.encoder.precision import Policy
 from nearfar.train.config import TrainConfig
 from nearfar.train.data import TrainingData
+from nearfar.train.distributed import Workers
 from nearfar.train.loop import total_steps
+from nearfar.train.memory import GIB, free_bytes
 from nearfar.train.objective import TrainObjective
 from nearfar.train.step import activation_bytes, step
 
 PROBE_PAIRS = 16
 STATIC_PROBE_PAIRS = 512  # a token table is so fast that a small batch times the set-up alone
-GIB = 2**30
 KEEP_SHARE = 1 / 3  # of the free memory, for kept activations: the rest is for the user's other work
 
 
@@ -60,21 +60,21 @@ def estimate(encoder: Encoder, data: TrainingData, config: TrainConfig, policy: 
     )
 
 
-def with_kept_memory(policy: Policy, config: TrainConfig) -> Policy:
-    """Set `keep_bytes` from the configuration, or to a third of the memory that is free now."""
-    given = config.keep_gib
-    return replace(policy, keep_bytes=int(free_bytes(policy.device) * KEEP_SHARE if given is None else given * GIB))
+def with_kept_memory(
+    policy: Policy, config: TrainConfig, started_with: int | None = None, workers: Workers | None = None
+) -> Policy:
+    """Set `keep_bytes` from the configuration, or as the run was started with, or to a third of the free memory.
 
-
-def free_bytes(device: str) -> int:
-    """Free memory of the device; 0 where it cannot be read, so that nothing is kept."""
-    if device.startswith("cuda"):
-        return int(torch.cuda.mem_get_info(device)[0])
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:  # noqa: PTH123
-            return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
-    except (OSError, StopIteration):
-        return 0
+    The first process decides for all, so that none takes what another has counted on.
+    """
+    if config.keep_gib is not None:
+        keep = int(config.keep_gib * GIB)
+    elif started_with is not None:
+        keep = started_with
+    else:
+        workers = workers or Workers()
+        keep = workers.first(lambda: int(free_bytes(policy.device, workers.size) * KEEP_SHARE))
+    return replace(policy, keep_bytes=keep)
 
 
 def _seconds_a_token(encoder: Encoder, data: TrainingData, config: TrainConfig, policy: Policy) -> float:

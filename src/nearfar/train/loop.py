@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -22,10 +23,11 @@ from nearfar.train.checkpoint import Checkpoints, optimizer_tensors
 from nearfar.train.config import TrainConfig
 from nearfar.train.data import TrainingData
 from nearfar.train.distributed import Workers
+from nearfar.train.diverged import Diverged, infinite_weights
 from nearfar.train.objective import TrainObjective
 from nearfar.train.optimizer import adamw, learning_rate_factor, set_learning_rate
 from nearfar.train.sharding import clip_gradients, copy_weights, sharded
-from nearfar.train.step import Diverged, StepResult, accumulated
+from nearfar.train.step import Batch, StepResult, accumulated
 
 Evaluate = Callable[[Encoder], float]  # higher is better
 
@@ -80,6 +82,8 @@ class Trainer:
         self.steps = total_steps(self.config, self.data)
         self._shuffled: tuple[int, list[Ids]] = (-1, [])
         self.moved = False  # whether it goes on with other numbers of processes or threads than before
+        self._last: list[Batch] = []  # of the step in progress
+        self._saved = -1  # step of the last checkpoint
 
     @property
     def modules(self) -> dict[str, nn.Module]:
@@ -87,39 +91,41 @@ class Trainer:
         return {"model": self.encoder.model, "objective": self.objective}
 
     def resume(self) -> None:
-        """Take the state of the newest checkpoint.
+        """Take the state of the newest whole checkpoint.
 
         Raises:
-            BadInput: there is no checkpoint, or it was made from other data, another base or other settings.
+            BadInput: there is no whole checkpoint, or it was made from other data, another base or other settings.
         """
-        self.checkpoints.check(self.identity)
-        _, state = self.checkpoints.load_latest(self.modules, self.optimizer)
-        self.progress = _progress(state["progress"])
+        checkpoint = self.checkpoints.check(self.identity)
+        checkpoint.restore(self.modules, self.optimizer)
         if self.is_sharded:
             copy_weights(self.encoder, self.trained)
-        self.moved = state["computed_by"] != self._computed_by
+        if self.workers.is_first:
+            self.checkpoints.drop_after(checkpoint.step)
+        self.progress, self._saved = _progress(checkpoint.state["progress"]), checkpoint.step
+        self.moved = checkpoint.state["computed_by"] != self._computed_by
 
     def run(self) -> Progress:
         """Train to the end, and leave the best weights in the encoder.
 
         Raises:
             Interrupted: Ctrl-C; a checkpoint of the last whole step is written first.
-            Diverged: the loss is not finite.
+            Diverged: loss, gradients or weights are not finite; nothing of that is written.
         """
         started, saved = time.monotonic() - self.progress.seconds, time.monotonic()
         with self.trained.training(self.policy), _interruptible() as interrupted:
             if not self.progress.dev:
                 self._evaluate(started)  # the base is the first to beat: training can make it worse
-            while self.progress.step < self.steps and self.progress.stale < self.config.patience:
+            stop = self.workers.any(interrupted())
+            while not (self._over() or stop):
                 self._step(started)
-                due = self.workers.any(time.monotonic() - saved >= 60 * self.config.checkpoint_minutes)
-                stop = self.workers.any(interrupted())
-                if due or stop:
+                if self.workers.any(time.monotonic() - saved >= 60 * self.config.checkpoint_minutes):
                     self._save()
                     saved = time.monotonic()
-                if stop:
-                    raise Interrupted(f"interrupted after step {self.progress.step} of {self.steps}; "
-                                      f"go on with --resume")  # fmt: skip
+                stop = self.workers.any(interrupted())
+            self._save()  # also at the end: what comes after training can be interrupted too
+            if stop or self.workers.any(interrupted()):
+                raise Interrupted(f"interrupted after step {self.progress.step} of {self.steps}; go on with --resume")
         self.workers.wait_for_first()
         self.checkpoints.load_best(self.progress.best_step, self.modules)
         return self.progress
@@ -129,14 +135,17 @@ class Trainer:
         rate = self.peak * learning_rate_factor(done, self.steps, self.config.warmup)
         set_learning_rate(self.optimizer, rate)
         result = self._forward_backward(done)
-        clip_gradients(self._parameters, self.config.clip_norm)
+        norm = clip_gradients(self._parameters, self.config.clip_norm)
+        loss, size = torch.stack([result.loss, norm]).tolist()  # the one time that a step waits for the device
+        if not (math.isfinite(loss) and math.isfinite(size)):
+            raise self._diverged(f"loss {loss:g} and a gradient of norm {size:g}", done + 1)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=False)  # the same memory every step
         before = self.progress
         self.progress = replace(
             before,
             step=done + 1,
-            losses=(*before.losses, result.loss),
+            losses=(*before.losses, loss),
             learning_rates=(*before.learning_rates, rate),
             seconds=time.monotonic() - started,
         )
@@ -151,20 +160,14 @@ class Trainer:
             self._shuffled = (epoch, self.data.sampler.epoch(epoch))
         batches = self._shuffled[1]
         numbers = np.array_split(np.arange(len(batches)), self.steps // self.config.epochs)[number]
-        try:
-            results = [self._batch(batches[n], epoch, int(n)) for n in numbers]
-        except Diverged as error:
-            raise Diverged(f"step {done + 1} of {self.steps}: {error}") from None
+        self._last = [self.data.batch(batches[n], self.config, epoch, int(n)) for n in numbers]
+        results = [self.workers.step(self.trained, batch, self.objective, self.policy) for batch in self._last]
         self.workers.sum_gradients(self._parameters)
         if len(results) > 1:
             for parameter in self._parameters:
                 if parameter.grad is not None:
                     parameter.grad /= len(results)
         return accumulated(results)
-
-    def _batch(self, pairs: Ids, epoch: int, number: int) -> StepResult:
-        batch = self.data.batch(pairs, self.config, epoch, number)
-        return self.workers.step(self.trained, batch, self.objective, self.policy)
 
     @property
     def _computed_by(self) -> dict[str, int]:
@@ -174,6 +177,18 @@ class Trainer:
     @property
     def _parameters(self) -> list[nn.Parameter]:
         return [p for group in self.optimizer.param_groups for p in group["params"]]
+
+    def _diverged(self, found: str, at: int) -> Diverged:
+        texts = [(batch.targets.query_texts, batch.targets.document_texts) for batch in self._last]
+        queries, documents = (np.unique(np.concatenate(side)) for side in zip(*texts, strict=True))
+        return Diverged(found, at, queries, documents)
+
+    def _check_weights(self) -> None:
+        if self._last and infinite_weights(self.modules.values()):
+            raise self._diverged("weights that are not", self.progress.step)
+
+    def _over(self) -> bool:
+        return self.progress.step >= self.steps or self.progress.stale >= self.config.patience
 
     def _evaluation_due(self, done: int) -> bool:
         """Evaluate at equal distances, the last time at the end."""
@@ -192,22 +207,25 @@ class Trainer:
         now = self.progress
         self.progress = replace(now, dev=(*now.dev, (now.step, metric)), seconds=time.monotonic() - started)
         if metric > now.best:
+            self._check_weights()
             self.progress = replace(self.progress, best=metric, best_step=now.step)
             if self.workers.is_first:
                 self.checkpoints.save_best(now.step, self.modules)
 
     def _save(self) -> None:
-        if not (self.workers.is_first or self.is_sharded):
+        progress = self.progress
+        if self._saved == progress.step or not (self.workers.is_first or self.is_sharded):
             return
         if self.is_sharded:
             copy_weights(self.trained, self.encoder)
         optimizer = optimizer_tensors(self.optimizer)
+        self._saved = progress.step
         if not self.workers.is_first:  # its shards are gathered, and it writes nothing
             return
-        progress = asdict(self.progress)
-        state = {"identity": self.identity, "computed_by": self._computed_by, "progress": progress}
-        self.checkpoints.save(self.progress.step, self.modules, optimizer, state)
-        self.checkpoints.drop_best_except(self.progress.best_step)
+        self._check_weights()
+        state = {"identity": self.identity, "computed_by": self._computed_by, "keep_bytes": self.policy.keep_bytes,
+                 "progress": asdict(progress)}  # fmt: skip
+        self.checkpoints.save(progress.step, self.modules, optimizer, state, best=progress.best_step)
 
 
 def total_steps(config: TrainConfig, data: TrainingData) -> int:

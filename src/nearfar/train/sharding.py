@@ -69,16 +69,17 @@ def copy_weights(source: Encoder, target: Encoder) -> None:
             to[name].copy_(placed_like(whole(tensor), to[name]))
 
 
-def clip_gradients(parameters: Sequence[nn.Parameter], max_norm: float) -> None:
-    """Scale all gradients down to `max_norm`, of all processes together where they are sharded."""
+def clip_gradients(parameters: Sequence[nn.Parameter], max_norm: float) -> Tensor:
+    """Scale all gradients down to `max_norm`, of all processes together where they are sharded; their norm before."""
     gradients = [p.grad.values() if p.grad.is_sparse else p.grad for p in parameters if p.grad is not None]
     shards = [gradient for gradient in gradients if isinstance(gradient, DTensor)]
     if not shards:
-        factor = (max_norm / (nn.utils.get_total_norm(gradients) + 1e-6)).clamp(max=1.0)
-        torch._foreach_mul_(gradients, factor)
-        return
+        total: Tensor = nn.utils.get_total_norm(gradients)
+        torch._foreach_mul_(gradients, (max_norm / (total + 1e-6)).clamp(max=1.0))
+        return total
     others = [gradient for gradient in gradients if not isinstance(gradient, DTensor)]
-    norms = [whole(nn.utils.get_total_norm(part)) for part in (shards, others) if part]
-    scale = float(max_norm / (torch.stack(norms).norm() + 1e-6))
+    norm = torch.stack([whole(nn.utils.get_total_norm(part)) for part in (shards, others) if part]).norm()
+    scale = min(float(max_norm / (norm + 1e-6)), 1.0)
     for gradient in gradients:
-        gradient.mul_(min(scale, 1.0))
+        gradient.mul_(scale)
+    return norm

@@ -8,7 +8,6 @@ is the same in both passes, and the result is that of one plain pass over the sa
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +16,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nearfar.core.errors import NearfarError
 from nearfar.core.ragged import Ragged
 from nearfar.core.targets import Targets
 from nearfar.encoder.encoder import Encoder, Role, Rows
@@ -26,11 +24,7 @@ from nearfar.encoder.precision import Policy
 
 STATIC_COPIES = 6  # of a token's id, its text and weight, in the order of texts and of tokens
 Objective = Callable[[Tensor, Tensor, Targets], Tensor]  # (Q, d), (D, d), targets -> scalar
-Head = Callable[[list[Tensor]], tuple[float, list[Tensor]]]  # embeddings -> loss, its gradient at each of them
-
-
-class Diverged(NearfarError):
-    """The loss is no longer a number."""
+Head = Callable[[list[Tensor]], tuple[Tensor, list[Tensor]]]  # embeddings -> loss, its gradient at each of them
 
 
 @dataclass(frozen=True)
@@ -45,7 +39,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class StepResult:
-    loss: float
+    loss: Tensor  # scalar without a graph, on the model's device: reading it waits for the device
     real_tokens: int
     padded_tokens: int
     kept: int  # micro-batches that were embedded once
@@ -65,10 +59,8 @@ def step(model: Encoder, batch: Batch, loss: Objective, policy: Policy) -> StepR
     """Add the gradient of `loss` on `batch` to the `.grad` of the model's and the loss's parameters.
 
     The model must be in `model.training(policy)`. The order in which gradients are summed depends on the batch and on
-    `policy.budget_tokens` alone, so the same step gives the same bits whatever is kept.
-
-    Raises:
-        Diverged: the loss is not finite.
+    `policy.budget_tokens` alone, so the same step gives the same bits whatever is kept. Nothing here checks that loss
+    and gradients are finite: whoever uses them does, once.
     """
     micro_batches = in_parts(batch, 1) if model.is_static else partitioned(batch, policy)
     value, kept = forward_backward(
@@ -82,7 +74,7 @@ def step(model: Encoder, batch: Batch, loss: Objective, policy: Policy) -> StepR
     return result_of(batch, micro_batches, value, kept)
 
 
-def forward_backward(model: Encoder, micro_batches: list[MicroBatch], head: Head, policy: Policy) -> tuple[float, int]:
+def forward_backward(model: Encoder, micro_batches: list[MicroBatch], head: Head, policy: Policy) -> tuple[Tensor, int]:
     """Embed the micro-batches, ask `head` for the loss and its gradients there, and push these through the model.
 
     Returns:
@@ -102,7 +94,7 @@ def forward_backward(model: Encoder, micro_batches: list[MicroBatch], head: Head
     return value, kept
 
 
-def result_of(batch: Batch, micro_batches: list[MicroBatch], value: float, kept: int) -> StepResult:
+def result_of(batch: Batch, micro_batches: list[MicroBatch], value: Tensor, kept: int) -> StepResult:
     """Count the tokens of a finished step."""
     real = int(_lengths(batch.queries).sum() + _lengths(batch.documents).sum())
     padded = sum(micro_batch.padded_tokens for micro_batch in micro_batches)
@@ -112,7 +104,7 @@ def result_of(batch: Batch, micro_batches: list[MicroBatch], value: float, kept:
 def accumulated(results: Sequence[StepResult]) -> StepResult:
     """Several batches as one step: the mean of their losses, the sum of everything else."""
     counts = np.sum([[r.real_tokens, r.padded_tokens, r.kept, r.micro_batches] for r in results], axis=0)
-    return StepResult(sum(result.loss for result in results) / len(results), *map(int, counts))
+    return StepResult(torch.stack([result.loss for result in results]).mean(), *map(int, counts))
 
 
 def partitioned(batch: Batch, policy: Policy) -> list[MicroBatch]:
@@ -185,19 +177,12 @@ def _loss_and_gradients(
     targets: Targets,
     loss: Objective,
     precision: torch.autocast,
-) -> tuple[float, list[Tensor]]:
+) -> tuple[Tensor, list[Tensor]]:
     leaves = [embedding.detach().requires_grad_() for embedding in embeddings]
     with precision:
         value = loss(gather("query", leaves, micro_batches), gather("document", leaves, micro_batches), targets)
-        check_finite(value.item())
         value.backward()
-    return value.item(), [leaf.grad if leaf.grad is not None else torch.zeros_like(leaf) for leaf in leaves]
-
-
-def check_finite(value: float) -> None:
-    """Raise Diverged unless the loss is a number."""
-    if not math.isfinite(value):
-        raise Diverged(f"expected a finite loss, found {value}; lower train.learning_rate")
+    return value.detach(), [leaf.grad if leaf.grad is not None else torch.zeros_like(leaf) for leaf in leaves]
 
 
 def gather(role: Role, leaves: list[Tensor], micro_batches: list[MicroBatch]) -> Tensor:

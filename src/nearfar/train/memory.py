@@ -1,0 +1,129 @@
+"""The memory a step needs, what of a batch fits into the memory there is, and how to go on when it was not enough."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from nearfar.core.errors import BadInput
+from nearfar.encoder.encoder import Encoder
+from nearfar.encoder.precision import Policy
+from nearfar.train.config import TrainConfig
+from nearfar.train.step import activation_bytes
+
+GIB = 2**30
+STATES = 3  # of every weight besides itself: its gradient, and Adam's two moments
+VECTORS = 6  # of every text: embedding, leaf, its place in the batch, that over the temperature, and two gradients
+CGROUP = Path("/sys/fs/cgroup")
+NO_MEMORY = ("can't allocate memory", "Cannot allocate memory", "out of memory")  # in torch's plain RuntimeErrors
+
+
+@dataclass(frozen=True)
+class Need:
+    """Bytes that training takes beside the loaded model, by what makes them grow; activations by BERT's layer."""
+
+    states: int
+    token: int  # activations of one token
+    pair: int  # embeddings of one pair, and what the loss makes of them
+    pair_tokens: int  # of the longest pair
+    row_tokens: int  # of the longest row: a micro-batch holds at least one
+    batch_size: int
+    budget_tokens: int
+    keep_bytes: int = 0
+
+    @property
+    def size(self) -> int:
+        """All of it, in bytes."""
+        batch_tokens = self.batch_size * self.pair_tokens
+        open_tokens = max(self.row_tokens, min(self.budget_tokens, batch_tokens))
+        kept = min(self.keep_bytes, batch_tokens * self.token)
+        return self.states + self.batch_size * self.pair + open_tokens * self.token + kept
+
+    def advice(self, room: int) -> str:
+        """What to set, each alone, so that `room` bytes are enough."""
+        batch = bisect_left(range(1, self.batch_size), 1, key=lambda n: replace(self, batch_size=n).size > room)
+        budgets = range(self.row_tokens, self.budget_tokens)
+        budget = bisect_left(budgets, 1, key=lambda n: replace(self, budget_tokens=n).size > room)
+        kept = self.keep_bytes - (self.size - room)
+        choices = [f"train.keep_gib to at most {kept / GIB:.3f}"] if kept >= 0 and self.keep_bytes else []
+        choices += [f"train.batch_size to at most {batch}"] if batch > 1 else []
+        choices += [f"train.budget_tokens to at most {budgets[budget - 1]}"] if budget else []
+        return f"set {', or '.join(choices)}" if choices else "choose a smaller base or lower train.max_document_tokens"
+
+
+def need_of(encoder: Encoder, config: TrainConfig, policy: Policy, pairs: int) -> Need:
+    """What training on so many pairs takes, when texts are as long as the settings let them be."""
+    query, document = (min(n, encoder.max_tokens) for n in (config.max_query_tokens, config.max_document_tokens))
+    return Need(
+        states=STATES * sum(p.numel() * p.element_size() for p in encoder.model.parameters() if p.requires_grad),
+        token=activation_bytes(encoder, policy, max(query, document)),
+        pair=(2 + config.hard_negatives) * 4 * encoder.dimension * VECTORS,
+        pair_tokens=query + (1 + config.hard_negatives) * document,
+        row_tokens=max(query, document),
+        batch_size=min(config.batch_size, pairs),
+        budget_tokens=policy.budget_tokens,
+        keep_bytes=int((config.keep_gib or 0) * GIB),
+    )
+
+
+def check_fits(need: Need, device: str, processes: int = 1) -> None:
+    """Refuse a batch that the free memory cannot take, shared out evenly when several processes train.
+
+    Raises:
+        BadInput: it says the largest batch that fits.
+    """
+    room = free_bytes(device, processes)
+    if room and need.size > room:
+        raise BadInput.at("train.batch_size", expected=f"a batch that fits into {room / GIB:.2f} GiB of free memory",
+                          found=f"{need.batch_size} pairs, which take about {need.size / GIB:.2f} GiB",
+                          do=need.advice(room))  # fmt: skip
+
+
+@contextmanager
+def memory_told(need: Need, policy: Policy) -> Iterator[None]:
+    """Say what to do when memory runs out all the same.
+
+    Raises:
+        BadInput: it ran out.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        known = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if not known and not any(words in str(error) for words in NO_MEMORY):
+            raise
+        found = (str(error).splitlines() or ["none left"])[0]
+        # The estimate was too low, nobody knows by how much: half of what grows with the batch is a fair next try.
+        half = need.states + (need.size - need.states) // 2
+        do = f"{need.advice(half)}, and start again with --overwrite"
+        if policy.keep_bytes:
+            do = f"go on with --resume --train.keep_gib {policy.keep_bytes / GIB / 2:.3f}, or {do}"
+        raise BadInput.at("train.batch_size", expected="a batch that fits into memory",
+                          found=f"{need.batch_size} pairs and: {found}", do=do) from error  # fmt: skip
+
+
+def free_bytes(device: str, processes: int = 1) -> int:
+    """Free memory of each of the `processes`; 0 where it cannot be read, so that nothing is kept."""
+    if device.startswith("cuda"):
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        machine = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return 0
+    return min(machine, _left_in_container(machine)) // processes
+
+
+def _left_in_container(otherwise: int) -> int:
+    """What the limit of this process's control group leaves; file caches of its own are given back when needed."""
+    try:
+        limit, used = ((CGROUP / name).read_text(encoding="ascii").strip() for name in ("memory.max", "memory.current"))
+        stat = dict(line.split() for line in (CGROUP / "memory.stat").read_text(encoding="ascii").splitlines())
+        return otherwise if limit == "max" else max(0, int(limit) - int(used) + int(stat["inactive_file"]))
+    except (OSError, ValueError, KeyError):
+        return otherwise
