@@ -25,6 +25,7 @@ from tiny_models import pairs, sentences, tiny_static
 GOOD = "".join(json.dumps({"query": q, "positive": d}) + "\n" for q, d in pairs(30))
 FIT = ["fit", "--base", "static", "--out", "out", *options()]
 ON_GOOD = [*FIT, "--data", "good.jsonl"]
+MINE = ["mine", "--data", "good.jsonl", "--out", "mined"]
 
 
 def make_world(folder: Path, tiny_folder: Path) -> None:
@@ -230,6 +231,32 @@ CASES = [
     ("encode: no such folder", ["encode", "other", "texts.txt", "--out", "x/y.npy"], ["x/y.npy: expected a place"]),
     ("encode: unknown model", ["encode", "./none", "texts.txt", "--out", "v.npy"], ["./none: expected a model folder"]),
     ("encode: no out", ["encode", "other", "texts.txt"], ["Missing option '--out'"]),
+    # mine
+    ("mine: no data", ["mine", "bm25", "--out", "mined"], ["data: expected pairs to mine for, found none"]),
+    ("mine: unknown model", [*MINE, "nobody/none"], ["nobody/none: expected a loadable model"]),
+    ("mine: misspelt model", [*MINE, "minilmm"], ["minilmm: expected", "did you mean 'minilm'?"]),
+    ("mine: empty data", ["mine", "--data", "empty.jsonl", "--out", "mined"], ["empty.jsonl: expected rows"]),
+    ("mine: one pair", ["mine", "--data", "one.jsonl", "--out", "mined"], ["at least two different documents"]),
+    ("mine: ranks", [*MINE, "--rank_from", "9", "--rank_to", "5"], ["'mine.rank_to': expected at least", "= 12"]),
+    ("mine: too many", [*MINE, "--negatives", "99"], ["'mine.rank_to': expected at least rank_from + negatives = 99"]),
+    ("mine: margin", [*MINE, "--relative_margin", "1.5"], ["'mine.relative_margin': expected less than 1"]),
+    ("mine: sampling", [*MINE, "--sampling", "best"], ["'mine.sampling': expected 'top' or 'random'"]),
+    ("mine: unknown option", [*MINE, "--relativ_margin", "0"], ["did you mean 'relative_margin'?"]),
+    ("mine: a filter's limit alone", [*MINE, "--filter_margin", "0.1"], ["expected a second model", "found none"]),
+    ("mine: unknown second model", [*MINE, "--filter", "./no"], ["./no: expected a model folder, found nothing"]),
+    ("mine: a folder with files", [*MINE, "--out", "full"], ["full: expected a new folder, or mined negatives"]),
+    ("mine: a file", [*MINE, "--out", "a file"], ["a file: expected a new folder, or mined negatives"]),
+    ("mine: overwriting", [*MINE, "--out", "full", "--overwrite"], ["full: expected a new folder, or mined"]),
+    ("mine: overwriting a file", [*MINE, "--out", "a file", "--overwrite"], ["a file: expected"]),
+    ("mine: an index", [*MINE, "--out", "alone"], ["alone: expected a new folder, or mined negatives"]),
+    ("mine: replace an index", [*MINE, "--out", "alone", "--overwrite"], ["alone: expected a new folder, or mined"]),
+    ("mine: seed", [*MINE, "--seed", "99999999999999999999"], ["'mine.seed': expected less than 4294967296"]),
+    ("mine: below a file", [*MINE, "--out", "a file/x"], ["expected a place to write to"]),
+    (
+        "mined in a run, never drawn",
+        [*ON_GOOD, "--train.mine.every_steps", "3", "--train.hard_negatives", "0"],
+        ["'train.mine': expected hard_negatives of 1 or more"],
+    ),
     # search
     ("search: missing run", ["search", "none", "stone"], ["none: expected"]),
     ("search: no run", ["search", "full", "stone"], ["full: expected"]),

@@ -189,7 +189,15 @@ OTHER |= {
     "train.directions": ("document_to_query",),
     "train.partition": "per_direction",
     "train.matryoshka": (64,),
+    "mine.model": "minilm",
+    "mine.out": "elsewhere",
+    "mine.filter": "minilm",
+    "mine.filter_max_score": 0.5,
+    "mine.device": "cpu",
+    "mine.precision": "bf16",
 }
+MINING = {"absolute_margin": 0.1, "relative_margin": 0.1, "max_score": 0.5, "sampling": "random"}
+OTHER |= {f"{group}.{name}": value for group in ("mine", "train.mine") for name, value in MINING.items()}
 
 
 def other(name, default):

@@ -34,13 +34,15 @@ def data(tmp_path_factory):
 
 
 def test_two_processes_make_the_run_of_one(data, tmp_path):
-    arguments = ["--base", "static", "--data", data, *options(**{"train.learn_temperature": True})]
+    changes = {"train.learn_temperature": True, "train.mine.every_steps": 5}
+    arguments = ["--base", "static", "--data", data, *options(**changes)]
     one = nearfar("fit", *arguments, "--out", tmp_path / "one")
     assert one.code == 0, one.err
     two = finished(torchrun("fit", *arguments, "--out", tmp_path / "two"))
     assert two.code == 0, two.err
     assert two.out.count("The trained model is") == 1
     assert two.err.count("computing on cpu") == 1
+    assert two.err.count("mined ") == one.err.count("mined ") > 0
     alone, together = (Run.open(tmp_path / name) for name in ("one", "two"))
     assert together.record["policy"]["processes"] == 2
     assert together.record["losses"] == pytest.approx(alone.record["losses"], rel=1e-4)

@@ -37,9 +37,24 @@ def test_blocks_do_not_matter(monkeypatch):
     generator = np.random.default_rng(0)
     queries, documents = (generator.standard_normal((n, 8), np.float32) for n in (40, 100))
     whole = top_k(queries, documents, 7)
-    monkeypatch.setattr("nearfar.index.exact.BLOCK_SCORES", 300)
-    for a, b in zip(whole, top_k(queries, documents, 7), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-6)
+    for name, size in (("BLOCK_SCORES", 300), ("BLOCK_ROWS", 5)):  # one after the other: both ways are cut
+        monkeypatch.setattr(f"nearfar.index.exact.{name}", size)
+        for a, b in zip(whole, top_k(queries, documents, 7), strict=True):
+            np.testing.assert_allclose(a, b, rtol=1e-5)
+
+
+def test_ties_stay_in_order_across_blocks(monkeypatch):
+    monkeypatch.setattr("nearfar.index.exact.BLOCK_ROWS", 4)
+    documents = np.array([1, 0, 2, 2, 1, 2, 0, 2, 1, 1, 2], np.float32)[:, None]
+    rows, scores = top_k(np.ones((1, 1), np.float32), documents, 7)
+    assert rows.tolist() == [[2, 3, 5, 7, 10, 0, 4]]
+    assert scores.tolist() == [[2, 2, 2, 2, 2, 1, 1]]
+
+
+def test_what_is_no_number_comes_last():
+    documents = np.array([[1], [np.nan], [3], [2]], np.float32)
+    rows, _ = top_k(np.ones((2, 1), np.float32), documents, 3)
+    assert rows.tolist() == [[2, 3, 0], [2, 3, 0]]
 
 
 def test_other_dimensions_are_refused():

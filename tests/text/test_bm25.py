@@ -67,6 +67,15 @@ def test_random_corpus_in_chunks_is_the_formula(monkeypatch):
     assert scores.dtype == np.float32
 
 
+def test_scores_of_pairs_are_those_of_the_search(monkeypatch):
+    monkeypatch.setattr("nearfar.text.bm25.CHUNK_PAIRS", 3)
+    index = BM25(DOCUMENTS)
+    queries = ["read lines of a file", "line line line", "天気 東京", "zebra", "numbers"]
+    rows, documents = (side.ravel() for side in np.indices((len(queries), len(DOCUMENTS))))
+    found = index.scores(queries, rows, documents)
+    np.testing.assert_allclose(found, np.concatenate([naive(DOCUMENTS, query) for query in queries]), rtol=1e-5)
+
+
 def test_equal_scores_come_by_row_whatever_k():
     texts = ["same words here"] * 50
     index = BM25(texts)

@@ -114,6 +114,32 @@ def test_more_kills(base, data, whole, tmp_path):
     kill_often(base, data, tmp_path / "run", whole, moments_of(2, 4))
 
 
+MINING = {"train.mine.every_steps": 4, "train.mine.relative_margin": 0.05, "train.mine.sampling": "random"}
+
+
+def test_kill_9_around_refreshes_of_mined_negatives(data, tmp_path):
+    """Killed before, right at and after a refresh (steps 4, 8 …): the same negatives, and so the same weights."""
+    arguments_ = ["fit", "--base", "static", "--data", data, *options(**SETTINGS, **MINING)]
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    done = finished(spawn(*arguments_, "--out", whole))
+    assert done.code == 0, done.err
+    assert done.err.count("mined ") == 5
+    assert digest(whole) != digest_without_mining(data, tmp_path)
+    process = spawn(*arguments_, "--out", run)
+    for step, delay in ((3, 0.005), (8, 0), (13, 0.01)):
+        kill(process, run, step, delay)
+        process = spawn("fit", "--out", run, "--resume")
+    done = finished(process)
+    assert done.code == 0, done.err
+    assert_the_same(run, whole)
+
+
+def digest_without_mining(data, folder):
+    done = finished(spawn(*arguments("static", data, folder / "plain")))
+    assert done.code == 0, done.err
+    return digest(folder / "plain")
+
+
 def interrupt(process, run, step):
     wait_for(lambda: steps_done(run) >= step, process)
     process.send_signal(signal.SIGINT)

@@ -14,6 +14,7 @@ import typer
 from typer._click.exceptions import ClickException, NoArgsIsHelpError  # typer exports only their children
 
 from nearfar.cli import show
+from nearfar.cli.mine import mine
 from nearfar.cli.options import ANY_FIELD, AsJson, Data, Overwrite, Resume, SkipBadRows, fields, mode_of
 from nearfar.core.config import merged
 from nearfar.core.errors import BadInput, Ended, NearfarError, ProcessFailed
@@ -200,6 +201,9 @@ def certify(
     _show(result.record()) if as_json else typer.echo(show.certificate(result))
     if not result.ok:
         raise typer.Exit(1)
+
+
+app.command(context_settings=ANY_FIELD)(mine)
 
 
 @app.command()

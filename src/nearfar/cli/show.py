@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
 from nearfar.data.check import Counts, DataReport
 
 if TYPE_CHECKING:
     from nearfar.pipeline.certify import Certificate
+    from nearfar.pipeline.mine import Suspect
 
 LINES_SHOWN = 8  # of a found document
+SUSPECTS_SHOWN = 5
+WIDTH = 100  # characters of a text on one line
+LEFT_OUT = {
+    "positive": "known positives, or of the query's own text or group",
+    "skipped": "above rank_from",
+    "margin": "over a margin or the highest score",
+    "filter": "refused by the second model",
+}
 
 
 def data_report(report: DataReport, notices: Sequence[str]) -> str:
@@ -59,6 +69,27 @@ def summary(record: Mapping[str, Any], path: Path) -> str:
     lines += [f"{name:>12}" + "".join(f"{metrics[name][m]:>12.3f}" for m in names) for name in metrics]
     where = f"model: {path / 'model'}   report: {path / 'report.html'}   trained in {record['train_seconds']:.0f} s"
     return "\n".join([*lines, "", str(record["verdict"]), where])
+
+
+def negatives(record: Mapping[str, Any], suspects: Sequence[Suspect], path: str) -> str:
+    """What `nearfar mine` found, and the first documents that may be answers after all."""
+    left = ", ".join(f"{count:,} {LEFT_OUT[reason]}" for reason, count in record["left_out"].items() if count)
+    queries = f"{record['queries_with']:,} of {record['queries']:,} queries"
+    lines = [
+        f"{record['negatives']:,} negatives for {queries}, out of {record['documents']:,} documents",
+        f"left out of the candidates: {left or 'none'}",
+        f"suspected false negatives: {record['suspected']:,}",
+    ]
+    for suspect in suspects[:SUSPECTS_SHOWN]:
+        lines += [f"  {suspect.score:.3f} against {suspect.positive_score:.3f}  {_line(suspect.query)}",
+                  f"         {_line(suspect.document)}"]  # fmt: skip
+    more = f"  more of them, worst first: {path}/suspects.jsonl"
+    ask = f"train on it: nearfar fit --data {path}"
+    return "\n".join([*lines, *([more] if len(suspects) > SUSPECTS_SHOWN else []), ask])
+
+
+def _line(text: str) -> str:
+    return shorten(text, WIDTH, placeholder=" …")
 
 
 def hit(score: float, identity: str, text: str) -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nearfar.core.fingerprint import digest
 from nearfar.core.ragged import Ragged
 
 SPLITS = ("train", "dev", "test")
@@ -97,6 +98,13 @@ class Dataset:
     documents: Texts
     splits: Mapping[str, Pairs]  # keys from SPLITS; hard negatives are pairs with score ≤ 0
     notices: tuple[str, ...] = field(default=())
+
+    def digest(self) -> str:
+        """Fingerprint of its content; the name and the notices have no part in it."""
+        columns = [getattr(side, column.name) for side in (self.queries, self.documents) for column in fields(side)]
+        splits = [part.tobytes() for _, pairs in sorted(self.splits.items())
+                  for part in (pairs.queries, pairs.documents, pairs.scores)]  # fmt: skip
+        return digest([*map(digest, columns), *sorted(self.splits), *splits])
 
     def judged(self, split: str) -> Judged:
         """The relevant documents of every query of `split`, in order of the queries' rows."""

@@ -14,7 +14,8 @@ from nearfar.core.artifact import read_manifest, writing
 from nearfar.core.errors import BadInput, DimensionMismatch, FingerprintMismatch
 
 KIND = "index"
-BLOCK_SCORES = 1 << 24  # similarities held at once
+BLOCK_SCORES = 1 << 23  # similarities held at once
+BLOCK_ROWS = 1 << 14  # documents of a block
 
 Vectors = NDArray[np.float32]
 
@@ -98,19 +99,41 @@ def top_k(queries: Vectors, vectors: Vectors, k: int) -> tuple[NDArray[np.int32]
         )
     k = min(k, len(vectors))
     rows, scores = np.empty((len(queries), k), np.int32), np.empty((len(queries), k), np.float32)
-    size = max(1, BLOCK_SCORES // max(len(vectors), 1))
+    size = max(1, BLOCK_SCORES // max(1, min(len(vectors), BLOCK_ROWS)))
     for start in range(0, len(queries), size):
         block = slice(start, start + size)
-        rows[block], scores[block] = _best(queries[block] @ vectors.T, k)
+        rows[block], scores[block] = _search(queries[block], vectors, k)
+    return rows, scores
+
+
+def _search(queries: Vectors, vectors: Vectors, k: int) -> tuple[NDArray[np.int32], Vectors]:
+    """The best of every block of `vectors`, merged; (n, k) both."""
+    rows, scores = np.empty((len(queries), 0), np.int32), np.empty((len(queries), 0), np.float32)
+    for start in range(0, len(vectors), BLOCK_ROWS):
+        found, values = _best(queries @ vectors[start : start + BLOCK_ROWS].T, k)
+        rows = np.concatenate([rows, found + np.int32(start)], axis=1)  # ascending rows: ties stay in order
+        scores = np.concatenate([scores, values], axis=1)
+        if rows.shape[1] > k:
+            order, scores = _best(scores, k)
+            rows = np.take_along_axis(rows, order, axis=1)
     return rows, scores
 
 
 def _best(similarities: Vectors, k: int) -> tuple[NDArray[np.int32], Vectors]:
-    if k < similarities.shape[1]:
-        cut = np.partition(similarities, -k, axis=1)[:, [-k]]  # everything above the k-th score, and ties with it
-        similarities = np.where(similarities >= cut, similarities, -np.inf)
-    rows = np.argsort(-similarities, axis=1, kind="stable")[:, :k].astype(np.int32)
-    return rows, np.take_along_axis(similarities, rows, axis=1)
+    """Columns and values of the k highest of each row, in falling order, ties by lower column."""
+    count, width = similarities.shape
+    k = min(k, width)
+    if not count or not k:
+        return np.empty((count, k), np.int32), np.empty((count, k), np.float32)
+    cut = np.partition(similarities, width - k, axis=1)[:, [width - k]]
+    row, column = np.nonzero(similarities >= cut)  # k a row, and ties with the last of them
+    if np.bincount(row, minlength=count).min() < k:  # NaN is no number to compare with: last
+        return _best(np.where(np.isnan(similarities), -np.inf, similarities), k)
+    values = similarities[row, column]
+    order = np.lexsort((-values, row))  # stable: ties stay by column
+    first = np.searchsorted(row, np.arange(count))
+    chosen = order[first[:, None] + np.arange(k)]
+    return column[chosen].astype(np.int32), values[chosen]
 
 
 def _documents(path: Path) -> Iterator[tuple[str, str]]:

@@ -11,12 +11,15 @@ from pydantic import Field, field_validator
 from nearfar.core.config import Config
 from nearfar.core.errors import BadInput
 from nearfar.data.config import DataConfig
+from nearfar.data.mine import MiningConfig
+from nearfar.encoder.precision import Precision
 from nearfar.encoder.static import StaticConfig
 from nearfar.evaluate.metrics import parse
 from nearfar.train.config import TrainConfig
 
 METRICS = ("ndcg@10", "mrr@10", "map@100", "recall@10", "recall@100")
 MAIN_METRIC = "ndcg@10"
+LEXICAL = "bm25"
 
 
 class EvalConfig(Config):
@@ -38,6 +41,31 @@ class EvalConfig(Config):
         return tuple(dict.fromkeys((MAIN_METRIC, *value)))
 
 
+class MineConfig(MiningConfig):
+    model: str = LEXICAL
+    """What ranks the candidates: bm25, minilm, a run, a model folder, or a hub name."""
+    out: str = "mined"
+    """Folder to write: the data with its negatives, and the suspected false negatives."""
+    filter: str | None = None
+    """A second model (named as the first): what it scores too near to the positive is no negative."""
+    filter_margin: float = Field(default=0.0, ge=0, lt=1)
+    """The second model's relative margin; 0 drops what it scores above the positive."""
+    filter_max_score: float | None = None
+    """The highest score the second model may give to a negative."""
+    device: str | None = None
+    """cpu, cuda, cuda:1, mps; left empty: the fastest there is."""
+    precision: Precision | None = None
+    """fp32 or bf16 for the transformer's products; left empty: bf16 where it is measured to be faster."""
+
+    def rules(self) -> MiningConfig:
+        """The part that decides how negatives are chosen from a ranking."""
+        return MiningConfig(**self.model_dump(include=set(MiningConfig.model_fields)))
+
+    def judging(self) -> MiningConfig:
+        """The second model's limits."""
+        return MiningConfig(relative_margin=self.filter_margin, max_score=self.filter_max_score)
+
+
 class FitConfig(Config):
     base: str = "minilm"
     """Model to start from: minilm, static (a fresh token table), a model folder, or a hub name such as owner/model."""
@@ -47,6 +75,7 @@ class FitConfig(Config):
     train: TrainConfig = TrainConfig()
     eval: EvalConfig = EvalConfig()
     static: StaticConfig = StaticConfig()
+    mine: MineConfig = MineConfig()
 
 
 def read_config(path: Path) -> dict[str, Any]:

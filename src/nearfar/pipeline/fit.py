@@ -18,6 +18,7 @@ from nearfar.core.artifact import write_json
 from nearfar.core.config import merged
 from nearfar.data.dataset import Dataset
 from nearfar.data.read import Item
+from nearfar.encoder.precision import Policy
 from nearfar.encoder.save import save_encoder
 from nearfar.evaluate.statistics import Comparison, compare, decide
 from nearfar.index.exact import Documents, write_index
@@ -25,6 +26,7 @@ from nearfar.pipeline.config import MAIN_METRIC, FitConfig
 from nearfar.pipeline.dev import dev_set
 from nearfar.pipeline.evaluate import Evaluation, evaluate_bm25, evaluate_space
 from nearfar.pipeline.faults import diverged_told, resumable
+from nearfar.pipeline.mine import refresher
 from nearfar.pipeline.progress import Advance, Reporter, Silent, Terminal
 from nearfar.pipeline.report import Measured, card, report_data, verdict_of
 from nearfar.pipeline.run import RECORD, Run, versions
@@ -46,6 +48,7 @@ from nearfar.train.distributed import launched
 from nearfar.train.estimate import estimate, with_kept_memory
 from nearfar.train.loop import Callbacks, Progress, Trainer, total_steps
 from nearfar.train.memory import memory_told, need_of
+from nearfar.train.mining import MineNegatives
 
 
 def fit(
@@ -146,6 +149,7 @@ def _train(session: Session) -> Progress:
         callbacks = Callbacks(
             on_eval=lambda encoder: dev.metric(encoder, policy, store),
             on_step=lambda progress, _: _tell(space.reporter, advance, progress),
+            on_mine=_refresher(session, policy) if config.mine.every_steps else None,
         )
         trainer = Trainer(space.encoder, data, config, policy, session.checkpoints, session.identity, callbacks,
                           workers=workers)  # fmt: skip
@@ -159,6 +163,11 @@ def _train(session: Session) -> Progress:
         with diverged_told(session), memory_told(need, policy):
             progress = trainer.run()
     return replace(progress, seconds=progress.seconds + set_up)
+
+
+def _refresher(session: Session, policy: Policy) -> MineNegatives:
+    space = replace(session.space, policy=policy)
+    return refresher(session.dataset, session.source, session.config.train.mine, space)
 
 
 def _tell(reporter: Reporter, advance: Advance, progress: Progress) -> None:

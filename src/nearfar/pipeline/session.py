@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
 
@@ -150,7 +149,7 @@ def open_session(settings: FitConfig, data: Any, base: Any, reporter: Reporter, 
     if not (train.shard and workers.size > 1):  # then memory is that of parts, which nobody has measured
         check_fits(need_of(encoder, train, policy, len(batches)), policy.device, workers.size)
     notices = (*dataset.notices, *batches.notices, *sampler_of(batches, train).notices())
-    identity = digest([encoder.fingerprint(), _digest_of(dataset), settings.train.model_dump_json(exclude=UNSEEN),
+    identity = digest([encoder.fingerprint(), dataset.digest(), settings.train.model_dump_json(exclude=UNSEEN),
                        settings.eval.model_dump_json(), policy.device.split(":")[0], policy.precision,
                        str(policy.budget_tokens)])  # fmt: skip
     if workers.first(lambda: identity) != identity:
@@ -203,15 +202,3 @@ def _static_tokenizer(config: StaticConfig, batches: BatchSource) -> Tokenizer:
         return Tokenizer.from_str(load_encoder(config.tokenizer).tokenizer.to_str())
     seen = np.unique(np.concatenate([batches.queries, batches.documents]))  # the texts of test queries stay unseen
     return train_tokenizer((batches.texts[i] for i in seen), config.vocabulary)
-
-
-def _digest_of(dataset: Dataset) -> str:
-    pairs = [part.tobytes() for split in sorted(dataset.splits) for part in _arrays(dataset, split)]
-    texts = (dataset.queries, dataset.documents)
-    labels = [label for part in texts for name, column in part.labels.items() for label in (name, *column)]
-    return digest([*(text for part in texts for text in part.texts), *labels, *sorted(dataset.splits), *pairs])
-
-
-def _arrays(dataset: Dataset, split: str) -> tuple[NDArray[Any], ...]:
-    pairs = dataset.splits[split]
-    return pairs.queries, pairs.documents, pairs.scores

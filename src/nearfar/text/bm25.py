@@ -22,6 +22,7 @@ KIND = "bm25"
 PAD = -1
 NO_TERM = ""  # keeps the vocabulary from being empty; no text contains it
 CHUNK_SCORES = 1 << 23  # scores held at a time while searching
+CHUNK_PAIRS = 1 << 14
 
 IntArray = NDArray[np.int32]
 FloatArray = NDArray[np.float32]
@@ -101,6 +102,15 @@ class BM25:
                 rows[start + query, : len(best)] = best
                 scores[start + query, : len(best)] = worth
         return rows, scores
+
+    def scores(self, queries: Sequence[str], rows: NDArray[np.int64], documents: NDArray[np.int64]) -> FloatArray:
+        """Score of each pair (queries[rows[i]], row documents[i]), (n,)."""
+        weights, by_document = self._weights(queries), self._scores.T.tocsr()
+        values = np.empty(len(rows), np.float32)
+        for start in range(0, len(rows), CHUNK_PAIRS):
+            chunk = slice(start, start + CHUNK_PAIRS)
+            values[chunk] = weights[rows[chunk]].multiply(by_document[documents[chunk]]).sum(axis=1)
+        return values
 
     def _adopt(self, engine: bm25s.BM25, documents_digest: str) -> None:
         self.digest = documents_digest

@@ -12,6 +12,7 @@ from nearfar.core.errors import BadInput
 from nearfar.data.sampler import BatchBy, MixingConfig
 from nearfar.encoder.precision import Precision
 from nearfar.losses import LOSSES, Direction, Partition
+from nearfar.train.mining import RefreshConfig
 
 STATIC_LEARNING_RATE = 0.02  # a token table starts from noise and each row is seen seldom
 TRANSFORMER_LEARNING_RATE = 5e-5
@@ -58,6 +59,8 @@ class TrainConfig(Config):
     """Weight of each of them in the loss, the whole vector having 1; left empty: 1 each."""
     hard_negatives: int = Field(default=1, ge=0)
     """Judged negatives drawn for each query and epoch, where the data has them (0 to 20)."""
+    mine: RefreshConfig = RefreshConfig()
+    """Hard negatives mined with the model in training; they join the judged ones that hard_negatives draws from."""
     max_query_tokens: int = Field(default=128, ge=4)
     """Tokens kept of a query in training (16 to 512)."""
     max_document_tokens: int = Field(default=256, ge=4)
@@ -92,6 +95,13 @@ class TrainConfig(Config):
     def _known_loss(cls, value: str) -> str:
         if value not in LOSSES:
             raise ValueError(f"a known loss ({nearest(value, list(LOSSES))})")
+        return value
+
+    @field_validator("mine")
+    @classmethod
+    def _drawn(cls, value: RefreshConfig, info: ValidationInfo) -> RefreshConfig:
+        if value.every_steps and info.data.get("hard_negatives") == 0:
+            raise ValueError("hard_negatives of 1 or more, to draw from what is mined")
         return value
 
     @field_validator("directions", "matryoshka")

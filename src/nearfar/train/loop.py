@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -24,10 +24,13 @@ from nearfar.train.config import TrainConfig
 from nearfar.train.data import TrainingData
 from nearfar.train.distributed import Workers
 from nearfar.train.diverged import Diverged, infinite_weights
+from nearfar.train.mining import MinedNegatives, MineNegatives, flat
 from nearfar.train.objective import TrainObjective
 from nearfar.train.optimizer import adamw, learning_rate_factor, set_learning_rate
 from nearfar.train.sharding import clip_gradients, copy_weights, sharded
 from nearfar.train.step import Batch, StepResult, accumulated
+
+T = TypeVar("T")
 
 Evaluate = Callable[[Encoder], float]  # higher is better
 
@@ -56,6 +59,7 @@ class Callbacks:
 
     on_eval: Evaluate
     on_step: Callable[[Progress, StepResult], None] = field(default=lambda *_: None)
+    on_mine: MineNegatives | None = None
 
 
 @dataclass
@@ -74,6 +78,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.objective = TrainObjective(self.config, unit=self.encoder.similarity == "cosine").to(self.policy.device)
+        self.mined = MinedNegatives()
         self.peak = self.config.peak_learning_rate(static=self.encoder.is_static)
         self.is_sharded = self.config.shard and self.workers.size > 1
         self.trained = sharded(self.encoder, self.workers.size) if self.is_sharded else self.encoder
@@ -87,8 +92,9 @@ class Trainer:
 
     @property
     def modules(self) -> dict[str, nn.Module]:
-        """Everything with weights of its own, whole."""
-        return {"model": self.encoder.model, "objective": self.objective}
+        """Everything with weights of its own, whole, and what else a checkpoint holds."""
+        own = {"model": self.encoder.model, "objective": self.objective}
+        return {**own, "mined": self.mined} if self.config.mine.every_steps else own
 
     def resume(self) -> None:
         """Take the state of the newest whole checkpoint.
@@ -104,6 +110,7 @@ class Trainer:
             self.checkpoints.drop_after(checkpoint.step)
         self.progress, self._saved = _progress(checkpoint.state["progress"]), checkpoint.step
         self.moved = checkpoint.state["computed_by"] != self._computed_by
+        self._use_mined()
 
     def run(self) -> Progress:
         """Train to the end, and leave the best weights in the encoder.
@@ -158,6 +165,7 @@ class Trainer:
         epoch, number = divmod(done, self.steps // self.config.epochs)
         if self._shuffled[0] != epoch:
             self._shuffled = (epoch, self.data.sampler.epoch(epoch))
+        self._refresh(done)
         batches = self._shuffled[1]
         numbers = np.array_split(np.arange(len(batches)), self.steps // self.config.epochs)[number]
         self._last = [self.data.batch(batches[n], self.config, epoch, int(n)) for n in numbers]
@@ -190,20 +198,38 @@ class Trainer:
     def _over(self) -> bool:
         return self.progress.step >= self.steps or self.progress.stale >= self.config.patience
 
+    def _refresh(self, done: int) -> None:
+        """Mine with the weights after `done` steps, when it is time; what comes out depends on them alone."""
+        every = self.config.mine.every_steps
+        mine = self.callbacks.on_mine
+        if mine and every and done and done % every == 0:
+            self.mined.take(self._by_first(lambda encoder: flat(mine(encoder))))
+            self._use_mined()
+
+    def _use_mined(self) -> None:
+        if self.mined.negatives is not None:
+            source = replace(self.data.source, negatives=self.mined.negatives)
+            self.data = replace(self.data, source=source)
+
     def _evaluation_due(self, done: int) -> bool:
         """Evaluate at equal distances, the last time at the end."""
         evaluations = min(self.config.evaluations, self.steps)
         return done * evaluations // self.steps > (done - 1) * evaluations // self.steps
 
-    def _evaluate(self, started: float) -> None:
+    def _by_first(self, compute: Callable[[Encoder], T]) -> T:
+        """What the first process computes with the weights of this moment, told to all."""
         if self.is_sharded:
             copy_weights(self.trained, self.encoder)
         self.encoder.model.eval()
         with torch.no_grad():
-            metric = self.workers.first(lambda: self.callbacks.on_eval(self.encoder))
+            result = self.workers.first(lambda: compute(self.encoder))
         self.encoder.model.train()
         if self.is_sharded:
             self.encoder.model.cpu()  # the memory is for training
+        return result
+
+    def _evaluate(self, started: float) -> None:
+        metric = self._by_first(self.callbacks.on_eval)
         now = self.progress
         self.progress = replace(now, dev=(*now.dev, (now.step, metric)), seconds=time.monotonic() - started)
         if metric > now.best:

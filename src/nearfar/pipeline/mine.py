@@ -1,0 +1,289 @@
+"""Hard negatives for a data set: ranked by BM25 or a model, checked by a second model, written as a data set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sentence_transformers import SentenceTransformer
+
+from nearfar.core.artifact import MANIFEST, read_manifest, writing
+from nearfar.core.config import merged
+from nearfar.core.errors import BadInput, excerpt
+from nearfar.core.fingerprint import digest
+from nearfar.core.ragged import Ragged
+from nearfar.data.batches import BatchSource, Ids, batch_source
+from nearfar.data.beir import write_beir
+from nearfar.data.config import DataConfig
+from nearfar.data.dataset import Dataset
+from nearfar.data.mine import Judge, Mined, MiningConfig
+from nearfar.data.mine import mine as mine_
+from nearfar.data.pool import FloatArray, IntArray, Pool, Ranker, pool_of
+from nearfar.data.read import Item, as_dataset, load
+from nearfar.encoder.encode import open_store
+from nearfar.encoder.encoder import Encoder, Role
+from nearfar.encoder.load import load_encoder
+from nearfar.encoder.precision import Policy, choose_policy
+from nearfar.index.exact import top_k
+from nearfar.pipeline.config import LEXICAL, MineConfig
+from nearfar.pipeline.evaluate import Space
+from nearfar.pipeline.progress import Reporter, Silent
+from nearfar.text.bm25 import BM25, K1, B
+from nearfar.text.words import VERSION
+from nearfar.train.mining import MineNegatives
+
+KIND = "negatives"
+RULES = 1  # of choosing negatives: what other rules chose is not reused
+CHUNK_PAIRS = 1 << 14
+
+Model = str | Path | SentenceTransformer | Encoder
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A document that may answer the query, though the data do not say so."""
+
+    query: str
+    positive: str
+    document: str
+    score: float
+    positive_score: float
+
+
+@dataclass(frozen=True)
+class Negatives:
+    """A data set with mined negatives: judged pairs of score 0 in its training split."""
+
+    dataset: Dataset
+    suspects: tuple[Suspect, ...]
+    record: Mapping[str, Any]  # counts, fingerprints, settings
+    path: Path | None  # the folder that holds them, where one was asked for
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Ranks by inner products of the pool's vectors."""
+
+    queries: FloatArray  # (Q, d)
+    documents: FloatArray  # (D, d)
+
+    def search(self, queries: Ids, k: int) -> tuple[IntArray, FloatArray]:
+        return top_k(self.queries[queries], self.documents, k)
+
+    def scores(self, queries: Ids, documents: Ids) -> FloatArray:
+        scores = np.empty(len(queries), np.float32)
+        for start in range(0, len(queries), CHUNK_PAIRS):
+            part = slice(start, start + CHUNK_PAIRS)
+            scores[part] = np.einsum("nd,nd->n", self.queries[queries[part]], self.documents[documents[part]])
+        return scores
+
+
+@dataclass(frozen=True)
+class Lexical:
+    """Ranks by BM25."""
+
+    engine: BM25
+    queries: list[str]  # (Q)
+
+    def search(self, queries: Ids, k: int) -> tuple[IntArray, FloatArray]:
+        return self.engine.search([self.queries[i] for i in queries], k)
+
+    def scores(self, queries: Ids, documents: Ids) -> FloatArray:
+        asked, row = np.unique(queries, return_inverse=True)
+        return self.engine.scores([self.queries[i] for i in asked], row, documents)
+
+
+def mine(
+    model: Model,
+    data: Dataset | str | Path | Iterable[Item],
+    *,
+    out: str | Path | None = None,
+    config: MineConfig | Mapping[str, Any] | None = None,
+    data_config: DataConfig | None = None,
+    overwrite: bool = False,
+    reporter: Reporter | None = None,
+) -> Negatives:
+    """Mine hard negatives for the training queries of a data set, from all its documents.
+
+    Args:
+        model: what ranks the candidates: "bm25", a run, a model folder, a base's name, or a loaded model.
+        data: as `fit` takes it; negatives it has already are kept.
+        out: folder to write; where it holds the negatives of the same models, data and settings they are read instead.
+        config: margins, ranks and the rest, as a MineConfig or its keys: {"relative_margin": 0.05}.
+
+    Raises:
+        BadInput: model, data or settings cannot be used, or `out` holds something else and `overwrite` is false.
+    """
+    reporter = reporter or Silent()
+    settings = config if isinstance(config, MineConfig) else MineConfig.parse(merged({}, config or {}), "options")
+    path = None if out is None else Path(out)
+    if path:
+        _check_place(path, overwrite=overwrite)
+    if settings.filter is None and {"filter_margin", "filter_max_score"} & settings.model_fields_set:
+        raise BadInput.at("filter_margin", expected="a second model to apply it", found="none", do="name it: filter")
+    dataset = as_dataset(data, data_config)
+    if "train" not in dataset.splits:
+        found = " and ".join(dataset.splits)
+        raise BadInput.at(dataset.name, expected="a train split", found=found, do="name the one to mine for 'train'")
+    policy = choose_policy(settings.device, settings.precision)
+    systems = [_System.open(name, policy) for name in (model, settings.filter) if name is not None]
+    record = {"systems": [system.identity for system in systems], "precision": policy.precision,
+              "data": dataset.digest(), "settings": _settings(settings)}  # fmt: skip
+    key = digest([str(RULES), json.dumps(record, sort_keys=True)])
+    if path and path.exists() and not overwrite:
+        return _read(path, key)
+    pool = pool_of(dataset, batch_source(dataset))
+    mined = _mined(pool, settings, systems, policy, reporter)
+    negatives = Negatives(mined.added_to(dataset), _suspects(mined), {"key": key, **record, **_counts(mined)}, path)
+    if path:
+        _write(path, negatives, mined, overwrite=overwrite)
+    return negatives
+
+
+@dataclass(frozen=True)
+class _System:
+    """BM25, or a model, with the fingerprint of what it computes."""
+
+    encoder: Encoder | None
+    identity: str
+
+    @classmethod
+    def open(cls, name: Model, policy: Policy) -> _System:
+        if name == LEXICAL:
+            return cls(None, f"{LEXICAL} {K1} {B} {VERSION}")
+        encoder = load_encoder(name, policy.device)
+        return cls(encoder, encoder.fingerprint())
+
+    def ranker(self, pool: Pool, policy: Policy, reporter: Reporter) -> Ranker:
+        """The system over the texts of the pool."""
+        if self.encoder is None:
+            queries, documents = ([pool.source.texts[i] for i in side] for side in (pool.queries, pool.documents))
+            return Lexical(BM25(documents), queries)
+        return vectors(pool, Space(self.encoder, policy, open_store(self.encoder), reporter))
+
+
+def vectors(pool: Pool, space: Space) -> Vectors:
+    """Encode the queries and documents of the pool.
+
+    Raises:
+        BadInput: a vector is not finite: nothing can be compared with it.
+    """
+    return Vectors(_encoded(pool.source, pool.queries, "query", space),
+                   _encoded(pool.source, pool.documents, "document", space))  # fmt: skip
+
+
+def _encoded(source: BatchSource, rows: Ids, role: Role, space: Space) -> FloatArray:
+    title = {"query": "encoding queries", "document": "encoding documents"}[role]
+    found = space.vectors([source.texts[i] for i in rows], role, title)
+    if len(bad := np.flatnonzero(~np.isfinite(found).all(axis=1))):
+        raise BadInput.at(f"{role} {excerpt(source.texts[rows[bad[0]]])}", expected="a finite vector",
+                          found="NaN or infinity", do="check the model")  # fmt: skip
+    return found
+
+
+def refresher(dataset: Dataset, source: BatchSource, rules: MiningConfig, space: Space) -> MineNegatives:
+    """What a run calls to mine with its current model."""
+    pool = pool_of(dataset, source)
+
+    def refresh(encoder: Encoder) -> Ragged:
+        mined = mine_(pool, rules, vectors(pool, Space(encoder, space.policy, space.store)))
+        counts = _counts(mined)
+        space.reporter.say(f"mined {counts['negatives']:,} negatives for {counts['queries_with']:,} of "
+                           f"{counts['queries']:,} queries")  # fmt: skip
+        return mined.joined()
+
+    return refresh
+
+
+def _mined(pool: Pool, settings: MineConfig, systems: list[_System], policy: Policy, reporter: Reporter) -> Mined:
+    ranker, *seconds = [system.ranker(pool, policy, reporter) for system in systems]
+    judge = Judge(seconds[0], settings.judging()) if seconds else None
+    with reporter.bar("mining", len(pool.queries)) as advance:
+        return mine_(pool, settings.rules(), ranker, judge, lambda done: advance(done, ""))
+
+
+def _settings(config: MineConfig) -> dict[str, Any]:
+    return config.model_dump(mode="json", exclude={"model", "out", "filter", "device", "precision"})
+
+
+def _counts(mined: Mined) -> dict[str, Any]:
+    return {
+        "queries": len(mined.pool.queries),
+        "queries_with": len(np.unique(mined.negatives.queries)),
+        "documents": len(mined.pool.documents),
+        "negatives": len(mined.negatives.queries),
+        "left_out": dict(mined.left_out),
+        "suspected": mined.suspected,
+    }
+
+
+def _suspects(mined: Mined) -> tuple[Suspect, ...]:
+    texts, found, pool = mined.pool.source.texts, mined.suspects, mined.pool
+    return tuple(
+        Suspect(
+            query=texts[pool.queries[query]],
+            positive=texts[pool.documents[mined.lowest[query]]],
+            document=texts[pool.documents[document]],
+            score=round(float(score), 6),
+            positive_score=round(float(mined.positives[query]), 6),
+        )
+        for query, document, score in zip(found.queries, found.documents, found.scores, strict=True)
+    )
+
+
+def _check_place(path: Path, *, overwrite: bool) -> None:
+    """Refuse, before any work, a folder that cannot be written or that holds something else."""
+    place = next(parent for parent in path.absolute().parents if parent.exists())
+    if not place.is_dir():
+        raise BadInput.at(path, expected="a place to write to", found=f"a file above it, {place.name}",
+                          do="choose another --out")  # fmt: skip
+    manifest = path / MANIFEST
+    if not path.exists():
+        return
+    if not manifest.is_file() or f'"kind": "{KIND}"' not in manifest.read_text(encoding="utf-8", errors="replace"):
+        raise BadInput.at(path, expected="a new folder, or mined negatives", found="something else",
+                          do="choose another --out")  # fmt: skip
+    if not overwrite:
+        read_manifest(path, KIND)
+
+
+def _read(path: Path, key: str) -> Negatives:
+    record = read_manifest(path, KIND)
+    if record["key"] != key:
+        raise BadInput.at(path, expected="negatives of these models, data and settings", found="those of others",
+                          do="choose another --out, or replace them with --overwrite")  # fmt: skip
+    lines = (path / "suspects.jsonl").read_text(encoding="utf-8").splitlines()
+    suspects = tuple(Suspect(**json.loads(line)) for line in lines)
+    return Negatives(load(DataConfig(source=str(path))), suspects, record, path)
+
+
+def _write(path: Path, negatives: Negatives, mined: Mined, *, overwrite: bool) -> None:
+    with writing(path, KIND, negatives.record, overwrite=overwrite) as folder:
+        write_beir(negatives.dataset, folder)
+        _write_lines(folder / "negatives.jsonl", _records(mined))
+        _write_lines(folder / "suspects.jsonl", map(asdict, negatives.suspects))
+
+
+def _write_lines(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _records(mined: Mined) -> Iterable[dict[str, Any]]:
+    """One record a query, as the readers of data take it."""
+    pool, texts = mined.pool, mined.pool.source.texts
+    name = [texts[i] for i in pool.documents]
+    negatives, scores = mined.by_query(), mined.negatives.scores
+    for row, query in enumerate(pool.queries):
+        inside = slice(negatives.offsets[row], negatives.offsets[row + 1])
+        yield {
+            "query": texts[query],
+            "positive": [name[i] for i in pool.positives[row]],
+            "negative": [name[i] for i in negatives[row]],
+            "positive_score": round(float(mined.positives[row]), 6),
+            "negative_scores": [round(float(score), 6) for score in scores[inside]],
+        }
