@@ -176,6 +176,16 @@ CASES = [
     ("no such batches", [*ON_GOOD, "--train.batch_by", "sources"], ["'train.batch_by': expected 'none', 'source' or"]),
     ("mixing of nothing", [*ON_GOOD, "--train.mixing.temperature", "2"], ["train.mixing: expected train.batch_by"]),
     ("cold mixing", [*ON_GOOD, "--train.mixing.temperature", "0"], ["'train.mixing.temperature': expected greater"]),
+    (
+        "no curriculum",
+        [*ON_GOOD, "--train.curriculum.progressive=.5"],
+        ["'train.curriculum.progressive': expected 0, or"],
+    ),
+    (
+        "no scores",
+        [*ON_GOOD, "--train.curriculum.by", "score"],
+        ["train.curriculum.by: expected pairs whose scores differ"],
+    ),
     ("device", [*ON_GOOD, "--train.device", "cuda:77"], ["device 'cuda:77': expected a device of this machine"]),
     ("a device that is none", [*ON_GOOD, "--train.device", "fast"], ["device 'fast': expected a device"]),
     ("a stray word", [*ON_GOOD, "stray"], ["expected --field value, found 'stray'"]),

@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -173,7 +174,7 @@ OTHER = {
     "data.columns": {"query": "title"},
     "data.positive_above": 0.5,
     "data.source": "x.jsonl",
-    "eval.metrics": ["ndcg@10", "recall@7"],
+    "eval.metrics": ("ndcg@10", "recall@7"),
     "out": "elsewhere",
     "static.tokenizer": "minilm",
     "train.device": "cpu",
@@ -186,15 +187,21 @@ OTHER = {
 OTHER |= {
     "train.batch_by": "source",
     "train.mixing.weights": {"wiki": 2.0},
+    "train.curriculum.by": "overlap",
     "train.directions": ("document_to_query",),
     "train.partition": "per_direction",
     "train.matryoshka": (64,),
+    "train.matryoshka_weights": (0.5,),
     "mine.model": "minilm",
     "mine.out": "elsewhere",
     "mine.filter": "minilm",
     "mine.filter_max_score": 0.5,
     "mine.device": "cpu",
     "mine.precision": "bf16",
+}
+NEEDS = {  # fields that are refused without another one
+    "train.matryoshka_weights": "train.matryoshka",
+    "train.curriculum.progressive": "train.curriculum.by",
 }
 MINING = {"absolute_margin": 0.1, "relative_margin": 0.1, "max_score": 0.5, "sampling": "random"}
 OTHER |= {f"{group}.{name}": value for group in ("mine", "train.mine") for name, value in MINING.items()}
@@ -209,8 +216,7 @@ def other(name, default):
     return default + (1 if isinstance(default, int) else 0.1)
 
 
-# Weights are refused without the prefixes they weigh.
-@pytest.mark.parametrize("name", [name for name in FIELDS if name != "train.matryoshka_weights"])
+@pytest.mark.parametrize("name", FIELDS)
 @pytest.mark.parametrize("joined", [True, False])
 def test_every_field_is_an_option(name, joined, monkeypatch, tmp_path):
     seen = {}
@@ -221,14 +227,13 @@ def test_every_field_is_an_option(name, joined, monkeypatch, tmp_path):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("nearfar.pipeline.fit.fit", fit)
-    value = other(name, FIELDS[name])
-    text = json.dumps(value) if not isinstance(value, str) else value
-    given = [f"--{name}={text}"] if joined else [f"--{name}", text]
-    done = nearfar("fit", *given)
+    values = {field: other(field, FIELDS[field]) for field in (name, NEEDS.get(name)) if field}
+    texts = {field: value if isinstance(value, str) else json.dumps(value) for field, value in values.items()}
+    arguments = [[f"--{field}={text}"] if joined else [f"--{field}", text] for field, text in texts.items()]
+    done = nearfar("fit", *chain(*arguments))
     assert done.err == "nearfar: seen\n"
     changed = dict(leaves(seen["config"]))
-    assert changed.pop(name) == (tuple(value) if isinstance(value, list) else value)
-    assert changed == {key: default for key, default in FIELDS.items() if key != name}
+    assert changed == FIELDS | values
 
 
 def test_options_win_over_the_file(tmp_path, monkeypatch):

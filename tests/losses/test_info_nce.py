@@ -33,10 +33,13 @@ class Facts:
     document_texts: list[int]
     query_groups: list[int]
     document_groups: list[int]
+    weights: list[float] | None
 
     def targets(self) -> Targets:
         lists = (self.query_texts, self.document_texts, self.query_groups, self.document_groups)
-        return Targets(Ragged.of(self.positives), Ragged.of(self.known), *(np.array(x, np.int64) for x in lists))
+        weights = None if self.weights is None else np.array(self.weights)
+        ids = (np.array(x, np.int64) for x in lists)
+        return Targets(Ragged.of(self.positives), Ragged.of(self.known), *ids, weights)
 
     def relevant(self, q: int, d: int) -> bool:
         return d in self.positives[q] or d in self.known[q]
@@ -70,6 +73,7 @@ def facts(draw) -> Facts:
         document_texts=[draw(texts) for _ in range(documents)],
         query_groups=[draw(groups) for _ in range(queries)],
         document_groups=[draw(groups) for _ in range(documents)],
+        weights=draw(st.none() | st.lists(st.floats(0.1, 5), min_size=queries, max_size=queries)),
     )
     return drawn if drawn.has_a_pair() else Facts([[0], *drawn.positives[1:]], *list(vars(drawn).values())[1:])
 
@@ -80,11 +84,14 @@ def vectors(rows, seed):
 
 
 def one_softmax(queries, documents, drawn, temperature, directions):
-    """Mean over anchors of the mean over their pairs of log(Σ exp(negative) + copies · exp(pair)) - pair."""
+    """Mean over anchors of the mean over their pairs of log(Σ exp(negative) + copies · exp(pair)) - pair.
+
+    A pair weighs as much as its query.
+    """
     texts = {"query": queries, "document": documents}
     pairs = [(q, d) for q, row in enumerate(drawn.positives) for d in row]
     by_document = all(direction.startswith("document") for direction in directions)
-    losses = {}
+    losses, weights = {}, {}
     for q, d in pairs:
         own = (queries[q] * documents[d]).sum() / temperature
         copies = sum(anchor != candidate for anchor, candidate in map(SIDES.get, directions))
@@ -94,8 +101,14 @@ def one_softmax(queries, documents, drawn, temperature, directions):
             for c, vector in enumerate(texts[candidate]):
                 if drawn.is_negative(anchor, a, candidate, c):
                     total = total + torch.exp((texts[anchor][a] * vector).sum() / temperature)
-        losses.setdefault(d if by_document else q, []).append(torch.log(total) - own)
-    return sum(sum(row) / len(row) for row in losses.values()) / len(losses)
+        weight = drawn.weights[q] if drawn.weights else 1.0
+        losses.setdefault(d if by_document else q, []).append(weight * (torch.log(total) - own))
+        weights.setdefault(d if by_document else q, []).append(weight)
+    return sum(map(mean, losses.values())) / sum(map(mean, weights.values()))
+
+
+def mean(values):
+    return sum(values) / len(values)
 
 
 def naive(queries, documents, drawn, temperature, directions, partition):
@@ -141,12 +154,6 @@ def test_the_dense_formula_matches_loops(drawn, seed, directions, joint):
     assert ours.item() == pytest.approx(theirs.item(), rel=1e-9, abs=1e-9)
     for a, b in zip(gradients(ours, queries, documents), gradients(theirs, queries, documents), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-7, atol=1e-8)
-
-
-def thirds(data, size):
-    """Three slices that cover `size` rows; some may be empty."""
-    first, second = sorted(data.draw(st.tuples(st.integers(0, size), st.integers(0, size))))
-    return [slice(0, first), slice(first, second), slice(second, size)]
 
 
 @given(facts(), SEEDS, st.sampled_from(CHOICES), st.booleans(), st.data())

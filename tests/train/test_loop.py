@@ -21,7 +21,7 @@ from nearfar.train.optimizer import adamw, learning_rate_factor
 from nearfar.train.step import step
 from tiny_models import pairs, tiny_static
 
-PAIRS = from_records(pairs(48))
+PAIRS = from_records([{"query": q, "positive": d, "source": "ab"[i % 3 > 0]} for i, (q, d) in enumerate(pairs(48))])
 
 
 def constant(_encoder):
@@ -149,7 +149,14 @@ def press_ctrl_c_after(step):
     return on_step
 
 
-@pytest.mark.parametrize("settings", [{}, {"learn_temperature": True, "evaluations": 3}])
+SETTINGS = [
+    {},
+    {"learn_temperature": True, "evaluations": 3},
+    {"curriculum": {"by": "overlap", "progressive": 0.5}, "batch_by": "source", "mixing": {"temperature": 2}},
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
 @pytest.mark.parametrize("base", ["static", "tiny"])
 def test_ctrl_c_and_resume_end_with_the_same_bits(tmp_path, base, settings, request, tiny_folder):
     from nearfar.encoder.load import load_encoder

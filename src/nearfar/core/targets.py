@@ -26,6 +26,7 @@ class Targets:
     document_texts: NDArray[np.int64]  # (D,) identity of each document's text, same numbering
     query_groups: NDArray[np.int64]  # (Q,) entity, NO_GROUP where there is none
     document_groups: NDArray[np.int64]  # (D,)
+    weights: NDArray[np.float64] | None = None  # (Q,) > 0, of each query in the loss; None: all the same
 
     @classmethod
     def of(cls, positives: Ragged, documents: int) -> Targets:
@@ -61,6 +62,7 @@ class Targets:
             known=self.known.rows(start, stop),
             query_texts=self.query_texts[start:stop],
             query_groups=self.query_groups[start:stop],
+            weights=None if self.weights is None else self.weights[start:stop],
         )
 
     def positive_mask(self) -> NDArray[np.bool_]:

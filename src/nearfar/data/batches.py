@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +13,11 @@ from numpy.typing import NDArray
 from nearfar.core.errors import BadInput
 from nearfar.core.ragged import Ragged
 from nearfar.core.targets import NO_GROUP, Targets
-from nearfar.data.dataset import Dataset, LabelName, Pairs
+from nearfar.data.dataset import Dataset, Pairs
 
 Ids = NDArray[np.int64]
+BatchLabel = Literal["source", "task"]
+BATCH_LABELS: tuple[BatchLabel, ...] = ("source", "task")
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,8 @@ class BatchSource:
     texts: tuple[str, ...]
     queries: Ids  # (n,) text of each training pair's query
     documents: Ids  # (n,) text of its document
-    labels: Mapping[LabelName, tuple[tuple[str, ...], Ids]]  # names, and the number (n,) of each pair's own
+    scores: NDArray[np.float32]  # (n,) the highest relevance stated
+    labels: Mapping[BatchLabel, tuple[tuple[str, ...], Ids]]  # names, and the number (n,) of each pair's own
     relevant: Ragged  # (texts) relevant documents in the training split
     known: Ragged  # (texts) relevant documents in any split
     negatives: Ragged  # (texts) judged negatives in the training split
@@ -43,9 +47,14 @@ class BatchSource:
     def __len__(self) -> int:
         return len(self.queries)
 
-    def batch(self, pairs: Ids, hard_negatives: int, seed: tuple[int, ...]) -> TextBatch:
-        """Build the batch of these pairs, with up to `hard_negatives` judged negatives drawn for each query."""
-        queries = np.unique(self.queries[pairs])
+    def batch(
+        self, pairs: Ids, hard_negatives: int, seed: tuple[int, ...], weights: NDArray[np.float64] | None = None
+    ) -> TextBatch:
+        """Build the batch of these pairs, with up to `hard_negatives` judged negatives drawn for each query.
+
+        A query weighs as much as its pairs do on average; `weights` are theirs, (len(pairs),).
+        """
+        queries, row = np.unique(self.queries[pairs], return_inverse=True)
         drawn = self._draw_negatives(queries, hard_negatives, seed)
         documents = np.unique(np.concatenate([self.documents[pairs], drawn]))
         targets = Targets(
@@ -55,6 +64,7 @@ class BatchSource:
             document_texts=documents,
             query_groups=self.groups[queries],
             document_groups=self.groups[documents],
+            weights=None if weights is None else np.bincount(row, weights) / np.bincount(row),
         )
         return TextBatch(queries, documents, targets)
 
@@ -87,7 +97,8 @@ def batch_source(dataset: Dataset) -> BatchSource:
         texts=tuple(number),
         queries=relevant.queries,
         documents=relevant.documents,
-        labels={name: _labels(column, query_text, relevant.queries) for name, column in dataset.queries.labels.items()},
+        scores=_scores(train.relevant, relevant, query_text, document_text),
+        labels={name: _labels(dataset.queries.labels[name], query_text, relevant.queries) for name in BATCH_LABELS},
         relevant=relevant.by_query,
         known=known.by_query,
         negatives=negatives.by_query,
@@ -122,6 +133,13 @@ class _Edges:
 
 def _edges(query_text: Ids, document_text: Ids, count: int, pairs: Pairs) -> _Edges:
     return _Edges(np.unique(query_text[pairs.queries] * count + document_text[pairs.documents]), count)
+
+
+def _scores(pairs: Pairs, edges: _Edges, query_text: Ids, document_text: Ids) -> NDArray[np.float32]:
+    scores = np.full(len(edges.keys), -np.inf, np.float32)
+    keys = query_text[pairs.queries] * edges.count + document_text[pairs.documents]
+    np.maximum.at(scores, np.searchsorted(edges.keys, keys), pairs.scores)
+    return scores
 
 
 def _without_answers(negatives: _Edges, known: _Edges, groups: Ids) -> tuple[_Edges, tuple[str, ...]]:
@@ -160,9 +178,13 @@ def _groups(dataset: Dataset, query_text: Ids, document_text: Ids, count: int) -
 
 def _columns(relevant: Ragged, queries: Ids, documents: Ids) -> Ragged:
     """Rows of `relevant` for `queries`, as columns of the sorted `documents`, leaving out what is not among them."""
-    rows = [relevant[int(query)] for query in queries]
-    values = np.concatenate(rows).astype(np.int64)
-    row = np.repeat(np.arange(len(queries)), [len(r) for r in rows])
-    column = np.minimum(np.searchsorted(documents, values), len(documents) - 1)
-    present = documents[column] == values
-    return Ragged.from_pairs(row[present].astype(np.int32), column[present].astype(np.int32), len(queries))
+    rows = relevant.take(queries)
+    column, present = _places(documents, rows.values)
+    row = rows.row_of_value()[present].astype(np.int32)
+    return Ragged.from_pairs(row, column[present].astype(np.int32), len(queries))
+
+
+def _places(ordered: Ids, values: NDArray[np.int32]) -> tuple[Ids, NDArray[np.bool_]]:
+    """Where in `ordered` each value is, and whether it is there at all."""
+    place = np.minimum(np.searchsorted(ordered, values), max(len(ordered) - 1, 0))
+    return place, ordered[place] == values if len(ordered) else np.zeros(len(values), np.bool_)

@@ -13,6 +13,7 @@ from pydantic import Field
 from nearfar.core.config import Config, nearest
 from nearfar.core.errors import BadInput, excerpt
 from nearfar.data.batches import BatchSource, Ids
+from nearfar.data.curriculum import CurriculumConfig, Floats, ease, progressive_weights
 
 BatchBy = Literal["none", "source", "task"]
 
@@ -22,6 +23,9 @@ class MixingConfig(Config):
     """Share of each source ∝ its pairs^(1/temperature): 1 takes every pair once an epoch, more evens sources out."""
     weights: dict[str, float] = Field(default_factory=dict)
     """Share of each source (or task), such as {wiki: 2, faq: 1}, instead of the temperature; all must be named."""
+
+
+UNMIXED, UNSTAGED = MixingConfig(), CurriculumConfig()
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,8 @@ class Sampler:
     texts: Ids  # (n,) of each pair the text, its query or its document, that more pairs share
     batch_size: int
     seed: int
+    curriculum: CurriculumConfig
+    ease: Floats | None  # (n,) from 0 to 1, when there is a curriculum
 
     def __len__(self) -> int:
         """Batches of an epoch."""
@@ -54,8 +60,21 @@ class Sampler:
         """
         generator = np.random.default_rng([self.seed, number])
         suits = generator.permutation(int(self.texts.max()) + 1)
-        batches = [batch for i, part in enumerate(self.parts) for batch in self._dealt(i, part, number, suits)]
-        return [batches[i] for i in generator.permutation(len(batches))]
+        batches, stages = [], []
+        for i, part in enumerate(self.parts):
+            pairs = part.pairs[self._drawn(i, part, number)]
+            for stage, (cards, hands) in enumerate(self._stages(pairs, part.batches, number)):
+                dealt = cards[np.argsort(suits[self.texts[cards]], kind="stable")]
+                batches += [dealt[hand::hands] for hand in range(hands)]
+                stages += [stage] * hands
+        order = generator.permutation(len(batches))
+        return [batches[i] for i in order[np.argsort(np.array(stages)[order], kind="stable")]]
+
+    def weights(self, pairs: Ids, done: float) -> Floats | None:
+        """Weight of each of these pairs in the loss, (n,), when this share of the training is done."""
+        if self.ease is None or not self.curriculum.progressive:
+            return None
+        return progressive_weights(self.ease[pairs], self.curriculum.progressive, done)
 
     def notices(self) -> Iterator[str]:
         """How often an epoch takes the pairs of each part, where that is not once, and which have small batches."""
@@ -66,10 +85,13 @@ class Sampler:
                 yield (f"{part.name}: {part.batches:,} batches an epoch, its {len(part.pairs):,} pairs are taken "
                        f"{part.drawn / len(part.pairs):.2f} times")  # fmt: skip
 
-    def _dealt(self, index: int, part: Part, epoch: int, suits: Ids) -> list[Ids]:
-        pairs = part.pairs[self._drawn(index, part, epoch)]
-        dealt = pairs[np.argsort(suits[self.texts[pairs]], kind="stable")]
-        return [dealt[first :: part.batches] for first in range(part.batches)]
+    def _stages(self, pairs: Ids, batches: int, epoch: int) -> list[tuple[Ids, int]]:
+        """The pairs of each stage, easy ones first, and the number of its batches."""
+        if self.ease is None or epoch >= self.curriculum.epochs:
+            return [(pairs, batches)]
+        hands = [len(part) for part in np.array_split(np.arange(batches), self.curriculum.stages)]
+        cuts = np.cumsum(hands)[:-1] * len(pairs) // batches
+        return list(zip(np.split(pairs[np.argsort(-self.ease[pairs], kind="stable")], cuts), hands, strict=True))
 
     def _drawn(self, index: int, part: Part, epoch: int) -> Ids:
         """The epoch's stretch of an endless row of shuffles, so that no pair comes twice before each came once."""
@@ -82,18 +104,23 @@ class Sampler:
 
 
 def sampler(
-    source: BatchSource, batch_size: int, seed: int, *, by: BatchBy = "none", mixing: MixingConfig | None = None
+    source: BatchSource,
+    batch_size: int,
+    seed: int,
+    *,
+    by: BatchBy = "none",
+    mixing: MixingConfig = UNMIXED,
+    curriculum: CurriculumConfig = UNSTAGED,
 ) -> Sampler:
     """Batches of at most `batch_size` pairs, each of one source or task when `by` says so.
 
     Raises:
-        BadInput: the data has no such labels, or the mixing weights do not name them all.
+        BadInput: the data has no such labels, the mixing weights do not name them all, or all pairs are equally easy.
     """
-    mixing = mixing or MixingConfig()
     named = _named(source, by, mixing)
     sizes = np.array([len(pairs) for pairs in named.values()])
     needed = -(-sizes // batch_size)  # every pair once
-    if mixing == MixingConfig():
+    if mixing == UNMIXED:
         batches, drawn = needed, sizes
     else:
         weights = np.array([mixing.weights.get(name, len(pairs) ** (1 / mixing.temperature))
@@ -101,13 +128,13 @@ def sampler(
         batches = _apportioned(weights, int(needed.sum()))
         drawn = batches * np.minimum(sizes, batch_size)
     parts = [Part(*fields) for fields in zip(named, named.values(), batches.tolist(), drawn.tolist(), strict=True)]
-    return Sampler(tuple(parts), _crowded(source), batch_size, seed)
+    return Sampler(tuple(parts), _crowded(source), batch_size, seed, curriculum, ease(source, curriculum))
 
 
 def _named(source: BatchSource, by: BatchBy, mixing: MixingConfig) -> Mapping[str, Ids]:
     """The pairs of each label."""
     if by == "none":
-        if mixing != MixingConfig():
+        if mixing != UNMIXED:
             raise BadInput.at("train.mixing", expected="train.batch_by to say what is mixed", found="none",
                               do="set train.batch_by to source or task")  # fmt: skip
         return {"all": np.arange(len(source))}

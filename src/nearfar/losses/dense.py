@@ -30,7 +30,8 @@ def dense_info_nce(
     vectors = {"query": queries, "document": documents}
     scores = {(a, c): vectors[a] @ vectors[c].T / temperature for a, c in set(map(SIDES.__getitem__, directions))}
     own = queries @ documents.T / temperature  # (Q, D)
-    positives = torch.from_numpy(targets.positive_mask()).to(own.device)
+    positives = torch.from_numpy(targets.positive_mask()).to(own)
+    weights = own.new_tensor(np.ones(len(targets)) if targets.weights is None else targets.weights)
     softmaxes = [tuple(directions)] if partition == "joint" else [(direction,) for direction in directions]
     losses = []
     for softmax in softmaxes:
@@ -42,15 +43,15 @@ def dense_info_nce(
             against.append((negatives[:, None] if anchor == "query" else negatives[None, :]).expand_as(own))
         copies = sum(anchor != candidate for anchor, candidate in sides) or 1
         total = torch.logsumexp(torch.stack([*against, own + math.log(copies)]), dim=0)  # (Q, D)
-        losses.append(_mean_of_means((total - own) * positives, positives, sides))
+        losses.append(_mean_of_means(total - own, positives * weights[:, None], sides))
     return torch.stack(losses).mean()
 
 
-def _mean_of_means(losses: Tensor, positives: Tensor, sides: Sequence[tuple[Side, Side]]) -> Tensor:
-    """Mean over anchors of the mean over their pairs: queries, or documents where all directions are theirs."""
+def _mean_of_means(losses: Tensor, weights: Tensor, sides: Sequence[tuple[Side, Side]]) -> Tensor:
+    """Weighted mean over anchors of the mean over their pairs: queries, or documents where all directions are theirs."""
     dimension = 1 if any(anchor == "query" for anchor, _ in sides) else 0
-    counts = positives.sum(dim=dimension)
-    return (losses.sum(dim=dimension)[counts > 0] / counts[counts > 0]).mean()
+    pairs = (weights > 0).sum(dim=dimension).clamp(min=1)
+    return ((losses * weights).sum(dim=dimension) / pairs).sum() / (weights.sum(dim=dimension) / pairs).sum()
 
 
 def _excluded(targets: Targets, anchor: Side, candidate: Side) -> NDArray[np.bool_]:

@@ -55,7 +55,7 @@ def info_nce(
         partition: "joint" puts the negatives of all directions into one sum, and counts the pair itself once for each
             direction between queries and documents (GTE; Li et al., 2023, section 3.3). "per_direction" is the mean of
             the losses of the directions alone (CLIP; Radford et al., 2021), those of documents being a mean over
-            documents of a mean over their queries.
+            documents of a mean over their queries. Where `targets` has weights, these are weighted means.
         share: score these anchors only: queries, or documents where all directions are theirs. Default: all.
     """
     root = temperature**-0.5
@@ -99,6 +99,9 @@ def _pairs(targets: Targets, anchor: Side, share: Share | None) -> _Pairs:
     size = len(targets) if anchor == "query" else targets.documents
     counts = np.bincount(index[anchor], minlength=size)  # pairs of each anchor
     weights = 1 / (counts[index[anchor]] * np.count_nonzero(counts))
+    if targets.weights is not None:
+        weights *= targets.weights[index["query"]]
+        weights /= weights.sum()
     if share is None:
         return _Pairs(index, weights)
     mine = np.zeros(size, np.bool_)

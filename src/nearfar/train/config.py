@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
 from nearfar.core.config import Config, nearest
 from nearfar.core.errors import BadInput
+from nearfar.data.curriculum import CurriculumConfig
 from nearfar.data.sampler import BatchBy, MixingConfig
 from nearfar.encoder.precision import Precision
 from nearfar.losses import LOSSES, Direction, Partition
@@ -45,6 +46,8 @@ class TrainConfig(Config):
     """Batches of one source or task each (source, task), or of everything (none)."""
     mixing: MixingConfig = MixingConfig()
     """Shares of the sources or tasks in the batches of an epoch; left alone: every pair once."""
+    curriculum: CurriculumConfig = CurriculumConfig()
+    """Easy pairs before hard ones."""
     temperature: float = Field(default=0.05, gt=0)
     """Divides similarities before the softmax (0.02 to 0.1); lower is sharper."""
     learn_temperature: bool = False

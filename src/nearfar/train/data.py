@@ -28,10 +28,10 @@ class TrainingData:
 
     def batch(self, pairs: Ids, config: TrainConfig, epoch: int, number: int) -> Batch:
         """Tokens and targets of batch `number` of `epoch`; the same at every call."""
-        texts = self.source.batch(pairs, config.hard_negatives, (config.seed, epoch, number))
+        weights = self.sampler.weights(pairs, (epoch + number / len(self.sampler)) / config.epochs)
+        texts = self.source.batch(pairs, config.hard_negatives, (config.seed, epoch, number), weights)
         seed = int(np.random.default_rng([config.seed, epoch, number, 1]).integers(2**62))
-        queries, documents = self._framed("query", texts.queries), self._framed("document", texts.documents)
-        return Batch(queries, documents, texts.targets, seed)
+        return Batch(self.framed("query", texts.queries), self.framed("document", texts.documents), texts.targets, seed)
 
     def truncated(self, role: Role) -> float:
         """Share of the training texts of one role that lose tokens."""
@@ -39,7 +39,8 @@ class TrainingData:
         room = self.limits[role] - sum(map(len, self.encoder.framing))
         return truncated_share(self.store.full_lengths[self.rows[role][texts]], room)
 
-    def _framed(self, role: Role, texts: Ids) -> Rows:
+    def framed(self, role: Role, texts: Ids) -> Rows:
+        """Token ids of these texts of the source."""
         rows, limit = self.rows[role][texts], self.limits[role]
         if self.encoder.is_static:  # no special tokens
             return self.store.take(rows, limit)
@@ -52,7 +53,14 @@ def sampler_of(source: BatchSource, config: TrainConfig) -> Sampler:
     Raises:
         BadInput: they cannot be had from this data.
     """
-    return sampler(source, config.batch_size, config.seed, by=config.batch_by, mixing=config.mixing)
+    return sampler(
+        source,
+        config.batch_size,
+        config.seed,
+        by=config.batch_by,
+        mixing=config.mixing,
+        curriculum=config.curriculum,
+    )
 
 
 def training_data(source: BatchSource, encoder: Encoder, store: TokenStore, config: TrainConfig) -> TrainingData:
