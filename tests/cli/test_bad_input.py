@@ -177,6 +177,12 @@ CASES = [
     ("mixing of nothing", [*ON_GOOD, "--train.mixing.temperature", "2"], ["train.mixing: expected train.batch_by"]),
     ("cold mixing", [*ON_GOOD, "--train.mixing.temperature", "0"], ["'train.mixing.temperature': expected greater"]),
     (
+        "momentum of shards",
+        [*ON_GOOD, "--train.shard", "--train.queue.size=9", "--train.queue.momentum=.9"],
+        ["'train.shard': expected false with train.queue.momentum"],
+    ),
+    ("momentum of nothing", [*ON_GOOD, "--train.queue.momentum=.9"], ["'train.queue.momentum': expected 0 without"]),
+    (
         "no curriculum",
         [*ON_GOOD, "--train.curriculum.progressive=.5"],
         ["'train.curriculum.progressive': expected 0, or"],

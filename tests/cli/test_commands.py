@@ -201,6 +201,7 @@ OTHER |= {
 }
 NEEDS = {  # fields that are refused without another one
     "train.matryoshka_weights": "train.matryoshka",
+    "train.queue.momentum": "train.queue.size",
     "train.curriculum.progressive": "train.curriculum.by",
 }
 MINING = {"absolute_margin": 0.1, "relative_margin": 0.1, "max_score": 0.5, "sampling": "random"}

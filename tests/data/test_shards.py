@@ -8,6 +8,7 @@ from nearfar.core.targets import NO_GROUP
 from nearfar.data.batches import batch_source
 from nearfar.data.dataset import Dataset, Pairs, Texts
 from nearfar.data.sampler import sampler
+from nearfar.train.distributed import Workers
 
 SHARDS, BATCH = 8, 256
 
@@ -33,9 +34,12 @@ def identical(source, query, document):
 def test_no_identical_pair_is_a_negative_across_eight_shards(source):
     checked = 0
     for pairs in sampler(source, BATCH, 0).epoch(0):
-        targets = source.batch(pairs, 1, (0,)).targets
-        excluded = exclusions(targets, "query", "document")
-        for rows in np.array_split(np.arange(len(targets)), SHARDS):  # each process scores its own queries
+        batch = source.batch(pairs, 1, (0,))
+        targets, excluded = batch.targets, exclusions(batch.targets, "query", "document")
+        shares = [Workers(rank, SHARDS).share(batch) for rank in range(SHARDS)]
+        scored = [np.arange(len(targets))[share.queries] for share in shares]  # each process scores its own queries
+        assert np.array_equal(np.concatenate(scored), np.arange(len(targets)))
+        for rows in scored:
             negative = np.ones((len(rows), targets.documents), bool)
             negative[excluded.pairs(rows)] = False  # as the loss does
             for i, query in enumerate(targets.query_texts[rows]):

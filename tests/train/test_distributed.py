@@ -125,13 +125,18 @@ def trained(workers, folder, steps, base="static", **settings):
     return {name: tensor.numpy() for name, tensor in weights(run).items()}, run.progress.losses, run.progress.dev
 
 
+def queue_run(workers, folder, steps):
+    return trained(workers, folder, steps, queue={"size": 20, "momentum": 0.9}, mixed_negatives={"count": 2})
+
+
 @pytest.mark.slow
-def test_a_run_goes_on_with_another_number_of_processes(tmp_path):
-    whole, losses, _ = trained(Workers(), tmp_path / "whole", None)
+@pytest.mark.parametrize("run", [trained, queue_run])
+def test_a_run_goes_on_with_another_number_of_processes(tmp_path, run):
+    whole, losses, _ = run(Workers(), tmp_path / "whole", None)
     assert len(losses) == 12
-    trained(Workers(), tmp_path / "run", 4)
-    together(2, trained, tmp_path / "run", 8)
-    ends = together(3, trained, tmp_path / "run", None)
+    run(Workers(), tmp_path / "run", 4)
+    together(2, run, tmp_path / "run", 8)
+    ends = together(3, run, tmp_path / "run", None)
     for found, again, dev in ends:
         assert again == pytest.approx(losses, rel=1e-4)
         assert distance(tensors(whole), tensors(found)) <= 1e-4

@@ -44,7 +44,7 @@ def trainer(folder, *, on_eval=constant, on_step=lambda *_: None, identity="x", 
 
 
 def weights(one):
-    return {f"{name}.{key}": value.clone() for name, m in one.modules.items() for key, value in m.state_dict().items()}
+    return {f"{name}.{key}": value.clone() for name, m in one.state.items() for key, value in m.state_dict().items()}
 
 
 def same(one, other):
@@ -152,6 +152,8 @@ def press_ctrl_c_after(step):
 SETTINGS = [
     {},
     {"learn_temperature": True, "evaluations": 3},
+    {"queue": {"size": 20}, "mixed_negatives": {"count": 2}},
+    {"queue": {"size": 20, "momentum": 0.9}, "directions": ["query_to_document", "document_to_document"]},
     {"curriculum": {"by": "overlap", "progressive": 0.5}, "batch_by": "source", "mixing": {"temperature": 2}},
 ]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
@@ -67,6 +67,23 @@ class BatchSource:
             weights=None if weights is None else np.bincount(row, weights) / np.bincount(row),
         )
         return TextBatch(queries, documents, targets)
+
+    def extended(self, targets: Targets, texts: Ids) -> Targets:
+        """`targets` with further documents of these texts, which may repeat; what is relevant in them is ignored."""
+        relevant = self.known.take(targets.query_texts)
+        different, number = np.unique(texts, return_inverse=True)
+        columns_of = Ragged.from_pairs(number.astype(np.int32), np.arange(len(texts), dtype=np.int32), len(different))
+        place, present = _places(different, relevant.values)
+        found = columns_of.take(place[present])
+        asked = np.repeat(relevant.row_of_value()[present], found.lengths)
+        rows = np.concatenate([targets.known.row_of_value(), asked])
+        columns = np.concatenate([targets.known.values, targets.documents + found.values])
+        return replace(
+            targets,
+            known=Ragged.from_pairs(rows.astype(np.int32), columns.astype(np.int32), len(targets)),
+            document_texts=np.concatenate([targets.document_texts, texts]),
+            document_groups=np.concatenate([targets.document_groups, self.groups[texts]]),
+        )
 
     def _draw_negatives(self, queries: Ids, count: int, seed: tuple[int, ...]) -> Ids:
         generator = np.random.default_rng(seed)

@@ -48,7 +48,7 @@ def dense_info_nce(
 
 
 def _mean_of_means(losses: Tensor, weights: Tensor, sides: Sequence[tuple[Side, Side]]) -> Tensor:
-    """Weighted mean over anchors of the mean over their pairs: queries, or documents where all directions are theirs."""
+    """Mean over anchors of the mean over their pairs: queries, or documents where all directions are theirs."""
     dimension = 1 if any(anchor == "query" for anchor, _ in sides) else 0
     pairs = (weights > 0).sum(dim=dimension).clamp(min=1)
     return ((losses * weights).sum(dim=dimension) / pairs).sum() / (weights.sum(dim=dimension) / pairs).sum()

@@ -14,6 +14,8 @@ from nearfar.data.sampler import BatchBy, MixingConfig
 from nearfar.encoder.precision import Precision
 from nearfar.losses import LOSSES, Direction, Partition
 from nearfar.train.mining import RefreshConfig
+from nearfar.train.mixing import MixedNegativesConfig
+from nearfar.train.queue import QueueConfig
 
 STATIC_LEARNING_RATE = 0.02  # a token table starts from noise and each row is seen seldom
 TRANSFORMER_LEARNING_RATE = 5e-5
@@ -60,6 +62,10 @@ class TrainConfig(Config):
     """Numbers of leading dimensions that must work alone too, such as [64, 128]; the whole vector is always trained."""
     matryoshka_weights: tuple[float, ...] = ()
     """Weight of each of them in the loss, the whole vector having 1; left empty: 1 each."""
+    queue: QueueConfig = QueueConfig()
+    """Documents of earlier batches as further negatives."""
+    mixed_negatives: MixedNegativesConfig = MixedNegativesConfig()
+    """Negatives mixed of each query's hardest ones."""
     hard_negatives: int = Field(default=1, ge=0)
     """Judged negatives drawn for each query and epoch, where the data has them (0 to 20)."""
     mine: RefreshConfig = RefreshConfig()
@@ -127,6 +133,13 @@ class TrainConfig(Config):
         count = len(others.data.get("matryoshka", ()))
         if value and (len(value) != count or min(value) <= 0):
             raise ValueError(f"{count} numbers above 0, one for each entry of train.matryoshka")
+        return value
+
+    @field_validator("shard")
+    @classmethod
+    def _without_momentum(cls, value: bool, others: ValidationInfo) -> bool:  # noqa: FBT001
+        if value and others.data["queue"].momentum:
+            raise ValueError("false with train.queue.momentum: a moving average needs whole weights")
         return value
 
     @property

@@ -48,11 +48,12 @@ def estimate(encoder: Encoder, data: TrainingData, config: TrainConfig, policy: 
     pairs = sum(part.drawn for part in data.sampler.parts)
     batch_tokens = config.batch_size * tokens_a_pair / processes
     weights = sum(p.numel() * p.element_size() for p in encoder.model.parameters())
+    queue = 4 * config.queue.size * encoder.dimension + (weights if config.queue.momentum else 0)
     token_bytes = activation_bytes(encoder, policy, data.limits["document"])
     activations = min(policy.keep_bytes, batch_tokens * token_bytes) + policy.budget_tokens * token_bytes
     return Estimate(
         seconds=config.epochs * pairs * tokens_a_pair * seconds_a_token / processes,
-        memory_bytes=int(4 * weights + activations),
+        memory_bytes=int(4 * weights + queue + activations),
         negatives=min(config.batch_size, len(np.unique(data.source.documents))) - 1,
         steps=total_steps(config, data),
         truncated_queries=data.truncated("query"),

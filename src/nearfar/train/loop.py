@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -25,8 +26,10 @@ from nearfar.train.data import TrainingData
 from nearfar.train.distributed import Workers
 from nearfar.train.diverged import Diverged, infinite_weights
 from nearfar.train.mining import MinedNegatives, MineNegatives, flat
-from nearfar.train.objective import TrainObjective
+from nearfar.train.mixing import MixedNegatives
+from nearfar.train.objective import Columns, TrainObjective
 from nearfar.train.optimizer import adamw, learning_rate_factor, set_learning_rate
+from nearfar.train.queue import NegativeQueue
 from nearfar.train.sharding import clip_gradients, copy_weights, sharded
 from nearfar.train.step import Batch, StepResult, accumulated
 
@@ -77,7 +80,11 @@ class Trainer:
     workers: Workers = field(default_factory=Workers)
 
     def __post_init__(self) -> None:
-        self.objective = TrainObjective(self.config, unit=self.encoder.similarity == "cosine").to(self.policy.device)
+        unit = self.encoder.similarity == "cosine"
+        tokens = partial(self.data.framed, "document")
+        self.queue = NegativeQueue(self.config.queue, self.encoder, self.data.source, tokens)
+        columns: list[Columns] = [self.queue, MixedNegatives(self.config.mixed_negatives, unit)]
+        self.objective = TrainObjective(self.config, unit=unit, columns=columns).to(self.policy.device)
         self.mined = MinedNegatives()
         self.peak = self.config.peak_learning_rate(static=self.encoder.is_static)
         self.is_sharded = self.config.shard and self.workers.size > 1
@@ -92,9 +99,14 @@ class Trainer:
 
     @property
     def modules(self) -> dict[str, nn.Module]:
-        """Everything with weights of its own, whole, and what else a checkpoint holds."""
-        own = {"model": self.encoder.model, "objective": self.objective}
-        return {**own, "mined": self.mined} if self.config.mine.every_steps else own
+        """Everything with weights of its own, whole."""
+        return {"model": self.encoder.model, "objective": self.objective}
+
+    @property
+    def state(self) -> dict[str, nn.Module]:
+        """Everything with a state to go on with, whole."""
+        queue = {"queue": self.queue} if self.config.queue.size else {}
+        return {**self.modules, **queue, **({"mined": self.mined} if self.config.mine.every_steps else {})}
 
     def resume(self) -> None:
         """Take the state of the newest whole checkpoint.
@@ -103,7 +115,7 @@ class Trainer:
             BadInput: there is no whole checkpoint, or it was made from other data, another base or other settings.
         """
         checkpoint = self.checkpoints.check(self.identity)
-        checkpoint.restore(self.modules, self.optimizer)
+        checkpoint.restore(self.state, self.optimizer)
         if self.is_sharded:
             copy_weights(self.encoder, self.trained)
         if self.workers.is_first:
@@ -147,6 +159,7 @@ class Trainer:
         if not (math.isfinite(loss) and math.isfinite(size)):
             raise self._diverged(f"loss {loss:g} and a gradient of norm {size:g}", done + 1)
         self.optimizer.step()
+        self.queue.advance(self.encoder.model, self.policy)
         self.optimizer.zero_grad(set_to_none=False)  # the same memory every step
         before = self.progress
         self.progress = replace(
@@ -251,7 +264,7 @@ class Trainer:
         self._check_weights()
         state = {"identity": self.identity, "computed_by": self._computed_by, "keep_bytes": self.policy.keep_bytes,
                  "progress": asdict(progress)}  # fmt: skip
-        self.checkpoints.save(progress.step, self.modules, optimizer, state, best=progress.best_step)
+        self.checkpoints.save(progress.step, self.state, optimizer, state, best=progress.best_step)
 
 
 def total_steps(config: TrainConfig, data: TrainingData) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
@@ -15,14 +16,19 @@ from nearfar.train.config import TrainConfig
 MAX_SCALE = 100.0  # CLIP (Radford et al., 2021, section 2.5): beyond it training is unstable
 
 
+Columns = Callable[[Tensor, Tensor, Targets], tuple[Tensor, Targets]]  # queries, documents, targets -> more documents
+
+
 class TrainObjective(nn.Module):
     """The configured loss as a function of (queries, documents, targets), and of a share of them.
 
-    A learned temperature is stored as log(1/τ), the `logit_scale` of CLIP. `unit` says that vectors have length 1.
+    A learned temperature is stored as log(1/τ), the `logit_scale` of CLIP. `unit` says that vectors have length 1;
+    `columns` add negatives to the documents of a batch.
     """
 
-    def __init__(self, config: TrainConfig, *, unit: bool = True) -> None:
+    def __init__(self, config: TrainConfig, *, unit: bool = True, columns: Sequence[Columns] = ()) -> None:
         super().__init__()
+        self.columns = [*columns]
         self.loss = LOSSES[config.loss].compute
         self.separable = LOSSES[config.loss].separable
         self.directions, self.partition = config.directions, config.partition
@@ -36,6 +42,8 @@ class TrainObjective(nn.Module):
         return torch.exp(-scale)
 
     def forward(self, queries: Tensor, documents: Tensor, targets: Targets, share: Share | None = None) -> Tensor:
+        for more in self.columns:
+            documents, targets = more(queries, documents, targets)
         loss = partial(
             self.loss,
             targets=targets,
