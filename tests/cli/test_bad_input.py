@@ -177,8 +177,13 @@ CASES = [
     ("mixing of nothing", [*ON_GOOD, "--train.mixing.temperature", "2"], ["train.mixing: expected train.batch_by"]),
     ("cold mixing", [*ON_GOOD, "--train.mixing.temperature", "0"], ["'train.mixing.temperature': expected greater"]),
     (
+        "an option instead of a value",
+        [*ON_GOOD, "--train.shard", "--train.queue.size=9"],
+        ["--train.shard: expected a value, found --train.queue.size=9; write one after it"],
+    ),
+    (
         "momentum of shards",
-        [*ON_GOOD, "--train.shard", "--train.queue.size=9", "--train.queue.momentum=.9"],
+        [*ON_GOOD, "--train.shard=true", "--train.queue.size=9", "--train.queue.momentum=.9"],
         ["'train.shard': expected false with train.queue.momentum"],
     ),
     ("momentum of nothing", [*ON_GOOD, "--train.queue.momentum=.9"], ["'train.queue.momentum': expected 0 without"]),
@@ -358,7 +363,8 @@ def infinite_from_call(number):
         calls.append(arguments)
         result = step(*arguments)
         if len(calls) >= number:
-            next(p for p in arguments[0].model.parameters() if p.grad is not None).grad[0] = np.nan
+            gradient = next(p.grad for p in arguments[0].model.parameters() if p.grad is not None)
+            (gradient.values() if gradient.is_sparse else gradient)[0] = np.nan
         return result
 
     return mock.patch("nearfar.train.distributed.step", stepped)

@@ -29,8 +29,8 @@ def fields(arguments: list[str]) -> dict[str, Any]:
         if not argument.startswith("--"):
             raise BadInput.at("options", expected="--field value", found=f"'{argument}'", do="see 'nearfar fit --help'")
         key, given, value = argument[2:].partition("=")
-        if not given and (value := next(rest, "")) == "":
-            raise BadInput.at(f"--{key}", expected="a value", found="none", do="write one after it")
+        if not given and ((value := next(rest, "")) == "" or value.startswith("--")):
+            raise BadInput.at(f"--{key}", expected="a value", found=value or "none", do="write one after it")
         result[key.replace("-", "_")] = _value(value)
     return result
 

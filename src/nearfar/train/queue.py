@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from nearfar.core.config import Config
 from nearfar.core.targets import Targets
 from nearfar.data.batches import BatchSource, Ids
-from nearfar.encoder.encoder import Encoder
+from nearfar.encoder.encoder import Encoder, Rows
 from nearfar.encoder.precision import Policy
-from nearfar.train.step import Rows, partition
+from nearfar.train.step import partition
 
 Tokens = Callable[[Ids], Rows]  # framed token ids of documents by the numbers of their texts
 

@@ -78,7 +78,7 @@ def clip_gradients(parameters: Sequence[nn.Parameter], max_norm: float) -> Tenso
         torch._foreach_mul_(gradients, (max_norm / (total + 1e-6)).clamp(max=1.0))
         return total
     others = [gradient for gradient in gradients if not isinstance(gradient, DTensor)]
-    norm = torch.stack([whole(nn.utils.get_total_norm(part)) for part in (shards, others) if part]).norm()
+    norm: Tensor = torch.stack([whole(nn.utils.get_total_norm(part)) for part in (shards, others) if part]).norm()
     scale = min(float(max_norm / (norm + 1e-6)), 1.0)
     for gradient in gradients:
         gradient.mul_(scale)
