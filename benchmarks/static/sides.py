@@ -153,7 +153,7 @@ class Peer:
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), CONFIG.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad()
-        return float(value)
+        return float(value.detach())
 
 
 def epochs(source: BatchSource, count: int, advance: Callable[[Pairs, float], Sample]) -> None:
