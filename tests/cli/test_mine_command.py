@@ -115,10 +115,10 @@ def test_weights_that_changed_under_the_same_name_are_mined_again(data, tmp_path
 
 
 def test_a_yaml_and_python_give_the_same(data, model, tmp_path):
-    mine_ = f"mine:\n  model: {model}\n  negatives: 2\n  max_score: 0.5\n"
+    mine_ = f"mine:\n  model: {model}\n  negatives: 2\n  max_score: 0.5\n  precision: fp32\n"  # not as probed: twice
     (tmp_path / "c.yaml").write_text(f"data:\n  source: {data}\n{mine_}")
     record = mined("--config", tmp_path / "c.yaml", "--out", tmp_path / "mined")
-    found = package.mine(model, data, config={"negatives": 2, "max_score": 0.5})
+    found = package.mine(model, data, config={"negatives": 2, "max_score": 0.5, "precision": "fp32"})
     assert found.path is None
     assert found.record == {key: record[key] for key in found.record}
 

@@ -90,7 +90,7 @@ def probe(device: str) -> tuple[Precision, str]:
     return ("bf16" if half > GAIN * full else "fp32"), measured
 
 
-def gflops(dtype: torch.dtype, repeats: int = 8) -> float:
+def gflops(dtype: torch.dtype, repeats: int = 24) -> float:
     """Measured speed of this CPU's matrix products, best of `repeats`."""
     rows, inner, columns = PROBE
     a, b = torch.ones(rows, inner, dtype=dtype), torch.ones(inner, columns, dtype=dtype)
