@@ -226,7 +226,8 @@ def disturbed(name: str, *, every: bool, kills: int, faults: Sequence[str] = tup
         shutil.rmtree(world.folder / "run")
         seconds, draw = time.monotonic() - start, random.Random(0)
         times = [draw.uniform(0, seconds) for _ in range(kills)]
-        yield report(name, "kill at random", {f"{at:.3f} s": world.trial("kill", kill_after_s=at) for at in times})
+        trials = {f"{number} at {at:.3f} s": world.trial("kill", kill_after_s=at) for number, at in enumerate(times)}
+        yield report(name, "kill at random", trials)
 
 
 def same_bits(one: str, other: str) -> bool:
