@@ -91,6 +91,18 @@ def test_a_store_is_read_again(tiny):
     assert len(store) == size == len(set(TEXTS))
 
 
+def test_a_full_store_and_a_tokenizer_that_pads(tiny_folder):
+    """As in a resumed run: nothing is left to tokenise, and padding is as the model's folder has it."""
+    first = load_encoder(tiny_folder)
+    store = open_store(first)
+    expected = encode(first, TEXTS, "document", Policy(), store=store)
+    again = load_encoder(tiny_folder)
+    again.tokenizer.enable_padding(length=48)
+    again.tokenizer.enable_truncation(20)
+    assert worst(encode(again, TEXTS, "document", Policy(), store=store), expected) == 0
+    assert [len(part) for part in again.framing] == [1, 1]
+
+
 @pytest.mark.parametrize("include_prompt", [True, False])
 def test_prompts_are_put_before_texts(tiny_folder, include_prompt):
     encoder = prompted(tiny_folder, include_prompt=include_prompt)

@@ -83,7 +83,7 @@ class Encoder:
         none = np.empty(0, np.int32)
         if self.is_static:
             return none, none
-        encoded = cast(Any, self.tokenizer).encode("a", add_special_tokens=True)
+        encoded = self._encoded("a", special=True)
         special = np.array(encoded.special_tokens_mask, bool)
         ids = np.array(encoded.ids, np.int32)
         inner = np.flatnonzero(~special)
@@ -162,8 +162,14 @@ class Encoder:
         return any(getattr(module, "include_prompt", True) is False for module in self.model)
 
     def _prompt_length(self, role: Role) -> int:
-        encoded = cast(Any, self.tokenizer).encode(self.prompt(role), add_special_tokens=False)
-        return len(encoded.ids) + len(self.framing[0])
+        return len(self._encoded(self.prompt(role), special=False).ids) + len(self.framing[0])
+
+    def _encoded(self, text: str, *, special: bool) -> Any:
+        """One text without the padding that a model's folder, or the last caller, has set on the tokenizer."""
+        tokenizer = cast(Any, self.tokenizer)
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        return tokenizer.encode(text, add_special_tokens=special)
 
 
 def _bytes(tensor: Tensor) -> bytes:
