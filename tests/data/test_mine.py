@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_batches import facts, first_groups
 
 from nearfar.core.errors import BadInput
 from nearfar.data import pool as pool_module
@@ -66,19 +67,8 @@ def tables(pool, seed):
     return [Table(np.random.default_rng([seed, i]).integers(-2, 9, shape) / 8) for i in range(2)]
 
 
-def facts(made, split):
-    pairs = made.splits[split].relevant
-    return {(made.queries.texts[q], made.documents.texts[d])
-            for q, d in zip(pairs.queries, pairs.documents, strict=True)}  # fmt: skip
-
-
-def groups_of(made):
-    groups = {}
-    for side in (made.queries, made.documents):
-        for text, group in zip(side.texts, side.groups, strict=True):
-            if group:
-                groups.setdefault(text, group)
-    return groups
+def answers(score):
+    return score > 0
 
 
 def limit(config, positive):
@@ -94,8 +84,8 @@ def limit(config, positive):
 
 def by_loops(made, pool, config, ranker, judge=None):
     """(query text, documents kept in order of rank), and counts."""
-    texts, train = pool.source.texts, facts(made, "train")
-    known, groups = train | facts(made, "dev"), groups_of(made)
+    texts, train = pool.source.texts, facts(made, "train", answers)
+    known, groups = train | facts(made, "dev", answers), first_groups(made)
     kept, counts = {}, dict.fromkeys(("positive", "skipped", "margin", "filter"), 0)
     for q, query in enumerate(texts[i] for i in pool.queries):
         names = [texts[i] for i in pool.documents]
