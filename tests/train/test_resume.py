@@ -187,6 +187,22 @@ def test_ctrl_c_then_refusals_then_resume(data, tmp_path, whole_of):
     assert_the_same(run, whole_of("static"))
 
 
+@pytest.mark.parametrize("stated", ["nothing", "data"])
+def test_a_resumed_run_does_not_probe_the_precision_anew(data, tmp_path, monkeypatch, stated):
+    run, unset = tmp_path / "run", options(**SETTINGS)
+    place = unset.index("--train.precision")
+    del unset[place : place + 2]
+    given = ["--base", "static", "--data", data, *unset]
+    done = interrupt(spawn("fit", *given, "--out", run), run, 5)
+    assert done.code == 130
+    started = json.loads((run / "started.json").read_text())["train"]["precision"]
+    other = {"fp32": "bf16", "bf16": "fp32"}[started]
+    monkeypatch.setattr("nearfar.encoder.precision.probe", lambda _device: (other, "a busy machine"))
+    resumed = nearfar("fit", *(given if stated == "data" else []), "--out", run, "--resume")
+    assert resumed.code == 0, resumed.err
+    assert record(run)["policy"]["precision"] == started
+
+
 def flip(path):
     content = path.read_bytes()
     path.write_bytes(content[:99] + bytes([content[99] ^ 1]) + content[100:])

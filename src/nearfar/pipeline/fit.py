@@ -97,6 +97,9 @@ def _settings(settings: FitConfig, mode: Mode, *, given: bool) -> dict[str, Any]
     elif not given and settings.data.source is None:
         own = settings.model_dump(exclude_unset=True)
         settings = FitConfig.parse(merged(read_started(folder), own), str(folder / STARTED))
+    elif settings.train.precision is None and (folder / STARTED).exists():  # another probe may find another one
+        started = read_started(folder)["train"]["precision"]
+        settings = FitConfig.parse(merged(settings.model_dump(), {"train.precision": started}), "configuration")
     return settings.model_dump(mode="json")
 
 

@@ -177,7 +177,8 @@ def begin(session: Session) -> Session:
     except OSError as error:
         raise BadInput.at(folder, expected="a place to write to", found=str(error.strerror or error),
                           do="free some space or choose another --out") from None  # fmt: skip
-    write_json(folder / STARTED, config.model_dump(mode="json"))
+    precision = {"train.precision": session.space.policy.precision}  # as resolved: a resumed run must not probe anew
+    write_json(folder / STARTED, merged(config.model_dump(mode="json"), precision))
     encoder = session.space.encoder
     store = TokenStore.open(encoder.tokenizer, encoder.max_tokens, folder / "data")
     return replace(session, config=config, space=replace(session.space, store=store))
