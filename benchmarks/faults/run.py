@@ -14,7 +14,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "train"))  # `fault
 import measure
 
 QUICK = ("static", "bert, all graphs kept")
-WHOLE = ("static", "bert", "bert, some graphs kept", "bert, all graphs kept", "bert, bf16", "bert, accumulated")
+WHOLE = ("static", "bert", "bert, some graphs kept", "bert, all graphs kept", "bert, bf16", "bert, accumulated",
+         "bert, mined", "bert, queue")  # fmt: skip
 KILLS, QUICK_KILLS = 30, 4
 
 

@@ -6,7 +6,8 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from typing import Any
 from safetensors import SafetensorError
 
 from nearfar.core import artifact
+from nearfar.pipeline.progress import Advance
 from nearfar.train import checkpoint
 
 WRITES = {"open", "mkdir", "rename", "exchange", "fsync", "write"}  # what a full disk refuses
@@ -89,6 +91,21 @@ class Disturbance:
             return original(*arguments)
 
         setattr(module, name, wrapped)
+
+
+@dataclass(frozen=True)
+class Moments:
+    """A reporter to whom every part of mining is a moment: texts encoded, negatives found."""
+
+    disturbance: Disturbance
+
+    def say(self, _line: str) -> None:
+        self.disturbance.moment("mining")
+
+    @contextmanager
+    def bar(self, _title: str, _total: int) -> Iterator[Advance]:
+        self.disturbance.moment("mining")
+        yield lambda _done, _note: self.disturbance.moment("mining")
 
 
 def halved(path: Path, write: Callable[[], Any]) -> None:

@@ -1,9 +1,9 @@
 """Training runs that something goes wrong with at a chosen moment, gone on with, and held against one left alone.
 
-A moment is every evaluation, every step, and every operation on the file system below the run's folder: opening a file
-to write, a write, fsync, making, renaming, exchanging and removing. They are counted in an uninterrupted run; then, for
-each, a run is forked in which the fault happens right before the moment (a write is cut in half). Forking is what makes
-hundreds of runs cheap: torch is imported, and the data tokenised, once.
+A moment is every evaluation, every step, every part of mining negatives anew, and every operation on the file system
+below the run's folder: opening a file to write, a write, fsync, making, renaming, exchanging and removing. They are
+counted in an uninterrupted run; then, for each, a run is forked in which the fault happens right before the moment (a
+write is cut in half). Forking is what makes hundreds of runs cheap: torch is imported, and the data tokenised, once.
 
     python tests/train/faults.py --quick      # one JSON line for each case and fault
 """
@@ -30,16 +30,19 @@ from unittest import mock
 sys.path.insert(0, str(Path(__file__).parents[1]))  # `tiny_models`, when this file is run
 
 import torch
-from disturbance import WRITES, Disturbance
+from disturbance import WRITES, Disturbance, Moments
 
+from nearfar.core.artifact import MANIFEST
 from nearfar.core.errors import NearfarError
 from nearfar.data.batches import batch_source
 from nearfar.data.read import from_records
 from nearfar.encoder.encode import open_store
 from nearfar.encoder.load import load_encoder
 from nearfar.encoder.precision import Policy, Precision
+from nearfar.pipeline.evaluate import Space
+from nearfar.pipeline.mine import refresher
 from nearfar.train import estimate
-from nearfar.train.checkpoint import Checkpoints
+from nearfar.train.checkpoint import OPTIMIZER, RANDOM, WEIGHTS, Checkpoints
 from nearfar.train.config import TrainConfig
 from nearfar.train.data import training_data
 from nearfar.train.loop import Callbacks, Trainer
@@ -52,7 +55,7 @@ BOTH = ("query_to_document", "document_to_query")
 
 @dataclass(frozen=True)
 class Case:
-    """A configuration whose runs are disturbed: 6 steps in two epochs, unless the settings say otherwise."""
+    """A configuration whose runs are disturbed: 6 steps in two epochs, or in one."""
 
     base: str
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -69,12 +72,15 @@ CASES = {
     "bert, all graphs kept": Case("bert", {"learn_temperature": True, "directions": BOTH}, free=(ALL, SOME)),
     "bert, bf16": Case("bert", precision="bf16", free=(SOME, ALL)),
     "bert, accumulated": Case("bert", {"accumulate": 2}, pairs=48),
+    "bert, mined": Case("bert", {"epochs": 1, "mine": {"every_steps": 3, "sampling": "random"}}, pairs=48),
+    "bert, queue": Case("bert", {"queue": {"size": 20, "momentum": 0.9}, "mixed_negatives": {"count": 2}}),
     "minilm": Case("minilm", {"batch_size": 4, "epochs": 1, "evaluations": 1}, pairs=8),
 }
 # What ends with the same bits because what is kept changes none of them.
 SAME_BITS = [("bert", "bert, some graphs kept")]
 
 CODES = {"kill": -signal.SIGKILL, "full": 2, "interrupt": 130, "interrupt twice": 130}
+FILES = (WEIGHTS, OPTIMIZER, RANDOM, MANIFEST)  # of a checkpoint
 
 
 class World:
@@ -84,7 +90,8 @@ class World:
         self.case, self.folder = case, folder
         self.config = TrainConfig(**{**SMALL, **case.settings})
         self.encoder = encoder_of(case.base, folder)
-        source = batch_source(from_records(pairs(case.pairs)))
+        self.dataset = from_records(pairs(case.pairs))
+        source = batch_source(self.dataset)
         self.data = training_data(source, self.encoder, open_store(self.encoder), self.config)
         self.whole = self.told(self.run(folder / "whole"))
         shutil.rmtree(folder / "whole")
@@ -103,12 +110,15 @@ class World:
             disturbance.moment("step")
             kept.append((result.kept, result.micro_batches))
 
-        callbacks = Callbacks(self.metric(disturbance), on_step)
+        space = Space(self.encoder, policy, self.data.store, Moments(disturbance))
+        mine = refresher(self.dataset, self.data.source, self.config.mine, space)
+        callbacks = Callbacks(self.metric(disturbance), on_step, mine)
         trainer = Trainer(self.encoder, self.data, self.config, policy, checkpoints, "identity", callbacks)
         if found:
             trainer.resume()
         trainer.run()
-        return {"digest": digest(trainer), "moments": disturbance.moments, "kept": kept}
+        damaged = [error.where for error in found.damaged] if found else []
+        return {"digest": digest(trainer), "moments": disturbance.moments, "kept": kept, "damaged": damaged}
 
     @staticmethod
     def metric(disturbance: Disturbance) -> Callable[[Any], float]:
@@ -178,6 +188,20 @@ class World:
         shutil.rmtree(folder, ignore_errors=True)
         return ", ".join(problems)
 
+    def flipped(self, at: int, name: str, byte: float) -> str:
+        """Kill a run, flip a bit in a file of its newest checkpoint, go on; returns what is wrong with how it ended."""
+        folder = self.folder / "run"
+        self.run(folder, "kill", at)
+        path = Checkpoints(folder).paths()[-1] / name
+        content = bytearray(path.read_bytes())
+        content[int(byte * len(content))] ^= 1
+        path.write_bytes(content)
+        ended = self.run(folder)
+        found = self.told(ended) if not ended else {"digest": "", "damaged": [f"exit status {ended}"]}
+        shutil.rmtree(folder, ignore_errors=True)
+        problems = [] if found["digest"] == self.whole["digest"] else ["other bits"]
+        return ", ".join(problems + ([] if found["damaged"] == [str(path)] else [f"named {found['damaged']}"]))
+
 
 def encoder_of(base: str, folder: Path) -> Any:
     if base == "static":
@@ -228,6 +252,10 @@ def disturbed(name: str, *, every: bool, kills: int, faults: Sequence[str] = tup
         times = [draw.uniform(0, seconds) for _ in range(kills)]
         trials = {f"{number} at {at:.3f} s": world.trial("kill", kill_after_s=at) for number, at in enumerate(times)}
         yield report(name, "kill at random", trials)
+        steps = [at for at, moment in enumerate(moments, 1) if moment == "step"]
+        late = steps[2:] if every else steps[2:][-1:]  # two checkpoints are there
+        trials = {f"{at} {file}": world.flipped(at, file, draw.random()) for at in late for file in FILES}
+        yield report(name, "flipped bit", trials)
 
 
 def same_bits(one: str, other: str) -> bool:

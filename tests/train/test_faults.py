@@ -15,23 +15,27 @@ HARNESS = Path(__file__).parent / "faults.py"
 SHORT = ["static", "bert, all graphs kept"]
 
 
-@pytest.fixture(scope="module")
-def results():
-    """What the short form found, by case and fault; one process, which imports torch once."""
+def short(*options):
+    """What the short form finds; one process, which imports torch once."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    command = [sys.executable, str(HARNESS), "--quick", "--kills", "4", *SHORT]
+    command = [sys.executable, str(HARNESS), "--quick", *options]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 0, done.stderr
-    found = [json.loads(line) for line in done.stdout.splitlines()]
-    return {(result["case"], result["fault"]): result for result in found}
+    return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("fault", ["kill", "full", "interrupt", "interrupt twice", "kill at random"])
+@pytest.fixture(scope="module")
+def results():
+    """By case and fault."""
+    return {(result["case"], result["fault"]): result for result in short("--kills", "4", *SHORT)}
+
+
+@pytest.mark.parametrize("fault", ["kill", "full", "interrupt", "interrupt twice", "kill at random", "flipped bit"])
 @pytest.mark.parametrize("case", SHORT)
 def test_the_end_is_the_same_bits(results, case, fault):
     result = results[case, fault]
     assert result["bad"] == {}
-    assert result["identical"] == result["trials"] >= (4 if fault == "kill at random" else 15)
+    assert result["identical"] == result["trials"] >= (4 if fault in {"kill at random", "flipped bit"} else 15)
 
 
 def test_every_kind_of_moment_was_met(results):
@@ -39,10 +43,12 @@ def test_every_kind_of_moment_was_met(results):
     assert met >= {"step", "evaluation", "open", "write", "mkdir", "fsync", "rename", "remove"}
 
 
+def test_a_run_killed_while_it_mines():
+    killed, *others = short("--kills", "2", "--faults", "kill", "--", "bert, mined")
+    assert "mining" in killed["met"]
+    assert [result["bad"] for result in (killed, *others)] == [{}] * 3
+
+
 @pytest.mark.slow
 def test_minilm_too(minilm):
-    done = subprocess.run([sys.executable, str(HARNESS), "--quick", "--kills", "2", "--faults", "kill", "--", "minilm"],
-                          capture_output=True, text=True, check=False)  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    for line in done.stdout.splitlines():
-        assert json.loads(line)["bad"] == {}
+    assert all(result["bad"] == {} for result in short("--kills", "2", "--faults", "kill", "--", "minilm"))
