@@ -46,9 +46,10 @@ from nearfar.report.html import write_report
 from nearfar.train.data import training_data
 from nearfar.train.distributed import launched
 from nearfar.train.estimate import estimate, with_kept_memory
-from nearfar.train.loop import Callbacks, Progress, Trainer, total_steps
+from nearfar.train.loop import Callbacks, Trainer, total_steps
 from nearfar.train.memory import memory_told, need_of
 from nearfar.train.mining import MineNegatives
+from nearfar.train.progress import Progress
 
 
 def fit(

@@ -15,7 +15,7 @@ from nearfar.evaluate.statistics import Comparison, decide, interval
 from nearfar.pipeline.config import MAIN_METRIC, FitConfig
 from nearfar.pipeline.evaluate import Evaluation
 from nearfar.report.contents import Curve, Estimate, Example, Hit, ReportData, Similarities
-from nearfar.train.loop import Progress
+from nearfar.train.progress import Progress
 
 EXAMPLES = 5
 SHOWN_HITS = 3

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from types import FrameType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from nearfar.train.mining import MinedNegatives, MineNegatives, flat
 from nearfar.train.mixing import MixedNegatives
 from nearfar.train.objective import Columns, TrainObjective
 from nearfar.train.optimizer import adamw, learning_rate_factor, set_learning_rate
+from nearfar.train.progress import Progress
 from nearfar.train.queue import NegativeQueue
 from nearfar.train.sharding import clip_gradients, copy_weights, sharded
 from nearfar.train.step import Batch, StepResult, accumulated
@@ -36,24 +37,6 @@ from nearfar.train.step import Batch, StepResult, accumulated
 T = TypeVar("T")
 
 Evaluate = Callable[[Encoder], float]  # higher is better
-
-
-@dataclass(frozen=True)
-class Progress:
-    """State of a run after a step; the JSON part of a checkpoint."""
-
-    step: int = 0
-    losses: tuple[float, ...] = ()
-    learning_rates: tuple[float, ...] = ()
-    dev: tuple[tuple[int, float], ...] = ()  # (steps done, metric)
-    best_step: int = 0
-    best: float = float("-inf")
-    seconds: float = 0.0
-
-    @property
-    def stale(self) -> int:
-        """Evaluations since the best one."""
-        return sum(at > self.best_step for at, _ in self.dev)
 
 
 @dataclass(frozen=True)
@@ -120,7 +103,7 @@ class Trainer:
             copy_weights(self.encoder, self.trained)
         if self.workers.is_first:
             self.checkpoints.drop_after(checkpoint.step)
-        self.progress, self._saved = _progress(checkpoint.state["progress"]), checkpoint.step
+        self.progress, self._saved = Progress.parse(checkpoint.state["progress"]), checkpoint.step
         self.moved = checkpoint.state["computed_by"] != self._computed_by
         self._use_mined()
 
@@ -270,12 +253,6 @@ class Trainer:
 def total_steps(config: TrainConfig, data: TrainingData) -> int:
     """Steps of a whole run."""
     return config.epochs * -(-len(data.sampler) // config.accumulate)
-
-
-def _progress(values: dict[str, Any]) -> Progress:
-    dev = tuple((int(step), float(metric)) for step, metric in values["dev"])
-    lists = {name: tuple(values[name]) for name in ("losses", "learning_rates")}
-    return Progress(**{**values, **lists, "dev": dev})
 
 
 @contextmanager
