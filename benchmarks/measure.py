@@ -22,6 +22,7 @@ from rich.table import Table
 PACKAGES = ("nearfar", "torch", "sentence-transformers", "transformers", "tokenizers", "numpy")
 ALLOCATOR = "THP_MEM_ALLOC_ENABLE"  # huge pages for torch's tensors; torch reads it once
 
+GIB = 2**30
 QUICK_S = 165  # leaves a margin to the three minutes of --quick
 START = time.perf_counter()
 
@@ -130,6 +131,18 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     return time.perf_counter() - start, result
 
 
+def resident(field: str) -> float:
+    """Bytes that this process has in memory (`VmRSS`), or has had at most (`VmHWM`); Linux."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return next(int(line.split()[1]) * 1024.0 for line in lines if line.startswith(field))
+
+
+def in_fresh_process(script: str, *arguments: str) -> dict[str, Any]:
+    """The JSON line that a benchmark ends with, where nothing was allocated before."""
+    done = subprocess.run([sys.executable, script, *arguments], stdout=subprocess.PIPE, text=True, check=True)
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
 def say(line: str) -> None:
     """One line of progress on standard error."""
     print(line, file=sys.stderr, flush=True)
@@ -147,11 +160,17 @@ def show(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def finish(result: Mapping[str, Any], out: Path | None) -> None:
     """Write the result to `out`, and print it as the last line of standard output."""
-    rounded = _rounded(result)
     if out:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(json.dumps(rounded, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(json.dumps(rounded, ensure_ascii=False), flush=True)
+        write(result, out)
+    print(json.dumps(_rounded(result), ensure_ascii=False), flush=True)
+
+
+def write(result: Mapping[str, Any], out: Path) -> None:
+    """Write a result, whole or not at all."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    scratch = out.with_name(f".{out.name}")
+    scratch.write_text(json.dumps(_rounded(result), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    scratch.replace(out)
 
 
 def _rounded(value: Any) -> Any:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -25,7 +23,6 @@ MEMORY_PAIRS, QUICK_MEMORY_PAIRS = 65_536, 32_768
 WARM_UP_PAIRS = 512
 QUICK_REPEATS = 1
 OURS, DENSE, PEER = "nearfar", "dense", "peer"
-GIB = 2**30
 
 
 def main() -> None:
@@ -40,7 +37,8 @@ def main() -> None:
         measure.finish(memory(pairs), None)
         return
     result = compare(options.pairs, QUICK_REPEATS if options.quick else options.repeats)
-    result |= in_fresh_process(pairs, plain=options.plain_allocator)
+    plain = ["--plain-allocator"] if options.plain_allocator else []
+    result |= measure.in_fresh_process(__file__, "--memory-only", "--memory-pairs", str(pairs), *plain)
     measure.show(
         f"Memory of one loss and its gradients, {pairs} pairs", [{k: result[k] for k in ("peak_gib", "peak_seconds")}]
     )
@@ -149,29 +147,14 @@ def difference(reference: Tensor, other: Tensor) -> float:
     return float((reference - other).norm() / reference.norm())
 
 
-def in_fresh_process(pairs: int, *, plain: bool) -> dict[str, Any]:
-    """Measure the memory where nothing was allocated before."""
-    command = [sys.executable, __file__, "--memory-only", "--memory-pairs", str(pairs)]
-    done = subprocess.run(
-        [*command, *(["--plain-allocator"] if plain else [])], capture_output=True, text=True, check=True
-    )
-    return dict(json.loads(done.stdout.splitlines()[-1]))
-
-
 def memory(pairs: int) -> dict[str, Any]:
     """Growth of the process's high-water mark by one loss and its gradients, beyond inputs and gradients."""
     nearfar_loss(*embeddings(WARM_UP_PAIRS))  # loads what torch loads at its first products
     given = embeddings(pairs)
-    before = resident("VmRSS")
+    before = measure.resident("VmRSS")
     seconds, gradients = measure.timed(partial(nearfar_loss, *given))
-    grown = resident("VmHWM") - before - sum(part.numel() * part.element_size() for part in gradients)
-    return {"peak_gib": grown / GIB, "peak_seconds": seconds, "peak_pairs": pairs}
-
-
-def resident(field: str) -> float:
-    """A field of this process's status in bytes (Linux)."""
-    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
-    return next(int(line.split()[1]) * 1024.0 for line in lines if line.startswith(field))
+    grown = measure.resident("VmHWM") - before - sum(part.numel() * part.element_size() for part in gradients)
+    return {"peak_gib": grown / measure.GIB, "peak_seconds": seconds, "peak_pairs": pairs}
 
 
 def report(result: Mapping[str, Any]) -> None:
