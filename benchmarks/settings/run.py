@@ -149,7 +149,8 @@ def markdown(found: Sequence[Mapping[str, Any]]) -> str:
         c = row["over_base"]
         rate = f"{row['learning_rate']:.1e}".replace("e-0", "e-")
         lines.append((f"{row['temperature']:g}", f"{row['batch_size']:,}", f"{row['negatives']:,.0f}",
-                      f"{row['steps']}", rate, f"{row['peak_gib']:.1f} GiB", f"{row['train_seconds']:.0f} s", f"{row[METRIC]:.3f}",
+                      str(row["steps"]), rate, f"{row['peak_gib']:.1f} GiB", f"{row['train_seconds']:.0f} s",
+                      f"{row[METRIC]:.3f}",
                       f"{c['difference']:+.3f} ({c['low']:+.3f} to {c['high']:+.3f})"))  # fmt: skip
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

@@ -28,7 +28,7 @@ class Estimate:
 
     seconds: float
     memory_bytes: int  # weights, gradients, optimiser state and activations
-    negatives: int  # in-batch negatives of a query, at most
+    negatives: int  # in-batch negatives of a query in the largest batch, at most
     steps: int
     truncated_queries: float  # share of the training queries
     truncated_documents: float
@@ -45,7 +45,8 @@ def estimate(encoder: Encoder, data: TrainingData, config: TrainConfig, policy: 
     """Time one small step, count memory of a process, and look at the text lengths; the model is left as it was."""
     seconds_a_token = _seconds_a_token(encoder, data, config, policy)
     tokens_a_pair = _tokens_a_pair(data)
-    pairs = sum(part.drawn for part in data.sampler.parts)
+    parts = data.sampler.parts
+    pairs, largest = sum(part.drawn for part in parts), max(-(-part.drawn // part.batches) for part in parts)
     batch_tokens = config.batch_size * tokens_a_pair / processes
     weights = sum(p.numel() * p.element_size() for p in encoder.model.parameters())
     queue = 4 * config.queue.size * encoder.dimension + (weights if config.queue.momentum else 0)
@@ -54,7 +55,7 @@ def estimate(encoder: Encoder, data: TrainingData, config: TrainConfig, policy: 
     return Estimate(
         seconds=config.epochs * pairs * tokens_a_pair * seconds_a_token / processes,
         memory_bytes=int(4 * weights + queue + activations),
-        negatives=min(config.batch_size, len(np.unique(data.source.documents))) - 1,
+        negatives=min(largest, len(np.unique(data.source.documents))) - 1,
         steps=total_steps(config, data),
         truncated_queries=data.truncated("query"),
         truncated_documents=data.truncated("document"),
