@@ -120,12 +120,13 @@ def gradients(value, *leaves):
     return torch.autograd.grad(value, leaves, allow_unused=True, materialize_grads=True)
 
 
-@pytest.fixture(params=[1, 7, None], ids=lambda size: f"chunks of {size}", scope="module")
+@pytest.fixture(params=[(1, 1 << 13), (7, 1 << 13), (7, 3), None], ids=lambda size: f"chunks of {size}", scope="module")
 def chunk(request):
-    """Scores held at a time: one row, a few, the default."""
+    """Scores and candidates at a time: one row, a few, a few candidates of them, the default."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param:
-            patch.setattr("nearfar.losses.streaming.CHUNK_ELEMENTS", request.param)
+            patch.setattr("nearfar.losses.streaming.CHUNK_ELEMENTS", request.param[0])
+            patch.setattr("nearfar.losses.streaming.CHUNK_COLUMNS", request.param[1])
         yield
 
 
@@ -288,9 +289,10 @@ def test_the_registry_calls_it():
     assert LOSSES["info_nce"].separable
 
 
-@pytest.mark.parametrize("elements", [64, 1 << 22])
-def test_under_autocast_the_products_alone_are_narrow(elements, monkeypatch):
+@pytest.mark.parametrize(("elements", "columns"), [(64, 1 << 13), (64, 16), (1 << 22, 1 << 13)])
+def test_under_autocast_the_products_alone_are_narrow(elements, columns, monkeypatch):
     monkeypatch.setattr(streaming, "CHUNK_ELEMENTS", elements)
+    monkeypatch.setattr(streaming, "CHUNK_COLUMNS", columns)
     generator = torch.Generator().manual_seed(4)
     texts = [functional.normalize(torch.randn(40, 16, generator=generator), dim=1) for _ in range(2)]
     results = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch.nn import functional
 from nearfar.core.exclusions import Exclusions, Ids
 
 CHUNK_ELEMENTS = 1 << 22  # scores held at a time, 16 MiB in fp32: they stay in a cache between the passes over them
+CHUNK_COLUMNS = 1 << 13  # candidates scored at a time: they and the sums of their gradients stay near as well
 PAIR_ELEMENTS = 1 << 18  # of the vectors of pairs: what is computed of them stays in a core's own cache
 EXCLUDED = -1e30  # finite: a row without negatives then has the loss 0 and the gradient 0, not NaN
 
@@ -45,11 +47,12 @@ def pair_scores(queries: Tensor, documents: Tensor, rows: Ids, columns: NDArray[
 class _NegativesLogSumExp(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, anchors: Tensor, candidates: Tensor, rows: Ids, exclusions: Exclusions) -> Tensor:
-        result = anchors.new_empty(len(rows))
+        result = anchors.new_full((len(rows),), EXCLUDED)
         anchors, candidates = (side.to(_product_dtype(side)) for side in (anchors, candidates))
-        for part, _, scores in _chunks(anchors, candidates, rows, exclusions):
-            highest = scores.amax(dim=1, keepdim=True)
-            result[part] = scores.sub_(highest).exp_().sum(dim=1).log_().add_(highest[:, 0])
+        for chunk in _chunks(anchors, candidates, rows, exclusions):
+            highest = chunk.scores.amax(dim=1, keepdim=True)
+            found = chunk.scores.sub_(highest).exp_().sum(dim=1).log_().add_(highest[:, 0])
+            result[chunk.part] = torch.logaddexp(result[chunk.part], found)
         ctx.save_for_backward(anchors, candidates, result)
         ctx.rows, ctx.exclusions = rows, exclusions
         return result
@@ -59,39 +62,53 @@ class _NegativesLogSumExp(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor, None, None]:
         anchors, candidates, result = ctx.saved_tensors
         to_anchors, to_candidates = (torch.zeros_like(side, dtype=gradient.dtype) for side in (anchors, candidates))
-        narrow = None if to_candidates.dtype == candidates.dtype else torch.empty_like(candidates)
-        for part, index, scores in _chunks(anchors, candidates, ctx.rows, ctx.exclusions):
-            softmax = scores.sub_(result[part, None]).exp_().to(anchors.dtype)
-            weights = gradient[part, None]  # at the smaller factors of the products
-            weighted = (anchors[index] * weights).to(anchors.dtype)
-            to_anchors[index] = torch.mm(softmax, candidates).to(gradient.dtype).mul_(weights)
+        narrow = None if to_candidates.dtype == candidates.dtype else torch.empty_like(candidates[:CHUNK_COLUMNS])
+        for chunk in _chunks(anchors, candidates, ctx.rows, ctx.exclusions):
+            softmax = chunk.scores.sub_(result[chunk.part, None]).exp_().to(anchors.dtype)
+            weights = gradient[chunk.part, None]  # at the smaller factors of the products
+            weighted = (anchors[chunk.anchors] * weights).to(anchors.dtype)
+            to_anchors[chunk.anchors] += torch.mm(softmax, candidates[chunk.columns]).to(gradient.dtype).mul_(weights)
+            into = to_candidates[chunk.columns]
             if narrow is None:
-                to_candidates.addmm_(softmax.T, weighted)
+                into.addmm_(softmax.T, weighted)
             else:  # sums over chunks in fp32
-                to_candidates += torch.mm(softmax.T, weighted, out=narrow)
+                into += torch.mm(softmax.T, weighted, out=narrow[: len(into)])
         return to_anchors, to_candidates, None, None
 
 
-def _chunks(
-    anchors: Tensor, candidates: Tensor, rows: Ids, exclusions: Exclusions
-) -> Iterator[tuple[slice, slice | Tensor, Tensor]]:
-    """Positions in `rows`, the anchors there, and their scores (n, c) in a buffer that the next chunk overwrites.
+@dataclass(frozen=True)
+class _Chunk:
+    """The scores (n, c) of some anchors and candidates, in a buffer that the next chunk overwrites."""
+
+    part: slice  # positions in the rows to score
+    anchors: slice | Tensor
+    columns: slice
+    scores: Tensor
+
+
+def _chunks(anchors: Tensor, candidates: Tensor, rows: Ids, exclusions: Exclusions) -> Iterator[_Chunk]:
+    """All scores, the candidates of some anchors before the next anchors.
 
     Scores are fp32 at least, whatever the precision of the products.
     """
-    columns = len(candidates)
-    size = min(max(CHUNK_ELEMENTS // columns, 1), len(rows))
-    products = anchors.new_empty((size, columns))
+    width = min(len(candidates), CHUNK_COLUMNS)
+    size = min(max(CHUNK_ELEMENTS // width, 1), len(rows))
+    products = anchors.new_empty(size * width)
     wide = products.to(torch.promote_types(products.dtype, torch.float32))  # the same memory where it is so already
     for start in range(0, len(rows), max(size, 1)):
         chosen = rows[start : start + size]
         index = _index(chosen, anchors.device)
-        scores = torch.mm(anchors[index], candidates.T, out=products[: len(chosen)])
-        scores = scores if wide is products else wide[: len(chosen)].copy_(scores)
         row, column = exclusions.pairs(chosen)
-        excluded = torch.from_numpy(row * columns + column).to(anchors.device)
-        scores.view(-1).index_fill_(0, excluded, EXCLUDED)
-        yield slice(start, start + len(chosen)), index, scores
+        for first in range(0, len(candidates), width):
+            columns = slice(first, min(first + width, len(candidates)))
+            shape = (len(chosen), columns.stop - first)
+            elements = shape[0] * shape[1]
+            scores = torch.mm(anchors[index], candidates[columns].T, out=products[:elements].view(shape))
+            scores = scores if wide is products else wide[:elements].view(shape).copy_(scores)
+            inside = (column >= first) & (column < columns.stop)
+            excluded = row[inside] * shape[1] + (column[inside] - first)
+            scores.view(-1).index_fill_(0, torch.from_numpy(excluded).to(anchors.device), EXCLUDED)
+            yield _Chunk(slice(start, start + len(chosen)), index, columns, scores)
 
 
 def _index(rows: Ids, device: torch.device) -> slice | Tensor:
