@@ -56,6 +56,25 @@ def test_a_wrong_gradient_is_found(data, monkeypatch):
     assert {check["variant"] for check in found["checks"] if check["ok"]} == {"streaming", "processes"}
 
 
+def test_gradients_that_are_no_numbers_are_null_in_json(data, monkeypatch):
+    """JSON has no NaN and no Infinity."""
+    right = steps.step
+
+    def wrong(model, batch, loss, policy):
+        result = right(model, batch, loss, policy)
+        for parameter in model.model.parameters():
+            parameter.grad *= float("nan") if isinstance(loss, TrainObjective) else float("inf")
+        return result
+
+    monkeypatch.setattr(steps, "step", wrong)
+    done = command("certify", "--data", data, "--base", "static", *SMALL, "--json")
+    assert done.code == 1, done
+    found = json.loads(done.out, parse_constant=pytest.fail)
+    differences = {check["variant"]: check["difference"] for check in found["checks"]}
+    assert {variant for variant, value in differences.items() if value is None} == {"cached", "streaming"}
+    assert not found["ok"]
+
+
 def test_a_gradient_that_is_no_number_is_no_agreement():
     nan = float("nan")
     assert not Check("info_nce", "cached", dropout=False, accumulation=False, difference=nan, loss_difference=0).ok

@@ -74,7 +74,7 @@ def _say(line: str, code: int) -> int:
 
 
 def _show(value: Mapping[str, Any]) -> None:
-    typer.echo(json.dumps(value, ensure_ascii=False))
+    typer.echo(show.json_line(value))
 
 
 @app.command()

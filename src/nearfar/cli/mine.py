@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -48,5 +47,5 @@ def mine(
                   data_config=settings.data, overwrite=overwrite, reporter=Terminal())  # fmt: skip
     if as_json:
         found = {**mined.record, "path": str(mined.path), "suspects": [asdict(s) for s in mined.suspects]}
-        return typer.echo(json.dumps(found, ensure_ascii=False))
+        return typer.echo(show.json_line(found))
     return typer.echo(show.negatives(mined.record, mined.suspects, settings.mine.out))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from textwrap import shorten
@@ -22,6 +24,19 @@ LEFT_OUT = {
     "margin": "over a margin or the highest score",
     "filter": "refused by the second model",
 }
+
+
+def json_line(value: Any) -> str:
+    """One JSON object; a number that is not finite is null, because JSON has no word for it."""
+    return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def data_report(report: DataReport, notices: Sequence[str]) -> str:
