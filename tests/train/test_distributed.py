@@ -75,6 +75,38 @@ def tensors(arrays):
     return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
 
+def rank_gradients(rank):
+    """Gradients of three parameters by rank: a matrix, a table that only some reach, and one that nobody does."""
+    generator = torch.Generator().manual_seed(rank)
+    rows = torch.randperm(50, generator=generator)[: 9 * rank].sort().values  # the first process reaches none
+    values = torch.randn(len(rows), 4, generator=generator)
+    table = (
+        torch.sparse_coo_tensor(rows[None], values, (50, 4), is_coalesced=True, check_invariants=True) if rank else None
+    )
+    return [torch.randn(3, 2, generator=generator), table, None]
+
+
+def summed(workers):
+    parameters = [torch.nn.Parameter(torch.zeros(shape)) for shape in ((3, 2), (50, 4), (5,))]
+    for parameter, gradient in zip(parameters, rank_gradients(workers.rank), strict=True):
+        parameter.grad = gradient
+    workers.sum_gradients(parameters)
+    dense, table, none = (parameter.grad for parameter in parameters)
+    assert none is None
+    assert table.is_sparse
+    assert table.is_coalesced()
+    return dense.numpy(), table.indices()[0].numpy(), table.to_dense().numpy()
+
+
+def test_a_sparse_gradient_is_summed_as_a_dense_one_and_stays_sparse():
+    dense, tables, _ = zip(*map(rank_gradients, range(3)), strict=True)
+    whole_table = tables[1].to_dense() + tables[2].to_dense()
+    for matrix, rows, table in together(3, summed):
+        assert torch.equal(torch.from_numpy(table), whole_table)
+        assert rows.tolist() == whole_table.any(dim=1).nonzero()[:, 0].tolist()
+        assert torch.allclose(torch.from_numpy(matrix), torch.stack(dense).sum(dim=0))
+
+
 SHARDED = [{}, {"learn_temperature": True, "batches": 2}, {"budget": 4096}, {"keep": ALL}, {"dropout": False}]
 
 

@@ -7,6 +7,7 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
+from test_loop import trainer
 
 from command_line import nearfar, options, write_pairs
 from nearfar.core.errors import BadInput
@@ -15,6 +16,7 @@ from nearfar.train import memory
 from nearfar.train.config import TrainConfig
 from nearfar.train.estimate import with_kept_memory
 from nearfar.train.memory import GIB, Need, check_fits, free_bytes, memory_told, need_of
+from nearfar.train.sharding import clip_gradients
 
 NEED = Need(states=1000, token=10, pair=50, pair_tokens=20, row_tokens=12, batch_size=64, budget_tokens=400)
 
@@ -34,6 +36,8 @@ def refusal(do):
         ({"budget_tokens": 5}, 1000 + 64 * 50 + 12 * 10),  # one row is a micro-batch at least
         ({"keep_bytes": 700}, 1000 + 64 * 50 + 400 * 10 + 700),
         ({"keep_bytes": 1 << 40}, 1000 + 64 * 50 + 400 * 10 + 64 * 20 * 10),  # no more than there is to keep
+        ({"row": 3, "table": 9000}, 1000 + 64 * 20 * 3 + 64 * 50 + 400 * 10),  # a row of the table for each token
+        ({"row": 3, "table": 900}, 1000 + 900 + 64 * 50 + 400 * 10),  # no more rows than the table has
     ],
 )
 def test_the_size_is_what_a_hand_adds_up(changes, size):
@@ -66,6 +70,35 @@ def test_what_is_needed_of_a_model(tiny):
     assert (need.states, need.batch_size) == (3 * 4 * weights, 30)
     assert (need.pair_tokens, need.row_tokens) == (64 + 3 * 64, 64)  # the model reads no more
     assert need.pair == 4 * 32 * 6 * 4
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_what_a_token_table_takes_is_what_a_step_leaves(static, tmp_path, accumulate):
+    """Adam's moments of the table, and a gradient that holds fewer rows than it has."""
+    kept = []
+    lengths = {"max_query_tokens": 8, "max_document_tokens": 8, "hard_negatives": 0}
+    run = trainer(tmp_path, encoder=static, batch_size=6, accumulate=accumulate, **lengths)
+
+    def watched(parameters, norm):
+        kept.extend(p.grad.values().nbytes for p in parameters if p.grad is not None and p.grad.is_sparse)
+        return clip_gradients(parameters, norm)
+
+    with mock.patch("nearfar.train.loop.clip_gradients", watched):
+        run.run()
+    need = need_of(static, run.config, Policy(), 48)
+    state = run.optimizer.state_dict()["state"].values()
+    assert need.states == sum(values[name].nbytes for values in state for name in ("exp_avg", "exp_avg_sq"))
+    assert need.row == accumulate * 4 * 32
+    assert 0 < max(kept) <= min(6 * need.pair_tokens * need.row, need.table)
+    assert need.table == static.model[0].embedding.weight.nbytes
+    several = need_of(static, run.config, Policy(), 48, processes=2)
+    assert (several.row, several.table) == (2 * need.row, 2 * need.table)
+
+
+def test_a_frozen_table_has_no_gradient(static):
+    static.model.requires_grad_(requires_grad=False)
+    need = need_of(static, TrainConfig(), Policy(), 48)
+    assert (need.states, need.row, need.table) == (0, 0, 0)
 
 
 def test_a_batch_that_fits_is_let_through(monkeypatch):

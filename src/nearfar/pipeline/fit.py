@@ -143,7 +143,7 @@ def _train(session: Session) -> Progress:
         space.policy, config, checkpoint.keep_bytes(workers.size) if checkpoint else None, workers
     )
     store = space.store
-    need = need_of(space.encoder, config, policy, len(session.source))
+    need = need_of(space.encoder, config, policy, len(session.source), workers.size)
     data = training_data(session.source, space.encoder, store, config)
     if workers.is_first and not (config.shard and workers.size > 1):  # the estimate makes a step with the whole model
         space.reporter.say(f"training: {estimate(space.encoder, data, config, policy, workers.size).line()}")

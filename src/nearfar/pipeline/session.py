@@ -147,7 +147,8 @@ def open_session(settings: FitConfig, data: Any, base: Any, reporter: Reporter, 
         raise BadInput.at("train.shard", expected="a transformer to spread over processes", found="a static encoder",
                           do="leave it out")  # fmt: skip
     if not (train.shard and workers.size > 1):  # then memory is that of parts, which nobody has measured
-        check_fits(need_of(encoder, train, policy, len(batches)), policy.device, workers.size)
+        need = need_of(encoder, train, policy, len(batches), workers.size)
+        check_fits(need, policy.device, workers.size)
     notices = (*dataset.notices, *batches.notices, *sampler_of(batches, train).notices())
     identity = digest([encoder.fingerprint(), dataset.digest(), settings.train.model_dump_json(exclude=UNSEEN),
                        settings.eval.model_dump_json(), policy.device.split(":")[0], policy.precision,

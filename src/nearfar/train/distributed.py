@@ -129,12 +129,12 @@ class Workers:
         self._sum(has)
         reached = [(p, sparse) for p, (some, sparse) in zip(trained, has.tolist(), strict=True) if some]
         touched = [_touched(p) for p, sparse in reached if sparse]
-        for parameter, _ in reached:
-            parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad.to_dense()
-        self._sum(*touched, *(p.grad for p, _ in reached if p.grad is not None))
-        for parameter, rows in zip((p for p, sparse in reached if sparse), touched, strict=True):
-            if parameter.grad is not None:
-                parameter.grad = _rows_of(parameter.grad, rows.nonzero().T)
+        self._sum(*touched)
+        rows = {p: marks.nonzero().T for p, marks in zip((p for p, sparse in reached if sparse), touched, strict=True)}
+        sums = [_values(p, rows.get(p)) for p, _ in reached]
+        self._sum(*sums)
+        for (p, sparse), total in zip(reached, sums, strict=True):
+            p.grad = _sparse(rows[p], total, p.shape) if sparse else total
 
     def first(self, compute: Callable[[], T]) -> T:
         """What the first process computes, told to all as JSON; the others wait as long as it takes.
@@ -211,9 +211,18 @@ def _touched(parameter: nn.Parameter) -> Tensor:
     return marks if parameter.grad is None else marks.index_fill_(0, parameter.grad.indices()[0], 1.0)
 
 
-def _rows_of(gradient: Tensor, rows: Tensor) -> Tensor:
-    """These rows (1, n) of a dense gradient as a sparse one."""
-    return torch.sparse_coo_tensor(rows, gradient[rows[0]], gradient.shape, is_coalesced=True, check_invariants=False)
+def _values(parameter: nn.Parameter, rows: Tensor | None) -> Tensor:
+    """The whole of a dense gradient, or a sparse one's values at sorted `rows` (1, n), which its own are among."""
+    if rows is None:
+        return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+    values = parameter.new_zeros(rows.shape[1], *parameter.shape[1:])
+    if parameter.grad is None:
+        return values
+    return values.index_copy_(0, torch.searchsorted(rows[0], parameter.grad.indices()[0]), parameter.grad.values())
+
+
+def _sparse(rows: Tensor, values: Tensor, shape: torch.Size) -> Tensor:
+    return torch.sparse_coo_tensor(rows, values, shape, is_coalesced=True, check_invariants=False)
 
 
 @contextmanager

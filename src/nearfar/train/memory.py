@@ -18,6 +18,7 @@ from nearfar.train.step import activation_bytes
 
 GIB = 2**30
 STATES = 3  # of every weight besides itself: its gradient, and Adam's two moments
+SUMMED = 2  # of the gradient of a token table, with several processes: its own rows, and those of all
 VECTORS = 6  # of every text: embedding, leaf, its place in the batch, that over the temperature, and two gradients
 CGROUP = Path("/sys/fs/cgroup")
 NO_MEMORY = ("can't allocate memory", "Cannot allocate memory", "out of memory")  # in torch's plain RuntimeErrors
@@ -35,6 +36,8 @@ class Need:
     batch_size: int
     budget_tokens: int
     keep_bytes: int = 0
+    row: int = 0  # of a token table's gradient: a token has one row of it,
+    table: int = 0  # and all rows are no more than this
 
     @property
     def size(self) -> int:
@@ -42,7 +45,8 @@ class Need:
         batch_tokens = self.batch_size * self.pair_tokens
         open_tokens = max(self.row_tokens, min(self.budget_tokens, batch_tokens))
         kept = min(self.keep_bytes, batch_tokens * self.token)
-        return self.states + self.batch_size * self.pair + open_tokens * self.token + kept
+        rows = min(batch_tokens * self.row, self.table)
+        return self.states + rows + self.batch_size * self.pair + open_tokens * self.token + kept
 
     def advice(self, room: int) -> str:
         """What to set, each alone, so that `room` bytes are enough."""
@@ -56,19 +60,32 @@ class Need:
         return f"set {', or '.join(choices)}" if choices else "choose a smaller base or lower train.max_document_tokens"
 
 
-def need_of(encoder: Encoder, config: TrainConfig, policy: Policy, pairs: int) -> Need:
+def need_of(encoder: Encoder, config: TrainConfig, policy: Policy, pairs: int, processes: int = 1) -> Need:
     """What training on so many pairs takes, when texts are as long as the settings let them be."""
     query, document = (min(n, encoder.max_tokens) for n in (config.max_query_tokens, config.max_document_tokens))
+    weights = sum(p.numel() * p.element_size() for p in encoder.model.parameters() if p.requires_grad)
+    row, table = token_table_bytes(encoder)  # it holds the gradients at the embeddings of all batches of a step
+    copies = 1 if processes == 1 else SUMMED
     return Need(
-        states=STATES * sum(p.numel() * p.element_size() for p in encoder.model.parameters() if p.requires_grad),
+        states=STATES * weights - table,
         token=activation_bytes(encoder, policy, max(query, document)),
-        pair=(2 + config.hard_negatives) * 4 * encoder.dimension * VECTORS,
+        pair=(2 + config.hard_negatives) * 4 * encoder.dimension * (VECTORS + (config.accumulate - 1 if table else 0)),
         pair_tokens=query + (1 + config.hard_negatives) * document,
         row_tokens=max(query, document),
         batch_size=min(config.batch_size, pairs),
         budget_tokens=policy.budget_tokens,
         keep_bytes=int((config.keep_gib or 0) * GIB),
+        row=copies * config.accumulate * row,
+        table=copies * table,
     )
+
+
+def token_table_bytes(encoder: Encoder) -> tuple[int, int]:
+    """A row, and the whole, of the token table whose gradient is sparse; 0 where there is none."""
+    weight = encoder.model[0].get_parameter("embedding.weight") if encoder.is_static else None
+    if weight is None or not weight.requires_grad:
+        return 0, 0
+    return weight.shape[1] * weight.element_size(), weight.numel() * weight.element_size()
 
 
 def check_fits(need: Need, device: str, processes: int = 1) -> None:
