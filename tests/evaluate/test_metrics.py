@@ -112,7 +112,7 @@ def test_ranking_breaks_ties_by_row_and_puts_pads_last():
     [
         ("ncdg@10", "did you mean 'ndcg'"),
         ("precision", "choose one of"),
-        ("ndcg", "cut-off after '@', found none; write it like 'ndcg@10'"),
+        ("ndcg", "after '@', found none; write it like 'ndcg@10'"),
         ("map@0", "found '0'"),
         ("mrr@ten", "found 'ten'"),
         ("recall@-5", "found '-5'"),

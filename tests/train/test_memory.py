@@ -61,7 +61,7 @@ def test_kept_memory_is_the_first_thing_to_lower():
 
 
 def test_nothing_fits():
-    assert NEED.advice(1000) == "choose a smaller base or lower train.max_document_tokens"
+    assert NEED.advice(1000).startswith("choose a smaller base, or lower train.max_document_tokens")
 
 
 def test_what_is_needed_of_a_model(tiny):
@@ -70,6 +70,9 @@ def test_what_is_needed_of_a_model(tiny):
     assert (need.states, need.batch_size) == (3 * 4 * weights, 30)
     assert (need.pair_tokens, need.row_tokens) == (64 + 3 * 64, 64)  # the model reads no more
     assert need.pair == 4 * 32 * 6 * 4
+    more = {"queue": {"size": 7, "momentum": 0.9}, "mixed_negatives": {"count": 5}}
+    mixed = need_of(tiny, TrainConfig(batch_size=100, hard_negatives=2, **more), Policy(budget_tokens=512), 30)
+    assert (mixed.states, mixed.pair) == (4 * 4 * weights + 4 * 32 * 7, (4 + 5) * 32 * 6 * 4)
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])

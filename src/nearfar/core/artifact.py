@@ -56,6 +56,21 @@ def writing(path: Path, kind: str, meta: Mapping[str, Any], *, overwrite: bool =
             shutil.rmtree(scratch, ignore_errors=True)
 
 
+def check_place(path: Path) -> None:
+    """Refuse, before any work, a path at which no folder can be made.
+
+    Raises:
+        BadInput: it is below a file, has an impossible name, or may not be looked at.
+    """
+    try:
+        above = next(parent for parent in path.absolute().parents if parent.exists())
+        found = "" if path.exists() or above.is_dir() else f"a file above it, {above.name}"
+    except OSError as error:
+        found = str(error.strerror)
+    if found:
+        raise BadInput.at(path, expected="a place to write to", found=found, do="choose another --out")
+
+
 def write_manifest(folder: Path, kind: str, meta: Mapping[str, Any]) -> None:
     """Seal `folder`: record every file's size and SHA-256, and flush all of it to disk."""
     files = {}

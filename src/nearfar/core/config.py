@@ -6,10 +6,12 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
 from nearfar.core.errors import BadInput, excerpt
+
+LARGEST = 2**53  # the last whole number that every JSON reader keeps, and far inside what numpy and torch take
 
 
 def nearest(name: str, known: list[str]) -> str:
@@ -23,6 +25,13 @@ class Config(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, use_attribute_docstrings=True)
 
+    @field_validator("*")
+    @classmethod
+    def _in_reach(cls, value: Any) -> Any:
+        if isinstance(value, int) and abs(value) > LARGEST:
+            raise ValueError(f"a number of at most {LARGEST}")
+        return value
+
     @classmethod
     def parse(cls, values: Mapping[str, Any], where: str) -> Self:
         """Validate `values` that came from `where` (a file name, say).
@@ -34,6 +43,8 @@ class Config(BaseModel):
             return cls.model_validate(values)
         except ValidationError as error:
             raise BadInput(f"{where}: {_explain(cls, error.errors()[0])}") from None
+        except BadInput as error:  # of a validator
+            raise BadInput(f"{where}: {error}") from None
 
 
 def merged(values: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

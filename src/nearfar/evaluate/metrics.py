@@ -14,6 +14,8 @@ from nearfar.core.config import nearest
 from nearfar.core.errors import BadInput
 from nearfar.evaluate.run import Judgments, Run
 
+DEEPEST = 10_000  # cut-off: rankings of all queries are held so deep
+
 Scores = NDArray[np.float64]
 Metric = Callable[[Run, Judgments, int], Scores]
 
@@ -64,15 +66,15 @@ def parse(name: str) -> tuple[Metric, int]:
     """Split "ndcg@10" into its function and its cut-off.
 
     Raises:
-        BadInput: the metric is unknown (the nearest is named) or the cut-off is not a whole number above 0.
+        BadInput: the metric is unknown (the nearest is named) or the cut-off is not a whole number from 1 to DEEPEST.
     """
     kind, _, cutoff = name.partition("@")
     if kind not in METRICS:
         raise BadInput(f"metric '{name}': expected a known metric, found '{kind}'; {nearest(kind, list(METRICS))}")
-    if not (cutoff.isascii() and cutoff.isdigit() and int(cutoff) > 0):
+    if not (cutoff.isascii() and cutoff.isdigit() and 0 < int(cutoff) <= DEEPEST):
         raise BadInput.at(
             f"metric '{name}'",
-            expected="a cut-off after '@'",
+            expected=f"a cut-off of 1 to {DEEPEST} after '@'",
             found=f"'{cutoff}'" if cutoff else "none",
             do=f"write it like '{kind}@10'",
         )

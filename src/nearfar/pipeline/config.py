@@ -34,10 +34,7 @@ class EvalConfig(Config):
     @classmethod
     def _parsed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for name in value:
-            try:
-                parse(name)
-            except BadInput as error:
-                raise ValueError(str(error)) from None
+            parse(name)
         return tuple(dict.fromkeys((MAIN_METRIC, *value)))
 
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
-from nearfar.core.artifact import write_json
+from nearfar.core.artifact import check_place, write_json
 from nearfar.core.config import merged
 from nearfar.data.dataset import Dataset
 from nearfar.data.read import Item
@@ -89,6 +89,7 @@ def fit(
 def _settings(settings: FitConfig, mode: Mode, *, given: bool) -> dict[str, Any] | None:
     """What the run is done with, as JSON; None when it is finished already."""
     folder = Path(settings.out)
+    check_place(folder)
     if mode == "new":
         refuse_existing(folder)
     elif mode == "overwrite":

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from sentence_transformers import SentenceTransformer
 
-from nearfar.core.artifact import MANIFEST, read_manifest, writing
+from nearfar.core.artifact import MANIFEST, check_place, read_manifest, writing
 from nearfar.core.config import merged
 from nearfar.core.errors import BadInput, excerpt
 from nearfar.core.fingerprint import digest
@@ -237,10 +237,7 @@ def _suspects(mined: Mined) -> tuple[Suspect, ...]:
 
 def _check_place(path: Path, *, overwrite: bool) -> None:
     """Refuse, before any work, a folder that cannot be written or that holds something else."""
-    place = next(parent for parent in path.absolute().parents if parent.exists())
-    if not place.is_dir():
-        raise BadInput.at(path, expected="a place to write to", found=f"a file above it, {place.name}",
-                          do="choose another --out")  # fmt: skip
+    check_place(path)
     manifest = path / MANIFEST
     if not path.exists():
         return

@@ -36,7 +36,7 @@ from nearfar.train.checkpoint import Checkpoint, Checkpoints
 from nearfar.train.config import TrainConfig
 from nearfar.train.data import sampler_of
 from nearfar.train.distributed import Workers
-from nearfar.train.memory import check_fits, need_of
+from nearfar.train.memory import GIB, check_fits, free_bytes, need_of
 
 STARTED = "started.json"  # in the run folder: the settings it was started with
 IN_MEMORY = "a SentenceTransformer in memory"
@@ -94,11 +94,7 @@ def settings_of(config: FitConfig | Mapping[str, Any] | None, data: Any, base: A
 
 
 def refuse_existing(folder: Path) -> None:
-    """Refuse a run folder that holds something, or that cannot be made below a file."""
-    place = next(path for path in folder.absolute().parents if path.exists())
-    if not place.is_dir():
-        raise BadInput.at(folder, expected="a place to write to", found=f"a file above it, {place.name}",
-                          do="choose another --out")  # fmt: skip
+    """Refuse a run folder that holds something."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         found = "a finished run" if (folder / RECORD).exists() else "one that is not empty"
         raise BadInput.at(folder, expected="a new run folder", found=found,
@@ -123,8 +119,9 @@ def remove_run(folder: Path) -> None:
 def read_started(folder: Path) -> dict[str, Any]:
     try:
         values: dict[str, Any] = json.loads((folder / STARTED).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise BadInput.at(folder, expected="a run to go on with", found="none",
+    except OSError as error:
+        found = "none" if isinstance(error, FileNotFoundError | NotADirectoryError) else str(error.strerror)
+        raise BadInput.at(folder, expected="a run to go on with", found=found,
                           do="start it without --resume") from None  # fmt: skip
     except ValueError as error:
         raise BadInput.at(folder / STARTED, expected="JSON", found=str(error), do="start the run again") from None
@@ -195,6 +192,7 @@ def base_encoder(base: Any, settings: FitConfig, batches: BatchSource, policy: P
         return Encoder(base)
     if settings.base == "static":
         tokenizer = _static_tokenizer(settings.static, batches)
+        _check_table(tokenizer.get_vocab_size(), settings.static.dimension, policy.device)
         return static_encoder(tokenizer, settings.static, settings.train.seed, policy.device)
     return load_encoder(settings.base, policy.device)
 
@@ -204,3 +202,12 @@ def _static_tokenizer(config: StaticConfig, batches: BatchSource) -> Tokenizer:
         return Tokenizer.from_str(load_encoder(config.tokenizer).tokenizer.to_str())
     seen = np.unique(np.concatenate([batches.queries, batches.documents]))  # the texts of test queries stay unseen
     return train_tokenizer((batches.texts[i] for i in seen), config.vocabulary)
+
+
+def _check_table(rows: int, dimension: int, device: str) -> None:
+    """Refuse a token table that the free memory cannot hold twice: as it is drawn, and scaled."""
+    size, room = 2 * 4 * rows * dimension, free_bytes(device)
+    if room and size > room:
+        raise BadInput.at("static.dimension", expected=f"a token table for {room / GIB:.2f} GiB of free memory",
+                          found=f"{rows} rows of {dimension} numbers, {size / GIB:.2f} GiB while they are made",
+                          do="lower static.dimension or static.vocabulary")  # fmt: skip

@@ -75,10 +75,18 @@ class Index:
         return self.search_many([query], k)[0]
 
     def search_many(self, queries: list[str], k: int = 10) -> list[list[Hit]]:
-        """Return the k best documents of each query."""
+        """Return the k best documents of each query.
+
+        Raises:
+            BadInput: a query is no text.
+        """
         from nearfar.encoder.encode import encode
         from nearfar.encoder.precision import Policy
 
+        try:
+            "".join(queries).encode()
+        except UnicodeEncodeError:  # bytes of another encoding on the command line come as halves of surrogate pairs
+            raise BadInput.at("question", expected="UTF-8 text", found="other bytes", do="write it in UTF-8") from None
         vectors = encode(self.encoder, queries, "query", Policy())
         rows, scores = self.table.search(vectors, k, self.fingerprint)
         return [

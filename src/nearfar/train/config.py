@@ -96,7 +96,7 @@ class TrainConfig(Config):
     """Padded tokens in a micro-batch; 0: what suits the device."""
     shard: bool = False
     """Spread weights, gradients and optimizer state over the processes of torchrun, for models that do not fit."""
-    keep_gib: float | None = Field(default=None, ge=0)
+    keep_gib: float | None = Field(default=None, ge=0, le=1e6)
     """Memory in GiB for activations kept instead of computed twice; left empty: a third of what is free."""
 
     @field_validator("loss")

@@ -13,7 +13,7 @@ from nearfar.train.config import TrainConfig
 from nearfar.train.data import TrainingData
 from nearfar.train.distributed import Workers
 from nearfar.train.loop import total_steps
-from nearfar.train.memory import GIB, free_bytes, token_table_bytes
+from nearfar.train.memory import GIB, free_bytes, queue_bytes, token_table_bytes
 from nearfar.train.objective import TrainObjective
 from nearfar.train.step import activation_bytes, step
 
@@ -49,14 +49,13 @@ def estimate(encoder: Encoder, data: TrainingData, config: TrainConfig, policy: 
     pairs, largest = sum(part.drawn for part in parts), max(-(-part.drawn // part.batches) for part in parts)
     batch_tokens = config.batch_size * tokens_a_pair / processes
     weights = sum(p.numel() * p.element_size() for p in encoder.model.parameters())
-    queue = 4 * config.queue.size * encoder.dimension + (weights if config.queue.momentum else 0)
     token_bytes = activation_bytes(encoder, policy, data.limits["document"])
     row, table = token_table_bytes(encoder)
     states = 4 * weights - table + min(config.accumulate * batch_tokens * row, table)
     activations = min(policy.keep_bytes, batch_tokens * token_bytes) + policy.budget_tokens * token_bytes
     return Estimate(
         seconds=config.epochs * pairs * tokens_a_pair * seconds_a_token / processes,
-        memory_bytes=int(states + queue + activations),
+        memory_bytes=int(states + queue_bytes(encoder, config) + activations),
         negatives=min(largest, len(np.unique(data.source.documents))) - 1,
         steps=total_steps(config, data),
         truncated_queries=data.truncated("query"),

@@ -20,6 +20,9 @@ GIB = 2**30
 STATES = 3  # of every weight besides itself: its gradient, and Adam's two moments
 SUMMED = 2  # of the gradient of a token table, with several processes: its own rows, and those of all
 VECTORS = 6  # of every text: embedding, leaf, its place in the batch, that over the temperature, and two gradients
+LAST_RESORT = (
+    "choose a smaller base, or lower train.max_document_tokens, train.queue.size or train.mixed_negatives.count"
+)
 CGROUP = Path("/sys/fs/cgroup")
 NO_MEMORY = ("can't allocate memory", "Cannot allocate memory", "out of memory")  # in torch's plain RuntimeErrors
 
@@ -30,7 +33,7 @@ class Need:
 
     states: int
     token: int  # activations of one token
-    pair: int  # embeddings of one pair, and what the loss makes of them
+    pair: int  # embeddings of one pair and of negatives mixed for it, and what the loss makes of them
     pair_tokens: int  # of the longest pair
     row_tokens: int  # of the longest row: a micro-batch holds at least one
     batch_size: int
@@ -57,7 +60,7 @@ class Need:
         choices = [f"train.keep_gib to at most {kept / GIB:.3f}"] if kept >= 0 and self.keep_bytes else []
         choices += [f"train.batch_size to at most {batch}"] if batch > 1 else []
         choices += [f"train.budget_tokens to at most {budgets[budget - 1]}"] if budget else []
-        return f"set {', or '.join(choices)}" if choices else "choose a smaller base or lower train.max_document_tokens"
+        return f"set {', or '.join(choices)}" if choices else LAST_RESORT
 
 
 def need_of(encoder: Encoder, config: TrainConfig, policy: Policy, pairs: int, processes: int = 1) -> Need:
@@ -66,10 +69,11 @@ def need_of(encoder: Encoder, config: TrainConfig, policy: Policy, pairs: int, p
     weights = sum(p.numel() * p.element_size() for p in encoder.model.parameters() if p.requires_grad)
     row, table = token_table_bytes(encoder)  # it holds the gradients at the embeddings of all batches of a step
     copies = 1 if processes == 1 else SUMMED
+    texts = 2 + config.hard_negatives + config.mixed_negatives.count
     return Need(
-        states=STATES * weights - table,
+        states=STATES * weights - table + queue_bytes(encoder, config),
         token=activation_bytes(encoder, policy, max(query, document)),
-        pair=(2 + config.hard_negatives) * 4 * encoder.dimension * (VECTORS + (config.accumulate - 1 if table else 0)),
+        pair=texts * 4 * encoder.dimension * (VECTORS + (config.accumulate - 1 if table else 0)),
         pair_tokens=query + (1 + config.hard_negatives) * document,
         row_tokens=max(query, document),
         batch_size=min(config.batch_size, pairs),
@@ -78,6 +82,12 @@ def need_of(encoder: Encoder, config: TrainConfig, policy: Policy, pairs: int, p
         row=copies * config.accumulate * row,
         table=copies * table,
     )
+
+
+def queue_bytes(encoder: Encoder, config: TrainConfig) -> int:
+    """The queue's vectors, and the slower model that makes them where one does."""
+    weights = sum(p.numel() * p.element_size() for p in encoder.model.parameters())
+    return 4 * config.queue.size * encoder.dimension + (weights if config.queue.momentum else 0)
 
 
 def token_table_bytes(encoder: Encoder) -> tuple[int, int]:
