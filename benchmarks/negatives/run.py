@@ -21,7 +21,7 @@ if TYPE_CHECKING:  # imports torch, which reads the allocator's setting when it 
     from nearfar.train.config import TrainConfig
 
 PAIRS = 80_001  # a batch; PEG's 80,000 negatives
-QUICK_PAIRS = {"minilm": 2_000, "static": 20_000}
+QUICK_PAIRS = {"minilm": 1_500, "static": 20_000}
 STEPS, QUICK_STEPS = 5, 3  # of static
 TOKENS = 32
 LIMIT_GIB = 16.0
