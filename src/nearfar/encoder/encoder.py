@@ -13,13 +13,15 @@ import torch
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding, Transformer
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
 from nearfar.core.errors import BadInput
 from nearfar.core.fingerprint import digest
 from nearfar.core.ragged import Ragged
+from nearfar.encoder.crew import LARGEST, Crew
+from nearfar.encoder.fused import FusedLayers, is_fusable
 from nearfar.encoder.kernels import inference_kernels, training_kernels
 from nearfar.encoder.packing import pad
 from nearfar.encoder.precision import Policy
@@ -134,8 +136,27 @@ class Encoder:
         """Training mode with the fast kernels inside the block, evaluation mode after it."""
         self.model.to(policy.device).train()
         with training_kernels(self._transformer) if self._transformer else training_table(self.model[0]):
-            yield
+            try:
+                yield
+            finally:
+                self.__dict__.pop("crew", self.crew).close()
         self.model.eval()
+
+    @cached_property
+    def crew(self) -> Crew:
+        """The threads that embed the micro-batches of a step; one, where they would disturb each other."""
+        return Crew(self.model, min(torch.get_num_threads(), LARGEST) if self._is_divisible else 1)
+
+    @property
+    def is_fusable(self) -> bool:
+        """Whether the transformer's layers are trained by nearfar's own on a CPU."""
+        return any(isinstance(module, FusedLayers) or is_fusable(module) for module in self.model.modules())
+
+    @property
+    def _is_divisible(self) -> bool:
+        modules = list(self.model.modules())
+        foreign = any(type(module) is nn.Dropout for module in modules)  # draws from the one generator of all threads
+        return any(isinstance(module, FusedLayers) for module in modules) and not foreign and not self._excludes_prompt
 
     @contextmanager
     def inference(self, policy: Policy) -> Iterator[None]:

@@ -8,7 +8,6 @@ attention by matrix products with that dropout inside, embedding gradients added
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -19,52 +18,11 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from nearfar.encoder.dropout import LEVELS, ByteDropout, dropped, survivors
+from nearfar.encoder.fused import FusedLayers, is_fusable
 from nearfar.encoder.packed import ATTENTION, LONGEST, PackedLayers, is_packable
 
-LEVELS = 256  # of a random byte: a dropout rate is rounded to 1/256, and the survivors are scaled by the rounded rate
 MASKED = -1e9  # finite, so that a row of padding alone has no NaN
-
-
-def dropped(rate: float) -> int:
-    """Random bytes below this number drop their element."""
-    return round(rate * LEVELS)
-
-
-def survivors(shape: torch.Size, rate: float) -> Tensor:
-    """Tensor of `shape` that is 0 with probability `rate` and 1 otherwise, from the default generator.
-
-    It holds bytes, not booleans: a product of bf16 and bytes is four times faster on a CPU (LOG.md).
-    """
-    count = math.prod(shape)
-    words = torch.empty((count + 7) // 8, dtype=torch.int64).random_(-(2**63), None)
-    keep = words.view(torch.uint8)[:count].view(shape) >= dropped(rate)
-    return keep.view(torch.uint8)
-
-
-class _Dropout(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, inputs: Tensor, rate: float) -> Tensor:
-        keep = survivors(inputs.shape, rate)
-        ctx.scale = 1 / (1 - dropped(rate) / LEVELS)
-        ctx.save_for_backward(keep)
-        return (inputs * keep).mul_(ctx.scale)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        (keep,) = ctx.saved_tensors
-        return (grad * keep).mul_(ctx.scale), None
-
-
-class ByteDropout(nn.Module):
-    """Dropout (Srivastava et al., 2014) that draws one random byte an element; the rate is rounded to 1/256."""
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = p
-
-    def forward(self, inputs: Tensor) -> Tensor:
-        active = self.training and dropped(self.p) > 0
-        return _Dropout.apply(inputs, self.p) if active else inputs  # type: ignore[no-untyped-call]
 
 
 class NarrowNorm(nn.Module):
@@ -241,12 +199,15 @@ def _swap(
 
 
 def _for_training(module: nn.Module) -> nn.Module | None:
+    if is_fusable(module):
+        return FusedLayers(module)
     if type(module) is nn.Dropout:
         return ByteDropout(module.p)
     return SparseLookup(module) if isinstance(module, nn.Embedding) and _is_plain(module) else None
 
 
 def _for_inference(module: nn.Module) -> nn.Module | None:
+    module = module.stack if isinstance(module, FusedLayers) else module
     if is_packable(module):
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else next(module.parameters()).dtype
         return PackedLayers(module, dtype)

@@ -30,7 +30,7 @@ class PackedLayers(nn.Module):
 
     def __init__(self, stack: nn.Module, dtype: torch.dtype) -> None:
         super().__init__()
-        self.layers = [_Layer(layer, dtype) for layer in _layers(stack)]
+        self.layers = [_Layer(layer, dtype) for layer in layers_of(stack)]
         self.dtype = dtype
 
     def forward(self, hidden: Tensor, attention_mask: Tensor | None = None, **_: object) -> Output:
@@ -41,7 +41,7 @@ class PackedLayers(nn.Module):
         real = (
             hidden.new_ones(hidden.shape[:2], dtype=torch.bool) if attention_mask is None else attention_mask[:, 0, 0]
         )
-        groups = list(_groups(real.sum(1).tolist()))
+        groups = list(groups_of(real.sum(1).tolist()))
         flat = hidden[real].to(self.dtype)  # (real tokens, d)
         with torch.autocast("cpu", enabled=False):
             for layer in self.layers:
@@ -61,14 +61,14 @@ def is_packable(stack: nn.Module) -> bool:
     )
     return plain and all(
         type(layer.intermediate.intermediate_act_fn) is GELUActivation
-        and all(type(product) is nn.Linear for product in _products(layer))
-        for layer in _layers(stack)
+        and all(type(product) is nn.Linear for product in products_of(layer))
+        for layer in layers_of(stack)
     )
 
 
 class _Layer:
     def __init__(self, layer: Any, dtype: torch.dtype) -> None:
-        *projections, attended, inner, outer = _products(layer)
+        *projections, attended, inner, outer = products_of(layer)
         self.heads, scale = layer.attention.self.num_attention_heads, layer.attention.self.scaling
         scales = (scale, 1, 1)  # the scores' scale, taken into the query
         weight = torch.cat([part.weight * by for part, by in zip(projections, scales, strict=True)])
@@ -124,17 +124,17 @@ def _normalised(hidden: Tensor, norm: nn.LayerNorm) -> Tensor:
     return functional.layer_norm(hidden, norm.normalized_shape, norm.weight, norm.bias, norm.eps)
 
 
-def _layers(stack: nn.Module) -> list[Any]:
+def layers_of(stack: nn.Module) -> list[Any]:
     return list(stack.layer)  # type: ignore[arg-type]
 
 
-def _products(layer: Any) -> list[Any]:
+def products_of(layer: Any) -> list[Any]:
     attention = layer.attention
     projections = [attention.self.query, attention.self.key, attention.self.value]
     return [*projections, attention.output.dense, layer.intermediate.dense, layer.output.dense]
 
 
-def _groups(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
+def groups_of(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
     for length, rows in groupby(lengths):
         left = sum(1 for _ in rows)
         while left > 0:

@@ -14,15 +14,19 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sentence_transformers import SentenceTransformer
 from torch import Tensor
 
 from nearfar.core.ragged import Ragged
 from nearfar.core.targets import Targets
+from nearfar.encoder.dropout import seeded
 from nearfar.encoder.encoder import Encoder, Role, Rows
+from nearfar.encoder.fused import held_weights, token_bytes
 from nearfar.encoder.packing import pack
 from nearfar.encoder.precision import Policy
 
 STATIC_COPIES = 6  # of a token's id, its text and weight, in the order of texts and of tokens
+EMBEDDED_COPIES = 6  # of a token's fp32 vector before and after the layers: its parts, their sum, that normalised, …
 Objective = Callable[[Tensor, Tensor, Targets], Tensor]  # (Q, d), (D, d), targets -> scalar
 Head = Callable[[list[Tensor]], tuple[Tensor, list[Tensor]]]  # embeddings -> loss, its gradient at each of them
 
@@ -81,16 +85,27 @@ def forward_backward(model: Encoder, micro_batches: list[MicroBatch], head: Head
         The loss, and how many micro-batches kept their graph.
     """
     kept = _count_kept(model, micro_batches, policy)
-    with policy.autocast:  # one context for the step: the weights are cast once, not once a micro-batch
-        graphs = [embed(model, micro_batch, policy) for micro_batch in micro_batches[:kept]]
-        with torch.no_grad():
-            rest = [embed(model, micro_batch, policy) for micro_batch in micro_batches[kept:]]
-        torch.clear_autocast_cache()  # casts made under no_grad would cut the graph of the second pass
-        value, gradients = head([*graphs, *rest])
-        for embedding, gradient in zip(graphs, gradients[:kept], strict=True):
-            embedding.backward(gradient)
-        for micro_batch, gradient in zip(micro_batches[kept:], gradients[kept:], strict=True):
-            embed(model, micro_batch, policy).backward(gradient)
+    shares = model.crew.shares([part.padded_tokens for part in micro_batches])
+    embeddings = [torch.empty(0)] * len(micro_batches)
+
+    def forward(member: SentenceTransformer, share: list[int]) -> None:
+        encoder = Encoder(member)
+        with policy.autocast, held_weights(member):  # the weights are cast once, not once a micro-batch
+            for i in share:
+                with torch.set_grad_enabled(i < kept):
+                    embeddings[i] = embed(encoder, micro_batches[i], policy)
+
+    def backward(member: SentenceTransformer, share: list[int]) -> None:
+        encoder = Encoder(member)
+        with policy.autocast, held_weights(member):
+            for i in share:
+                embedding = embeddings[i] if i < kept else embed(encoder, micro_batches[i], policy)
+                embedding.backward(gradients[i])
+
+    model.crew.run(forward, shares)
+    value, gradients = head(embeddings)
+    model.crew.run(backward, shares)
+    model.crew.sum_gradients()
     return value, kept
 
 
@@ -145,8 +160,8 @@ def _lengths(rows: Rows) -> NDArray[np.int64]:
 
 def embed(model: Encoder, micro_batch: MicroBatch, policy: Policy) -> Tensor:
     """Embeddings of a micro-batch, (rows, d), with its own dropout."""
-    torch.manual_seed(micro_batch.seed)
-    return model.embed(micro_batch.rows, micro_batch.role, policy)
+    with seeded(micro_batch.seed):
+        return model.embed(micro_batch.rows, micro_batch.role, policy)
 
 
 def _count_kept(model: Encoder, micro_batches: list[MicroBatch], policy: Policy) -> int:
@@ -157,15 +172,19 @@ def _count_kept(model: Encoder, micro_batches: list[MicroBatch], policy: Policy)
 def activation_bytes(model: Encoder, policy: Policy, row_tokens: int) -> int:
     """Bytes that the activations of one token in a row of this length take between forward and backward.
 
-    Counted on BERT's layer with the training kernels, and found near the process's growth (LOG.md): the fp32 inputs
-    of two normalisations, six hidden vectors and two inner ones in the computing precision, dropout's byte masks, and
-    the attention probabilities with theirs.
+    The layers of a model that nearfar trains with its own say what they keep; the embeddings before them and the
+    vectors after them are fp32. Of other models it is counted on BERT's layer, and found near the process's growth
+    (LOG.md): the fp32 inputs of two normalisations, six hidden vectors and two inner ones in the computing precision,
+    dropout's byte masks, and the attention probabilities with theirs.
     """
     if model.is_static:
         return 4 * STATIC_COPIES
     config = model.model.transformers_model.config  # type: ignore[union-attr]
     hidden, inner = config.hidden_size, getattr(config, "intermediate_size", 4 * config.hidden_size)
-    width = 2 if policy.precision == "bf16" else 4
+    dtype = torch.bfloat16 if policy.precision == "bf16" else torch.float32
+    if policy.device == "cpu" and model.is_fusable:
+        return int(token_bytes(config, dtype) + 4 * hidden * EMBEDDED_COPIES)
+    width = dtype.itemsize
     elementwise = hidden * (2 * 4 + 6 * width + 2) + 2 * width * inner
     attended = config.num_attention_heads * row_tokens * (width + 1)
     return int(config.num_hidden_layers * (elementwise + attended))
