@@ -212,7 +212,7 @@ def gelu(inner, bias, outer):
 
 @fast
 def gelu_backward(inner, grads, outer, bias_grad):
-    """Turn grads: from those of outer to those of inner, bias_grad += their column sums; outer = GELU(inner) once more."""
+    """Grads of outer -> those of inner, in place; bias_grad += their column sums; outer = GELU(inner) once more."""
     for i in range(inner.shape[0]):
         for j in range(inner.shape[1]):
             x = wide(inner[i, j])
