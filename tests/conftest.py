@@ -3,6 +3,9 @@
 import importlib.util
 import os
 
+import json
+import shutil
+
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when the libraries are imported: no test touches the network
@@ -14,6 +17,17 @@ def tiny_folder(tmp_path_factory):
     from tiny_models import save_tiny_bert
 
     return save_tiny_bert(tmp_path_factory.mktemp("tiny") / "bert")
+
+
+@pytest.fixture(scope="session")
+def undropped_folder(tiny_folder, tmp_path_factory):
+    """The same without dropout, which is drawn otherwise where weights are spread over processes."""
+    folder = tmp_path_factory.mktemp("undropped") / "bert"
+    shutil.copytree(tiny_folder, folder)
+    config = json.loads((folder / "config.json").read_text())
+    changed = config | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    (folder / "config.json").write_text(json.dumps(changed))
+    return folder
 
 
 @pytest.fixture

@@ -114,9 +114,9 @@ def sharded_cases(workers, base):
     return [gradients(workers, base, case, shard=True) for case in SHARDED]
 
 
-def test_spread_weights_have_the_gradient_of_whole_ones(tiny_folder):
+def test_spread_weights_have_the_gradient_of_whole_ones(undropped_folder):
     """Three processes: they get different numbers of micro-batches, and layers that cannot be cut evenly."""
-    base = str(tiny_folder)
+    base = str(undropped_folder)
     found = together(3, sharded_cases, base)
     for number, case in enumerate(SHARDED):
         losses, reference = gradients(Workers(), base, case)
@@ -130,8 +130,8 @@ def spread_run(workers, folder, steps, base):
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_with_weights_spread_over_processes_and_whole_again(tiny_folder, tmp_path):
-    base = str(tiny_folder)
+def test_a_run_goes_on_with_weights_spread_over_processes_and_whole_again(undropped_folder, tmp_path):
+    base = str(undropped_folder)
     whole_weights, losses, _ = spread_run(Workers(), tmp_path / "whole", None, base)
     spread_run(Workers(), tmp_path / "run", 4, base)
     together(2, spread_run, tmp_path / "run", 8, base)

@@ -78,7 +78,7 @@ def _threads(size: int) -> ThreadPoolExecutor:
 
     def begin() -> None:
         torch.ones(PARALLEL).add_(1)  # torch's first parallel loop in a thread sets its cores to those of the process
-        torch.set_num_threads(cores // size)  # also those of threads to come, until it is set back below
+        torch.set_num_threads(max(cores // size, 1))  # also those of threads to come, until it is set back below
         started.wait()
 
     pool = ThreadPoolExecutor(size, "nearfar-crew", begin)

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 PADDING = 0.05  # share of padding in a micro-batch
-LOOSE_PADDING = 0.3  # in one that is not half full: many small ones cost more
 SLACK_TOKENS = 16  # padding that is always allowed: a micro-batch of two short rows costs more than this
 
 
@@ -30,8 +29,8 @@ class Packing:
 def pack(lengths: NDArray[np.int64], budget_tokens: int) -> Packing:
     """Pack rows of these lengths (n,), longest first, into micro-batches of at most `budget_tokens` padded tokens.
 
-    A micro-batch ends early where padding would pass PADDING of its tokens, LOOSE_PADDING until it is half full. A row
-    longer than the budget gets a micro-batch of its own. Equal lengths keep their order.
+    A micro-batch ends early where padding would pass PADDING of its tokens. A row longer than the budget gets a
+    micro-batch of its own. Equal lengths keep their order.
     """
     order = np.argsort(-lengths, kind="stable")
     micro_batches = [order[start:stop] for start, stop in _cuts(lengths[order].tolist(), budget_tokens)]
@@ -44,8 +43,7 @@ def _cuts(lengths: list[int], budget_tokens: int) -> Iterator[tuple[int, int]]:
     for i, length in enumerate(lengths):
         padded = (i + 1 - start) * lengths[start]
         wasted = padded - real - length
-        share = PADDING if 2 * padded > budget_tokens else LOOSE_PADDING
-        if i > start and (padded > budget_tokens or wasted > max(share * padded, SLACK_TOKENS)):
+        if i > start and (padded > budget_tokens or wasted > max(PADDING * padded, SLACK_TOKENS)):
             yield start, i
             start, real = i, 0
         real += length
