@@ -1,9 +1,8 @@
 """Models that several tests share."""
 
 import importlib.util
-import os
-
 import json
+import os
 import shutil
 
 import pytest
