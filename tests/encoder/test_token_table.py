@@ -7,10 +7,12 @@ from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Dense, Normalize, StaticEmbedding
 
 from nearfar.core.ragged import Ragged
-from nearfar.encoder import token_table
+from nearfar.encoder import sparse_rows, token_table
 from nearfar.encoder.encode import encode
 from nearfar.encoder.encoder import Encoder
 from nearfar.encoder.precision import Policy
+from nearfar.encoder.sparse_rows import SparseRows
+from nearfar.encoder.unit import unit
 from tiny_models import sentences, tiny_static
 
 ROWS = [[5, 5, 5, 7], [], [9], [7, 7, 0, 1, 9, 5], [], [3] * 40]  # repeated, unknown and no tokens
@@ -47,14 +49,68 @@ def assert_near(ours, theirs):
 
 
 @pytest.mark.parametrize("modules", [[], [Normalize()], [Dense(32, 8), Normalize()], [Dense(32, 8)]])
-@pytest.mark.parametrize("block", [1, 2, 1024])
-def test_gradients_are_those_of_dense_autograd(modules, block, monkeypatch):
-    monkeypatch.setattr(token_table, "BLOCK_ROWS", block)
+@pytest.mark.parametrize("compiled", [True, False])
+def test_gradients_are_those_of_dense_autograd(modules, compiled, monkeypatch):
+    monkeypatch.setattr(sparse_rows, "has_kernels", lambda _: compiled)
     assert_near(*gradients(encoder_of(*modules), rows_of(*ROWS)))
 
 
-def test_micro_batches_add_up():
+@pytest.mark.parametrize("compiled", [True, False])
+def test_micro_batches_add_up(compiled, monkeypatch):
+    monkeypatch.setattr(sparse_rows, "has_kernels", lambda _: compiled)
     assert_near(*gradients(encoder_of(), rows_of(*ROWS), rows_of([1, 5], [2], []), rows_of([9, 9])))
+
+
+def test_micro_batches_of_one_backward_are_one_gradient():
+    encoder = encoder_of(Normalize())
+    found = []
+    for together in (True, False):
+        encoder.model.zero_grad(set_to_none=True)
+        with encoder.training(Policy()):
+            sums = [encoder.embed(rows, "query", Policy())[:, 0].sum() for rows in (rows_of(*ROWS), rows_of([1, 5]))]
+            torch.autograd.backward(sums) if together else [part.backward() for part in sums]
+        table = encoder.model[0].embedding.weight.grad
+        found.append((table.indices().clone(), table.values().clone()))
+    assert all(torch.equal(one, other) for one, other in zip(*found, strict=True))
+
+
+def test_products_are_those_of_loops_whatever_the_threads(monkeypatch):
+    generator = np.random.default_rng(0)
+    texts = [generator.integers(0, 50, size) for size in (0, 3, 0, 700, 1, 2, 9, 0)]
+    ids, starts = np.concatenate(texts), np.concatenate([[0], np.cumsum([len(text) for text in texts])[:-1]])
+    vectors = [generator.normal(size=(rows, 33)).astype(np.float32) for rows in (50, len(texts))]
+    means, sums = np.zeros((len(texts), 33)), np.zeros((50, 33))
+    for number, text in enumerate(texts):
+        for token in text:
+            means[number] += vectors[0][token].astype(float) / len(text)
+            sums[token] += vectors[1][number].astype(float) / len(text)
+    for compiled, threads in ((True, 1), (True, 2), (True, 5), (True, 20), (False, 1)):
+        monkeypatch.setattr(sparse_rows, "has_kernels", lambda _, value=compiled: value)
+        monkeypatch.setattr(torch, "get_num_threads", lambda value=threads: value)
+        pooling = SparseRows.means(torch.from_numpy(ids.astype(np.int32)), torch.from_numpy(starts), 50)
+        rows, shares = pooling.transposed(50)
+        assert rows.tolist() == np.unique(ids).tolist()
+        found = [pooling.times(torch.from_numpy(vectors[0]), torch.full((len(texts), 33), 7.0)),
+                 shares.times(torch.from_numpy(vectors[1]), torch.full((len(rows), 33), 7.0))]  # fmt: skip
+        for one, other in zip(found, (means, sums[rows.numpy()]), strict=True):
+            assert np.abs(one.numpy() - other).max() <= 1e-5
+        if threads == 1 and compiled:
+            alone = found
+        elif compiled:
+            assert all(torch.equal(one, other) for one, other in zip(found, alone, strict=True))
+
+
+def test_unit_vectors_and_their_gradients_are_torchs():
+    vectors = torch.randn(7, 5, generator=torch.Generator().manual_seed(0))
+    vectors[2] = 0
+    found = []
+    for function in (unit, lambda x: torch.nn.functional.normalize(x, dim=1)):
+        leaf = vectors.clone().requires_grad_()
+        value = function(leaf)
+        (value * torch.arange(35).view(7, 5)).sum().backward()
+        found.append((value.detach(), leaf.grad))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
 
 
 def test_a_gradient_that_was_there_is_added_to():

@@ -15,9 +15,10 @@ ROWS, COLUMNS, STEPS = 11, 6, 8
 SETTINGS = {"lr": 0.1, "weight_decay": 0.05}
 
 
-@pytest.fixture(autouse=True)
-def small_blocks(monkeypatch):
-    monkeypatch.setattr(row_adamw, "BLOCK_BYTES", 4 * 4 * COLUMNS)  # four rows, so that the last block is short
+@pytest.fixture(autouse=True, params=[True, False], ids=["compiled", "torch"])
+def compiled(request, monkeypatch):
+    monkeypatch.setattr(row_adamw, "has_kernels", lambda _: request.param)
+    return request.param
 
 
 def start():
@@ -54,7 +55,16 @@ def test_when_every_row_has_a_gradient_it_is_adamw():
     trained(RowAdamW([ours], **SETTINGS, fused=True), ours, (sparse(*g) for g in gradients(2)), rates=rates)
     dense = (torch.zeros(ROWS, COLUMNS).index_copy(0, *g) for g in gradients(2))
     trained(torch.optim.AdamW([theirs], **SETTINGS, fused=True), theirs, dense, rates=rates)
-    assert torch.equal(ours, theirs)
+    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+
+
+def test_the_number_of_threads_changes_no_bit(monkeypatch):
+    found = []
+    for threads in (1, 2, 7, 30):
+        monkeypatch.setattr(torch, "get_num_threads", lambda value=threads: value)
+        found.append(start())
+        trained(RowAdamW([found[-1]], **SETTINGS, fused=True), found[-1], (sparse(*g) for g in gradients(0.4)))
+    assert all(torch.equal(found[0], other) for other in found[1:])
 
 
 def test_without_decay_it_is_torchs_sparse_adam():

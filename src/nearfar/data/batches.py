@@ -87,8 +87,9 @@ class BatchSource:
 
     def _draw_negatives(self, queries: Ids, count: int, seed: tuple[int, ...]) -> Ids:
         generator = np.random.default_rng(seed)
-        candidates = (self.negatives[int(query)] for query in queries) if count else ()
-        drawn = [generator.permutation(row)[:count] for row in candidates if len(row)]
+        offsets = self.negatives.offsets
+        having = queries[offsets[queries + 1] > offsets[queries]] if count else queries[:0]
+        drawn = [generator.permutation(self.negatives[int(query)])[:count] for query in having]
         return np.concatenate(drawn).astype(np.int64) if drawn else np.empty(0, np.int64)
 
 

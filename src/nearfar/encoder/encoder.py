@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Normalize, StaticEmbedding, Transformer
 from torch import Tensor, nn
-from torch.nn import functional
 from transformers import PreTrainedModel
 
 from nearfar.core.errors import BadInput
@@ -26,6 +25,7 @@ from nearfar.encoder.kernels import inference_kernels, training_kernels
 from nearfar.encoder.packing import pad
 from nearfar.encoder.precision import Policy
 from nearfar.encoder.token_table import training_table
+from nearfar.encoder.unit import unit
 from nearfar.text.token_store import Tokenizer, tokenizer_digest
 
 Role = Literal["query", "document"]
@@ -125,11 +125,12 @@ class Encoder:
                 if name in features:
                     features[name] = features[name].float()
             for module in list(self.model)[1:]:
-                features = module(features)
+                if not isinstance(module, Normalize):
+                    features = module(features)
+                elif "sentence_embedding" in features:
+                    features["sentence_embedding"] = unit(features["sentence_embedding"])
         embedding = cast(Tensor, features["sentence_embedding"])
-        if self.similarity == "dot" or isinstance(self.model[-1], Normalize):
-            return embedding
-        return functional.normalize(embedding, dim=-1)
+        return embedding if self.similarity == "dot" or isinstance(self.model[-1], Normalize) else unit(embedding)
 
     @contextmanager
     def training(self, policy: Policy) -> Iterator[None]:

@@ -1,56 +1,32 @@
 """The training kernel of a static encoder: means of token vectors, and a gradient that holds the batch's rows alone.
 
-The pooling is a sparse matrix P (texts, tokens of the vocabulary) that holds 1/length a token. Forward is P · table,
-which reads rows where they lie. Backward is Pᵀ · gradient, the same kernel with texts and tokens exchanged; its rows
-are the unique tokens of the batch, so that nothing of the table's size is made.
+The pooling is a sparse matrix P (texts, tokens of the vocabulary) that holds each token's share of a text. Forward is
+P · table, which reads rows where they lie. Backward is Pᵀ · gradient, the same kernel with texts and tokens exchanged;
+its rows are the unique tokens of the batch, so that nothing of the table's size is made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.autograd import Variable
 
-BLOCK_ROWS = 1024  # of the gradient, computed at a time: a block is still in the cache when it is copied to its place
-
-
-@dataclass(frozen=True)
-class _Pooling:
-    """The gradient of a table as a product that is not yet computed: Σ over tokens of weight · gradient[text]."""
-
-    ids: Tensor  # (T,)
-    texts: Tensor  # (T,) the text each token belongs to
-    weights: Tensor  # (T,) 1/length of that text
-    gradient: Tensor  # (B, d)
-
-    def and_(self, other: _Pooling) -> _Pooling:
-        """The sum of both gradients."""
-        shifted = other.texts + len(self.gradient)
-        return _Pooling(
-            torch.cat([self.ids, other.ids]),
-            torch.cat([self.texts, shifted]),
-            torch.cat([self.weights, other.weights]),
-            torch.cat([self.gradient, other.gradient]),
-        )
+from nearfar.encoder.sparse_rows import SparseRows
 
 
 class _Mean(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, ids: Tensor, offsets: Tensor, weight: Tensor, table: TokenTable) -> Tensor:
-        ctx.ids, ctx.offsets, ctx.table = ids, offsets, table
-        return functional.embedding_bag(ids, weight.detach(), offsets, mode="mean")
+    def forward(ctx: Any, ids: Tensor, starts: Tensor, weight: Tensor, table: TokenTable) -> Tensor:
+        ctx.table, ctx.pooling = table, SparseRows.means(ids, starts, len(weight))
+        return ctx.pooling.times(weight.detach(), weight.new_empty(len(starts), weight.shape[1]))  # type: ignore[no-any-return]
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None, None]:
-        lengths = torch.diff(ctx.offsets, append=ctx.offsets.new_tensor([len(ctx.ids)]))
-        texts = torch.repeat_interleave(lengths)
-        weights = lengths.to(gradient.dtype).reciprocal_()[texts]
-        ctx.table.add(_Pooling(ctx.ids, texts.to(ctx.ids.dtype), weights, gradient.contiguous()))
+        ctx.table.add(ctx.pooling, gradient.contiguous())
         return None, None, None, None
 
 
@@ -63,50 +39,49 @@ class TokenTable(nn.Module):
     def __init__(self, table: nn.EmbeddingBag) -> None:
         super().__init__()
         self.weight = table.weight
-        self._pooling: _Pooling | None = None  # of the gradient that `weight.grad` holds
+        self._poolings: list[SparseRows] = []  # of the gradient that `weight.grad` holds, or will when backward ends
+        self._gradients: list[Tensor] = []  # (B, d) each
         self._made: Tensor | None = None
-        self._buffer = self.weight.new_empty(0, self.weight.shape[1])
+        self._waiting = False
+        self._memory: dict[str, Tensor] = {}
 
     def forward(self, ids: Tensor, offsets: Tensor) -> Tensor:
         return _Mean.apply(ids, offsets, self.weight, self)  # type: ignore[no-untyped-call, no-any-return]
 
-    def add(self, pooling: _Pooling) -> None:
-        """Add a gradient to the table's.
+    def add(self, pooling: SparseRows, gradient: Tensor) -> None:
+        """Add Pᵀ · gradient to the table's when the backward pass that asks for it ends.
 
-        Two micro-batches are one product over the texts of both: sums of sparse tensors cost more than they save.
+        Micro-batches are one product over the texts of all: sums of sparse tensors cost more than they save.
         """
+        if not self._waiting:
+            Variable._execution_engine.queue_callback(self._make)  # type: ignore[attr-defined]
+            if self._made is None or self.weight.grad is not self._made:
+                self._poolings, self._gradients = [], []
+        self._waiting = True
+        self._poolings.append(pooling)
+        self._gradients.append(gradient)
+
+    def _make(self) -> None:
+        self._waiting = False
         before = self.weight.grad
-        if before is not None and before is not self._made:  # somebody else's
-            self.weight.grad = before + self._product(pooling, self.weight.new_empty)
-            return
-        self._pooling = self._pooling.and_(pooling) if before is not None and self._pooling else pooling
-        self._made = self.weight.grad = self._product(self._pooling, self._reused)
+        foreign = before is not None and before is not self._made
+        gradients = self._gradients
+        if len(gradients) > 1:
+            size = sum(map(len, gradients))
+            gradients = [torch.cat(gradients, out=self._reused("texts", size))]
+        rows, shares = SparseRows.joined(self._poolings).transposed(len(self.weight))
+        out = self.weight.new_empty(len(rows), self.weight.shape[1]) if foreign else self._reused("rows", len(rows))
+        values = shares.times(gradients[0], out)
+        made = torch.sparse_coo_tensor(rows[None], values, self.weight.shape, is_coalesced=True, check_invariants=False)
+        self.weight.grad = before + made if foreign else made
+        self._made = None if foreign else made
 
-    def _product(self, pooling: _Pooling, empty: Callable[[int, int], Tensor]) -> Tensor:
-        """Pᵀ · gradient as a coalesced sparse tensor (V, d)."""
-        ids, order = torch.sort(pooling.ids, stable=True)
-        rows, counts = torch.unique_consecutive(ids, return_counts=True)
-        ends = counts.cumsum(0)
-        texts, weights = pooling.texts[order], pooling.weights[order]
-        values = empty(len(rows), self.weight.shape[1])
-        begin = 0
-        for start in range(0, len(rows), BLOCK_ROWS):
-            stop = min(start + BLOCK_ROWS, len(rows))
-            end = int(ends[stop - 1])
-            bags = (ends[start:stop] - counts[start:stop] - begin).to(texts.dtype)
-            values[start:stop] = functional.embedding_bag(
-                texts[begin:end], pooling.gradient, bags, mode="sum", per_sample_weights=weights[begin:end]
-            )
-            begin = end
-        return torch.sparse_coo_tensor(
-            rows[None].long(), values, self.weight.shape, is_coalesced=True, check_invariants=False
-        )
-
-    def _reused(self, rows: int, columns: int) -> Tensor:
+    def _reused(self, name: str, rows: int) -> Tensor:
         """Memory that is there already: touching new pages takes longer than the product."""
-        if len(self._buffer) < rows:
-            self._buffer = self.weight.new_empty(rows, columns)
-        return self._buffer[:rows]
+        memory = self._memory.get(name)
+        if memory is None or len(memory) < rows:
+            memory = self._memory[name] = self.weight.new_empty(rows + rows // 8, self.weight.shape[1])
+        return memory[:rows]
 
 
 @contextmanager

@@ -58,25 +58,30 @@ def info_nce(
             documents of a mean over their queries. Where `targets` has weights, these are weighted means.
         share: score these anchors only: queries, or documents where all directions are theirs. Default: all.
     """
-    root = temperature**-0.5
-    vectors: dict[Side, Tensor] = {"query": queries * root, "document": documents * root}
+    vectors: dict[Side, Tensor] = {"query": queries, "document": documents}
+    anchors = dict.fromkeys(("query", *(SIDES[name][0] for name in directions)))  # in order: the same bits every time
+    scaled = {side: vectors[side] / temperature for side in anchors}
     softmaxes = [tuple(directions)] if partition == "joint" else [(direction,) for direction in directions]
-    losses = [_softmax_loss(vectors, targets, softmax, share) for softmax in softmaxes]
+    losses = [_softmax_loss(scaled, vectors, targets, softmax, share) for softmax in softmaxes]
     return torch.stack(losses).mean()
 
 
 def _softmax_loss(
-    vectors: Mapping[Side, Tensor], targets: Targets, directions: Sequence[Direction], share: Share | None
+    scaled: Mapping[Side, Tensor],
+    vectors: Mapping[Side, Tensor],
+    targets: Targets,
+    directions: Sequence[Direction],
+    share: Share | None,
 ) -> Tensor:
     """Σ over pairs of weight · log(1 + Σ_n exp(s_n) / (k exp(s_p))) + log k, k counting the pair's directions."""
     sides = [SIDES[direction] for direction in directions]
     pairs = _pairs(targets, "query" if any(anchor == "query" for anchor, _ in sides) else "document", share)
-    own = pair_scores(vectors["query"], vectors["document"], pairs.index["query"], pairs.index["document"])  # (P,)
+    own = pair_scores(scaled["query"], vectors["document"], pairs.index["query"], pairs.index["document"])  # (P,)
     against = []
     for anchor, candidate in sides:
         rows, place = np.unique(pairs.index[anchor], return_inverse=True)
         excluded = exclusions(targets, anchor, candidate)
-        negatives = negatives_logsumexp(vectors[anchor], vectors[candidate], rows, excluded)
+        negatives = negatives_logsumexp(scaled[anchor], vectors[candidate], rows, excluded)
         against.append(negatives[torch.from_numpy(place).to(own.device)])
     copies = math.log(max(1, sum(anchor != candidate for anchor, candidate in sides)))
     losses = functional.softplus(torch.stack(against).logsumexp(dim=0) - own - copies) + copies  # (P,)

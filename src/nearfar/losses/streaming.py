@@ -17,16 +17,16 @@ from nearfar.core.exclusions import Exclusions, Ids
 
 CHUNK_ELEMENTS = 1 << 22  # scores held at a time, 16 MiB in fp32: they stay in a cache between the passes over them
 CHUNK_COLUMNS = 1 << 13  # candidates scored at a time: they and the sums of their gradients stay near as well
-PAIR_ELEMENTS = 1 << 18  # of the vectors of pairs: what is computed of them stays in a core's own cache
+BLOCK_ELEMENTS = 1 << 18  # of scores and of the vectors of pairs: what is computed of them stays in a core's own cache
 EXCLUDED = -1e30  # finite: a row without negatives then has the loss 0 and the gradient 0, not NaN
 
 
 def negatives_logsumexp(anchors: Tensor, candidates: Tensor, rows: Ids, exclusions: Exclusions) -> Tensor:
     """Sum up the candidates that are not excluded: log Σ exp(anchor · candidate), (len(rows),), EXCLUDED for none.
 
-    The backward pass computes the scores once more, so that memory is that of one chunk. Chunks depend on the shapes
-    alone: the same input gives the same bits. Matrix products are in the precision of an autocast around the call, all
-    else in that of the vectors.
+    The backward pass computes the scores once more unless they are one chunk: memory is that of one chunk. Chunks
+    depend on the shapes alone: the same input gives the same bits. Matrix products are in the precision of an autocast
+    around the call, all else in that of the vectors.
 
     Args:
         anchors: (a, d), over the temperature.
@@ -44,15 +44,28 @@ def pair_scores(queries: Tensor, documents: Tensor, rows: Ids, columns: NDArray[
     return result
 
 
+@dataclass(frozen=True)
+class _Chunk:
+    """Exponentials of the scores of some anchors and candidates, in a buffer that the next chunk overwrites."""
+
+    part: slice  # positions in the rows to score
+    anchors: slice | Tensor
+    columns: slice
+    exponentials: Tensor  # (n, c), in the dtype of the products: exp(score − highest)
+    highest: Tensor  # (n,)
+    sums: Tensor  # (n,) of the exponentials
+
+
 class _NegativesLogSumExp(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, anchors: Tensor, candidates: Tensor, rows: Ids, exclusions: Exclusions) -> Tensor:
         result = anchors.new_full((len(rows),), EXCLUDED)
         anchors, candidates = (side.to(_product_dtype(side)) for side in (anchors, candidates))
+        ctx.kept = None
         for chunk in _chunks(anchors, candidates, rows, exclusions):
-            highest = chunk.scores.amax(dim=1, keepdim=True)
-            found = chunk.scores.sub_(highest).exp_().sum(dim=1).log_().add_(highest[:, 0])
-            result[chunk.part] = torch.logaddexp(result[chunk.part], found)
+            result[chunk.part] = torch.logaddexp(result[chunk.part], chunk.sums.log().add_(chunk.highest))
+            only = chunk.exponentials.shape == (len(rows), len(candidates))
+            ctx.kept = chunk if only else None  # it is not computed again
         ctx.save_for_backward(anchors, candidates, result)
         ctx.rows, ctx.exclusions = rows, exclusions
         return result
@@ -63,9 +76,9 @@ class _NegativesLogSumExp(torch.autograd.Function):
         anchors, candidates, result = ctx.saved_tensors
         to_anchors, to_candidates = (torch.zeros_like(side, dtype=gradient.dtype) for side in (anchors, candidates))
         narrow = None if to_candidates.dtype == candidates.dtype else torch.empty_like(candidates[:CHUNK_COLUMNS])
-        for chunk in _chunks(anchors, candidates, ctx.rows, ctx.exclusions):
-            softmax = chunk.scores.sub_(result[chunk.part, None]).exp_().to(anchors.dtype)
-            weights = gradient[chunk.part, None]  # at the smaller factors of the products
+        for chunk in [ctx.kept] if ctx.kept else _chunks(anchors, candidates, ctx.rows, ctx.exclusions):
+            softmax = chunk.exponentials  # but for factors of rows, which are at the smaller factors of the products
+            weights = (gradient[chunk.part] * (chunk.highest - result[chunk.part]).exp())[:, None]
             weighted = (anchors[chunk.anchors] * weights).to(anchors.dtype)
             to_anchors[chunk.anchors] += torch.mm(softmax, candidates[chunk.columns]).to(gradient.dtype).mul_(weights)
             into = to_candidates[chunk.columns]
@@ -76,25 +89,11 @@ class _NegativesLogSumExp(torch.autograd.Function):
         return to_anchors, to_candidates, None, None
 
 
-@dataclass(frozen=True)
-class _Chunk:
-    """The scores (n, c) of some anchors and candidates, in a buffer that the next chunk overwrites."""
-
-    part: slice  # positions in the rows to score
-    anchors: slice | Tensor
-    columns: slice
-    scores: Tensor
-
-
 def _chunks(anchors: Tensor, candidates: Tensor, rows: Ids, exclusions: Exclusions) -> Iterator[_Chunk]:
-    """All scores, the candidates of some anchors before the next anchors.
-
-    Scores are fp32 at least, whatever the precision of the products.
-    """
+    """All scores, the candidates of some anchors before the next anchors."""
     width = min(len(candidates), CHUNK_COLUMNS)
     size = min(max(CHUNK_ELEMENTS // width, 1), len(rows))
     products = anchors.new_empty(size * width)
-    wide = products.to(torch.promote_types(products.dtype, torch.float32))  # the same memory where it is so already
     for start in range(0, len(rows), max(size, 1)):
         chosen = rows[start : start + size]
         index = _index(chosen, anchors.device)
@@ -102,13 +101,29 @@ def _chunks(anchors: Tensor, candidates: Tensor, rows: Ids, exclusions: Exclusio
         for first in range(0, len(candidates), width):
             columns = slice(first, min(first + width, len(candidates)))
             shape = (len(chosen), columns.stop - first)
-            elements = shape[0] * shape[1]
-            scores = torch.mm(anchors[index], candidates[columns].T, out=products[:elements].view(shape))
-            scores = scores if wide is products else wide[:elements].view(shape).copy_(scores)
+            scores = torch.mm(anchors[index], candidates[columns].T, out=products[: shape[0] * shape[1]].view(shape))
             inside = (column >= first) & (column < columns.stop)
             excluded = row[inside] * shape[1] + (column[inside] - first)
             scores.view(-1).index_fill_(0, torch.from_numpy(excluded).to(anchors.device), EXCLUDED)
-            yield _Chunk(slice(start, start + len(chosen)), index, columns, scores)
+            yield _Chunk(slice(start, start + len(chosen)), index, columns, scores, *_exponentiate(scores))
+
+
+def _exponentiate(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """Turn scores (n, c) into exp(score − highest of the row), in place; the highest (n,), and the sums (n,).
+
+    In fp32 at least, a few rows at a time, which stay in a core's own cache between the passes over them.
+    """
+    wide = torch.promote_types(scores.dtype, torch.float32)
+    highest, sums = scores.new_empty((2, len(scores)), dtype=wide)
+    size = max(BLOCK_ELEMENTS // scores.shape[1], 1) if scores.device.type == "cpu" else len(scores)
+    for start in range(0, len(scores), size):
+        part = slice(start, start + size)
+        block = scores[part].to(wide)  # the same memory where it is so already
+        torch.amax(block, dim=1, out=highest[part])
+        torch.sum(block.sub_(highest[part, None]).exp_(), dim=1, out=sums[part])
+        if block.dtype != scores.dtype:
+            scores[part] = block
+    return highest, sums
 
 
 def _index(rows: Ids, device: torch.device) -> slice | Tensor:
@@ -128,7 +143,7 @@ class _PairScores(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, queries: Tensor, documents: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         ctx.save_for_backward(queries, documents, rows, columns)
-        size = max(PAIR_ELEMENTS // queries.shape[1], 1)
+        size = max(BLOCK_ELEMENTS // queries.shape[1], 1)
         chunks = zip(rows.split(size), columns.split(size), strict=True)
         parts = [(queries[row] * documents[column]).sum(dim=1) for row, column in chunks]
         return torch.cat([queries.new_empty(0), *parts])

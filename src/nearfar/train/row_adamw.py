@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.optim.adamw import adamw
 
-BLOCK_BYTES = 1 << 20  # of rows updated at a time: weights, moments and gradient of a block stay in the cache
+from nearfar.encoder.sparse_rows import has_kernels
 
 
 class RowAdamW(torch.optim.AdamW):
@@ -45,18 +46,28 @@ class RowAdamW(torch.optim.AdamW):
         if not state:
             state["step"] = torch.zeros((), dtype=torch.float32, device=p.device)
             state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(p), torch.zeros_like(p)
-        tables = (p, state["exp_avg"], state["exp_avg_sq"])
-        rows, values = gradient.indices()[0], gradient.values()
-        size = max(1, BLOCK_BYTES // (p.element_size() * p.shape[1]))
-        blocks = [table.new_empty(min(size, len(rows)), p.shape[1]) for table in tables]
-        for chosen, gradients in zip(rows.split(size), values.split(size), strict=True):
-            parts = [block[: len(chosen)] for block in blocks]
-            for table, part in zip(tables, parts, strict=True):
-                torch.index_select(table, 0, chosen, out=part)
-            _update(group, parts, gradients, state["step"].clone())
-            for table, part in zip(tables, parts, strict=True):
-                table.index_copy_(0, chosen, part)
         state["step"] += 1
+        rows, values = gradient.indices()[0], gradient.values()
+        tables = (p, state["exp_avg"], state["exp_avg_sq"])
+        if has_kernels(p) and all(t.dtype == torch.float32 and t.is_contiguous() for t in (values, *tables)):
+            _compiled(group, rows, values, tables, int(state["step"]))
+            return
+        parts = [table[rows] for table in tables]
+        _update(group, parts, values, state["step"] - 1)
+        for table, part in zip(tables, parts, strict=True):
+            table.index_copy_(0, rows, part)
+
+
+def _compiled(
+    group: dict[str, Any], rows: Tensor, gradient: Tensor, tables: tuple[Tensor, Tensor, Tensor], step: int
+) -> None:
+    from nearfar.train.row_kernel import adamw_rows  # noqa: PLC0415  (numba takes a while to import)
+
+    (beta1, beta2), rate = group["betas"], group["lr"]
+    rates = [1 - rate * group["weight_decay"], rate / (1 - beta1**step), 1 - beta1, beta2, 1 - beta2]
+    settings = np.array([*rates, (1 - beta2**step) ** -0.5, group["eps"]], np.float32)
+    weights, first, second = (table.detach().numpy() for table in tables)
+    adamw_rows(rows.numpy(), gradient.numpy(), (weights, first, second), settings, torch.get_num_threads())
 
 
 def _update(group: dict[str, Any], parts: list[Tensor], gradient: Tensor, step: Tensor) -> None:

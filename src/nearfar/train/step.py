@@ -98,7 +98,10 @@ def forward_backward(model: Encoder, micro_batches: list[MicroBatch], head: Head
     def backward(member: SentenceTransformer, share: list[int]) -> None:
         encoder = Encoder(member)
         with policy.autocast, held_weights(member):
-            for i in share:
+            together = [i for i in share if i < kept] if encoder.is_static else []
+            if together:  # one product for all of them
+                torch.autograd.backward([embeddings[i] for i in together], [gradients[i] for i in together])
+            for i in share[len(together) :]:
                 embedding = embeddings[i] if i < kept else embed(encoder, micro_batches[i], policy)
                 embedding.backward(gradients[i])
 

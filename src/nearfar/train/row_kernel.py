@@ -1,0 +1,39 @@
+"""AdamW of the rows that have a gradient, in one pass over memory, on a CPU."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from nearfar.core.threads import in_slices
+
+Floats = NDArray[np.float32]
+Tables = tuple[Floats, Floats, Floats]  # weights, first and second moments, (V, d) each
+
+
+def adamw_rows(rows: NDArray[np.int64], gradient: Floats, tables: Tables, settings: Floats, threads: int) -> None:
+    """Update these rows of the tables.
+
+    Args:
+        gradient: (len(rows), d).
+        settings: share of the weights that decay leaves, lr / (1 − β₁ᵗ), 1 − β₁, β₂, 1 − β₂, 1 / √(1 − β₂ᵗ), ε.
+    """
+    in_slices(partial(_adamw_rows, rows, gradient, tables, settings), np.arange(len(rows) + 1), threads)
+
+
+@njit(nogil=True, cache=True, fastmath={"contract"}, error_model="numpy")  # type: ignore[untyped-decorator]
+def _adamw_rows(
+    rows: NDArray[np.int64], gradient: Floats, tables: Tables, settings: Floats, start: int, stop: int
+) -> None:
+    weights, first, second = tables
+    kept, rate, rest1, beta2, rest2, root, epsilon = settings
+    for i in range(start, stop):
+        row = rows[i]
+        g, w, m, v = gradient[i], weights[row], first[row], second[row]
+        for j in range(len(g)):
+            m[j] += rest1 * (g[j] - m[j])
+            v[j] = beta2 * v[j] + rest2 * g[j] * g[j]
+            w[j] = kept * w[j] - rate * m[j] / (np.sqrt(v[j]) * root + epsilon)
