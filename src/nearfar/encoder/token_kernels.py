@@ -18,7 +18,7 @@ Entries = tuple[Ids, NDArray[np.int32], Floats]  # a sparse matrix by rows: offs
 kernel = njit(nogil=True, cache=True, fastmath={"contract"}, error_model="numpy")  # all but the order of sums
 
 
-@kernel  # type: ignore[untyped-decorator]
+@kernel
 def means(ids: NDArray[Any], starts: NDArray[Any], rows: int) -> Entries:
     """The matrix (texts, tokens) of each token's share of its text; a token that comes again is in it once.
 
@@ -48,7 +48,7 @@ def means(ids: NDArray[Any], starts: NDArray[Any], rows: int) -> Entries:
     return offsets, tokens[:end], shares[:end]
 
 
-@kernel  # type: ignore[untyped-decorator]
+@kernel
 def transposed(offsets: Ids, columns: NDArray[np.int32], values: Floats, count: int) -> tuple[Ids, Entries]:
     """The rows of the transposed matrix that hold anything, in rising order, and their entries; a counting sort."""
     place = np.zeros(count, np.int64)
@@ -74,7 +74,7 @@ def product(entries: Entries, vectors: Floats, out: Floats, threads: int) -> Non
     in_slices(partial(_product, *entries, vectors, out), entries[0], threads)
 
 
-@kernel  # type: ignore[untyped-decorator]
+@kernel
 def _product(
     offsets: Ids, columns: NDArray[np.int32], values: Floats, vectors: Floats, out: Floats, start: int, stop: int
 ) -> None:

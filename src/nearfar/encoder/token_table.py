@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
 from typing import Any
 
 import torch
@@ -22,12 +24,22 @@ class _Mean(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, ids: Tensor, starts: Tensor, weight: Tensor, table: TokenTable) -> Tensor:
         ctx.table, ctx.pooling = table, SparseRows.means(ids, starts, len(weight))
-        return ctx.pooling.times(weight.detach(), weight.new_empty(len(starts), weight.shape[1]))  # type: ignore[no-any-return]
+        ctx.number = next(table.forwards)
+        return ctx.pooling.times(weight.detach(), weight.new_empty(len(starts), weight.shape[1]))
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None, None]:
-        ctx.table.add(ctx.pooling, gradient.contiguous())
+        ctx.table.add(_Part(ctx.number, ctx.pooling, gradient.contiguous()))
         return None, None, None, None
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What a micro-batch adds to the gradient: Pᵀ · gradient."""
+
+    number: int  # of its forward pass
+    pooling: SparseRows
+    gradient: Tensor  # (B, d)
 
 
 class TokenTable(nn.Module):
@@ -39,8 +51,8 @@ class TokenTable(nn.Module):
     def __init__(self, table: nn.EmbeddingBag) -> None:
         super().__init__()
         self.weight = table.weight
-        self._poolings: list[SparseRows] = []  # of the gradient that `weight.grad` holds, or will when backward ends
-        self._gradients: list[Tensor] = []  # (B, d) each
+        self.forwards = count()
+        self._parts: list[_Part] = []  # of the gradient that `weight.grad` holds, or will when backward ends
         self._made: Tensor | None = None
         self._waiting = False
         self._memory: dict[str, Tensor] = {}
@@ -48,32 +60,32 @@ class TokenTable(nn.Module):
     def forward(self, ids: Tensor, offsets: Tensor) -> Tensor:
         return _Mean.apply(ids, offsets, self.weight, self)  # type: ignore[no-untyped-call, no-any-return]
 
-    def add(self, pooling: SparseRows, gradient: Tensor) -> None:
-        """Add Pᵀ · gradient to the table's when the backward pass that asks for it ends.
+    def add(self, part: _Part) -> None:
+        """Add to the table's gradient when the backward pass that asks for it ends.
 
         Micro-batches are one product over the texts of all: sums of sparse tensors cost more than they save.
         """
         if not self._waiting:
             Variable._execution_engine.queue_callback(self._make)  # type: ignore[attr-defined]
             if self._made is None or self.weight.grad is not self._made:
-                self._poolings, self._gradients = [], []
+                self._parts = []
         self._waiting = True
-        self._poolings.append(pooling)
-        self._gradients.append(gradient)
+        self._parts.append(part)
 
     def _make(self) -> None:
         self._waiting = False
         before = self.weight.grad
         foreign = before is not None and before is not self._made
-        gradients = self._gradients
+        self._parts.sort(key=lambda part: part.number)  # a backward of several comes to them in another order
+        gradients = [part.gradient for part in self._parts]
         if len(gradients) > 1:
             size = sum(map(len, gradients))
             gradients = [torch.cat(gradients, out=self._reused("texts", size))]
-        rows, shares = SparseRows.joined(self._poolings).transposed(len(self.weight))
+        rows, shares = SparseRows.joined([part.pooling for part in self._parts]).transposed(len(self.weight))
         out = self.weight.new_empty(len(rows), self.weight.shape[1]) if foreign else self._reused("rows", len(rows))
         values = shares.times(gradients[0], out)
         made = torch.sparse_coo_tensor(rows[None], values, self.weight.shape, is_coalesced=True, check_invariants=False)
-        self.weight.grad = before + made if foreign else made
+        self.weight.grad = made if before is None or not foreign else before + made
         self._made = None if foreign else made
 
     def _reused(self, name: str, rows: int) -> Tensor:

@@ -21,7 +21,7 @@ class _Unit(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, vectors: Tensor) -> Tensor:
         lengths = torch.linalg.vector_norm(vectors, dim=1, keepdim=True).clamp_(min=SHORTEST)
-        result = vectors / lengths
+        result: Tensor = vectors / lengths
         ctx.save_for_backward(result, lengths)
         return result
 

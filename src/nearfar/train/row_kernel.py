@@ -24,7 +24,7 @@ def adamw_rows(rows: NDArray[np.int64], gradient: Floats, tables: Tables, settin
     in_slices(partial(_adamw_rows, rows, gradient, tables, settings), np.arange(len(rows) + 1), threads)
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"}, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(nogil=True, cache=True, fastmath={"contract"}, error_model="numpy")
 def _adamw_rows(
     rows: NDArray[np.int64], gradient: Floats, tables: Tables, settings: Floats, start: int, stop: int
 ) -> None:
