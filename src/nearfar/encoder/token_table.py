@@ -25,7 +25,8 @@ class _Mean(torch.autograd.Function):
     def forward(ctx: Any, ids: Tensor, starts: Tensor, weight: Tensor, table: TokenTable) -> Tensor:
         ctx.table, ctx.pooling = table, SparseRows.means(ids, starts, len(weight))
         ctx.number = next(table.forwards)
-        return ctx.pooling.times(weight.detach(), weight.new_empty(len(starts), weight.shape[1]))
+        pooling: SparseRows = ctx.pooling
+        return pooling.times(weight.detach(), weight.new_empty(len(starts), weight.shape[1]))
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[None, None, None, None]:
@@ -66,7 +67,7 @@ class TokenTable(nn.Module):
         Micro-batches are one product over the texts of all: sums of sparse tensors cost more than they save.
         """
         if not self._waiting:
-            Variable._execution_engine.queue_callback(self._make)  # type: ignore[attr-defined]
+            Variable._execution_engine.queue_callback(self._make)
             if self._made is None or self.weight.grad is not self._made:
                 self._parts = []
         self._waiting = True
