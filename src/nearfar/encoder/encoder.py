@@ -146,7 +146,12 @@ class Encoder:
     @cached_property
     def crew(self) -> Crew:
         """The threads that embed the micro-batches of a step; one, where they would disturb each other."""
-        return Crew(self.model, min(torch.get_num_threads(), LARGEST) if self._is_divisible else 1)
+        return Crew(self.model, self.crew_size if self._is_divisible else 1)
+
+    @property
+    def crew_size(self) -> int:
+        """The threads that train on a CPU side by side, each with gradients of its own."""
+        return min(torch.get_num_threads(), LARGEST) if self.is_fusable else 1
 
     @property
     def is_fusable(self) -> bool:

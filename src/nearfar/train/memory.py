@@ -69,9 +69,10 @@ def need_of(encoder: Encoder, config: TrainConfig, policy: Policy, pairs: int, p
     weights = sum(p.numel() * p.element_size() for p in encoder.model.parameters() if p.requires_grad)
     row, table = token_table_bytes(encoder)  # it holds the gradients at the embeddings of all batches of a step
     copies = 1 if processes == 1 else SUMMED
+    states = STATES + (encoder.crew_size - 1 if policy.device == "cpu" else 0)
     texts = 2 + config.hard_negatives + config.mixed_negatives.count
     return Need(
-        states=STATES * weights - table + queue_bytes(encoder, config),
+        states=states * weights - table + queue_bytes(encoder, config),
         token=activation_bytes(encoder, policy, max(query, document)),
         pair=texts * 4 * encoder.dimension * (VECTORS + (config.accumulate - 1 if table else 0)),
         pair_tokens=query + (1 + config.hard_negatives) * document,
