@@ -67,12 +67,13 @@ def test_nothing_fits():
 def test_what_is_needed_of_a_model(tiny):
     need = need_of(tiny, TrainConfig(batch_size=100, hard_negatives=2), Policy(budget_tokens=512), 30)
     weights = sum(parameter.numel() for parameter in tiny.model.parameters())
-    assert (need.states, need.batch_size) == (3 * 4 * weights, 30)
+    copies = 3 + tiny.crew_size - 1  # gradient and two moments, and a gradient of every other thread
+    assert (need.states, need.batch_size) == (copies * 4 * weights, 30)
     assert (need.pair_tokens, need.row_tokens) == (64 + 3 * 64, 64)  # the model reads no more
     assert need.pair == 4 * 32 * 6 * 4
     more = {"queue": {"size": 7, "momentum": 0.9}, "mixed_negatives": {"count": 5}}
     mixed = need_of(tiny, TrainConfig(batch_size=100, hard_negatives=2, **more), Policy(budget_tokens=512), 30)
-    assert (mixed.states, mixed.pair) == (4 * 4 * weights + 4 * 32 * 7, (4 + 5) * 32 * 6 * 4)
+    assert (mixed.states, mixed.pair) == ((copies + 1) * 4 * weights + 4 * 32 * 7, (4 + 5) * 32 * 6 * 4)
 
 
 @pytest.mark.parametrize("accumulate", [1, 2])
