@@ -9,6 +9,7 @@ import pytest
 import torch
 from test_loop import trainer
 
+import nearfar.pipeline.session
 from command_line import nearfar, options, write_pairs
 from nearfar.core.errors import BadInput
 from nearfar.encoder.precision import Policy
