@@ -50,14 +50,15 @@ def survives(position: int, keys, threshold) -> bool:
 def test_heads_are_split_and_merged(drawn):
     joined, bias = drawn(18, 2 * HEADS * WIDTH), torch.randn(2 * HEADS * WIDTH)
     split, back = drawn(18 * 2 * HEADS, WIDTH), torch.empty_like(joined)
-    loops.split_heads(array(joined), array(bias), GROUPS, HEADS, array(split))
+    places = loops.head_places(GROUPS, HEADS, 2)
+    loops.split_heads(array(joined), array(bias), places, array(split))
     token = row = 0
     for rows, length in GROUPS.tolist():
         here = (joined[token : token + rows * length].float() + bias).to(joined.dtype)
         expected = here.view(rows, length, 2, HEADS, WIDTH).permute(2, 0, 3, 1, 4).reshape(-1, WIDTH)
         drawn.close(split[row : row + len(expected)], expected)
         token, row = token + rows * length, row + len(expected)
-    loops.merge_heads(array(split), GROUPS, HEADS, array(back))
+    loops.merge_heads(array(split), places, array(back))
     drawn.close(back, joined.float() + bias)
 
 
@@ -136,8 +137,8 @@ def test_bf16_is_rounded_as_torch_rounds_it():
     loops.add_scaled(array(part), np.float32(1), array(total))
     assert torch.equal(total[0], values.bfloat16().float())
     split = torch.empty(4096 // 8, 8, dtype=torch.bfloat16)
-    groups = np.array([[1, 1]], np.int64)
-    loops.split_heads(array(values[None]), np.zeros(4096, np.float32), groups, 4096 // 8, array(split))
+    places = loops.head_places(np.array([[1, 1]], np.int64), 4096 // 8, 1)
+    loops.split_heads(array(values[None]), np.zeros(4096, np.float32), places, array(split))
     assert torch.equal(split.flatten(), values.bfloat16())
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions as Output
 
+from nearfar.encoder import loops
 from nearfar.encoder.dropout import generator
 from nearfar.encoder.fused_layer import Buffers, Dropout, Layer, Pass, saved_bytes
 from nearfar.encoder.packed import LONGEST, groups_of, is_packable, layers_of
@@ -28,6 +29,7 @@ class FusedLayers(nn.Module):
         self.layer = stack.layer  # the parameters have the names that they have in the stack
         self._stack = (stack,)  # in a tuple, so that it is not a second child with the same parameters
         self.layers = [Layer(layer, number) for number, layer in enumerate(layers_of(stack))]
+        self.heads: int = self.layers[0].attention.heads
         self.scratch, self.free = Buffers(), list[Buffers]()
         self.holding, self.cast_to = False, cast("torch.dtype | None", None)
 
@@ -50,7 +52,9 @@ class FusedLayers(nn.Module):
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else hidden.dtype
         saved = self._saved(len(flat), dtype) if differentiable else None
         self._cast(dtype)
-        run = Pass(np.array(list(groups_of(lengths)), np.int64), self._dropouts(), dtype, self.scratch, saved)
+        groups = np.array(list(groups_of(lengths)), np.int64)
+        places, joined_places = (loops.head_places(groups, self.heads, parts) for parts in (1, 3))
+        run = Pass(groups, places, joined_places, self._dropouts(), dtype, self.scratch, saved)
         if differentiable:
             flat = _Stack.apply(flat if flat.requires_grad else flat.requires_grad_(), self, run)  # type: ignore[no-untyped-call]
         else:

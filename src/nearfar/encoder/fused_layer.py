@@ -60,6 +60,8 @@ class Pass:
     """One micro-batch on its way through the layers, and the memory it uses there."""
 
     groups: NDArray[np.int64]  # (groups, 2): rows, tokens in each of them
+    places: NDArray[np.int32]  # of the rows of heads of what attention gives, as `loops.head_places` has them
+    joined_places: NDArray[np.int32]  # of those of queries, keys and values
     dropouts: Sequence[Sequence[Dropout]]  # of each layer's sites: scores, attention's sum, the last sum
     dtype: torch.dtype  # of products and of what they give
     scratch: Buffers
@@ -196,7 +198,7 @@ class _Attention:
     def forward(self, hidden: Tensor, run: Pass) -> Tensor:
         joined = self.projection.forward(hidden, run.take("joined", len(hidden), self.projection.size))
         split, logsums = self._saved(run, hidden.shape)
-        loops.split_heads(array(joined), array(self.projection.bias), run.groups, self.heads, array(split))
+        loops.split_heads(array(joined), array(self.projection.bias), run.joined_places, array(split))
         heads = run.take("heads", len(split) // 3, split.shape[1])
         for group in _groups(run.groups, self.heads):
             query, key, value = group.parts(split)
@@ -205,7 +207,7 @@ class _Attention:
                                   *run.dropouts[self.number][0])  # fmt: skip
             torch.bmm(scores, value, out=heads[group.here].view(value.shape))
         result = self.result(run, hidden.shape)
-        loops.merge_heads(array(heads), run.groups, self.heads, array(result))
+        loops.merge_heads(array(heads), run.places, array(result))
         return result
 
     def result(self, run: Pass, shape: torch.Size) -> Tensor:
@@ -220,7 +222,7 @@ class _Attention:
             run.take("heads", len(split) // 3, split.shape[1]),
         )
         none = np.zeros(grad.shape[1], np.float32)
-        loops.split_heads(array(grad), none, run.groups, self.heads, array(heads_grad))
+        loops.split_heads(array(grad), none, run.places, array(heads_grad))
         for group in _groups(run.groups, self.heads):
             query, key, value = group.parts(split)
             query_grad, key_grad, value_grad = group.parts(split_grad)
@@ -234,7 +236,7 @@ class _Attention:
             torch.bmm(grads, key, out=query_grad)
             torch.bmm(grads.mT, query, out=key_grad)
         joined = run.take("joined", len(hidden), self.projection.size)
-        loops.merge_heads(array(split_grad), run.groups, self.heads, array(joined))
+        loops.merge_heads(array(split_grad), run.joined_places, array(joined))
         bias = np.zeros(self.projection.size, np.float32)
         loops.add_columns(array(joined), bias)
         self.projection.add_grad(joined, hidden, run, bias)

@@ -114,46 +114,49 @@ def normal(x):
 
 
 @fast
-def split_heads(joined, bias, groups, heads, split):
-    """Write joined (tokens, parts · d) + bias as (parts, rows, heads, length, d / heads), one group after another."""
-    parts_d = joined.shape[1]
-    width = split.shape[1]
-    parts = parts_d // (heads * width)
-    start = 0
+def head_places(groups, heads, parts):
+    """Of each row of heads, the token it belongs to and its place among the token's parts · heads, (rows, 2).
+
+    The rows of a group are (parts, rows, heads, length), one group after another.
+    """
+    tokens = 0
     for rows, length in groups:
-        out = start * parts * heads
+        tokens += rows * length
+    places = np.empty((tokens * parts * heads, 2), np.uint32)
+    start = here = 0
+    for rows, length in groups:
         for part in range(parts):
             for row in range(rows):
                 for head in range(heads):
-                    column = (part * heads + head) * width
-                    token = start + row * length
-                    for _ in range(length):
-                        for c in range(width):
-                            split[out, c] = narrow(wide(joined[token, column + c]) + bias[column + c], split[out, c])
-                        token += 1
-                        out += 1
+                    for position in range(length):
+                        places[here, 0] = start + row * length + position
+                        places[here, 1] = part * heads + head
+                        here += 1
         start += rows * length
+    return places
 
 
 @fast
-def merge_heads(split, groups, heads, joined):
+def split_heads(joined, bias, places, split):
+    """Rows of heads (parts · heads · tokens, width) out of joined + bias, (tokens, parts · heads · width)."""
+    width = split.shape[1]
+    joined, bias = joined.reshape(len(joined), -1, width), bias.reshape(-1, width)
+    for i in range(len(places)):
+        token, head = places[i, 0], places[i, 1]
+        source, add, out = joined[token, head], bias[head], split[i]
+        for c in range(width):
+            out[c] = narrow(wide(source[c]) + add[c], out[c])
+
+
+@fast
+def merge_heads(split, places, joined):
     """The inverse of `split_heads`, without a bias."""
     width = split.shape[1]
-    parts = joined.shape[1] // (heads * width)
-    start = 0
-    for rows, length in groups:
-        out = start * parts * heads
-        for part in range(parts):
-            for row in range(rows):
-                for head in range(heads):
-                    column = (part * heads + head) * width
-                    token = start + row * length
-                    for _ in range(length):
-                        for c in range(width):
-                            joined[token, column + c] = split[out, c]
-                        token += 1
-                        out += 1
-        start += rows * length
+    joined = joined.reshape(len(joined), -1, width)
+    for i in range(len(places)):
+        token, head = places[i, 0], places[i, 1]
+        for c in range(width):
+            joined[token, head, c] = split[i, c]
 
 
 @fast
