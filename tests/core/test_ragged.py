@@ -55,6 +55,16 @@ def test_taken_rows_are_those_rows(rows, data):
     assert plain(Ragged.of(rows).take(np.array(chosen, np.int64))) == [rows[i] for i in chosen]
 
 
+@given(ROWS, ROWS)
+def test_rows_follow_rows(rows, others):
+    assert plain(Ragged.of(rows).followed_by(Ragged.of(others))) == rows + others
+
+
+@given(ROWS)
+def test_places_count_from_each_rows_start(rows):
+    assert Ragged.of(rows).places().tolist() == [place for row in rows for place in range(len(row))]
+
+
 def test_rows_share_memory():
     ragged = Ragged.of([[1, 2], [3], [4, 5]])
     assert np.shares_memory(ragged.rows(1, 3).values, ragged.values)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 from nearfar.encoder.static import train_tokenizer
-from nearfar.text.token_store import TokenStore, tokenizer_digest, truncated_share
+from nearfar.text.token_store import COMPILED_TEXTS, TokenStore, tokenizer_digest, truncated_share
 from tiny_models import sentences
 
 TEXTS = sentences(50)
@@ -162,3 +162,22 @@ def test_many_rows_at_once_are_the_rows_one_by_one(tmp_path):
         taken = store.take(rows, limit)
         assert [row.tolist() for row in taken] == [store[row][:limit].tolist() for row in rows]
     assert len(store.take(rows[:0], 5)) == 0
+
+
+def test_many_texts_are_tokenised_by_the_compiled_code(tmp_path):
+    tokenizer = Counting(made())
+    store = TokenStore.open(tokenizer, 7, tmp_path)
+    texts = sentences(3 * COMPILED_TEXTS)
+    odd = [f"{text} é 日本" for text in texts[:5]] + ["a [UNK] b"]
+    texts[100:100] = odd
+    rows = store.rows(texts)
+    assert tokenizer.seen == odd
+    expected = [encoding.ids for encoding in tokenizer.inner.encode_batch(texts, add_special_tokens=False)]
+    assert [store[row].tolist() for row in rows] == [row[:7] for row in expected]
+    assert store.full_lengths[rows].tolist() == [*map(len, expected)]
+
+
+def test_many_texts_of_a_tokenizer_of_another_kind():
+    tokenizer = Tokenizer(models.WordLevel({"[UNK]": 0, "path": 1, "é": 2}, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    assert holds(TokenStore(tokenizer, 100), tokenizer, sentences(COMPILED_TEXTS))

@@ -56,6 +56,15 @@ class Ragged:
         shift = np.repeat(self.offsets[rows] - offsets[:-1], np.diff(offsets))
         return Ragged(offsets, self.values[np.arange(offsets[-1]) + shift])
 
+    def followed_by(self, other: Ragged) -> Ragged:
+        """These rows, then those of another."""
+        offsets = np.concatenate([self.offsets, self.offsets[-1] + other.offsets[1:]])
+        return Ragged(offsets, np.concatenate([self.values, other.values]))
+
+    def places(self) -> NDArray[np.int64]:
+        """The place of each value in its row, from 0, (offsets[-1],)."""
+        return np.arange(self.offsets[-1]) - np.repeat(self.offsets[:-1], self.lengths)
+
     def row_of_value(self) -> NDArray[np.int64]:
         """The row each value belongs to, (offsets[-1],)."""
         return np.repeat(np.arange(len(self)), self.lengths)

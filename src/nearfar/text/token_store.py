@@ -7,7 +7,7 @@ store as it was before.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from nearfar.core.errors import BadInput
 from nearfar.core.fingerprint import digest, text_keys
 from nearfar.core.ragged import Ragged, offsets_of
+from nearfar.text.wordpiece import WordPiece, wordpiece
 
 KEY = np.dtype("V16")
 TEXTS_A_CALL = 8192  # bounds the memory of the tokenizer's results
+COMPILED_TEXTS = 2048  # from so many on, the compiled tokenizer is worth being loaded
 
 
 class Encoding(Protocol):
@@ -97,21 +99,28 @@ class TokenStore:
     def _add(self, keys: list[bytes], texts: list[str]) -> None:
         self.tokenizer.no_truncation()
         self.tokenizer.no_padding()
-        arrays = list(self._tokenize(texts))
-        full = np.fromiter(map(len, arrays), np.int64, len(arrays))
+        compiled = wordpiece(self.tokenizer.to_str()) if len(texts) >= COMPILED_TEXTS else None
+        calls = [texts[start : start + TEXTS_A_CALL] for start in range(0, len(texts), TEXTS_A_CALL)]
+        found = [self._tokenize(call, compiled) for call in calls]
+        full = np.concatenate([call.lengths for call in found])
         kept = np.minimum(full, self.limit)
-        added = np.concatenate([array[: self.limit] for array in arrays])
+        added = np.concatenate([call.values[call.places() < self.limit] for call in found])
         start = len(self)
         self.offsets = np.concatenate([self.offsets, self.offsets[-1] + offsets_of(kept)[1:]])
         self.full_lengths = np.concatenate([self.full_lengths, full])
         self.row_of.update((key, start + i) for i, key in enumerate(keys))
         self.ids = self._append(self.folder, added) if self.folder else np.concatenate([self.ids, added])
 
-    def _tokenize(self, texts: list[str]) -> Iterator[NDArray[np.int32]]:
-        for start in range(0, len(texts), TEXTS_A_CALL):
-            batch = texts[start : start + TEXTS_A_CALL]
-            for encoding in self.tokenizer.encode_batch_fast(batch, add_special_tokens=False):
-                yield np.array(encoding.ids, np.int32)
+    def _tokenize(self, texts: list[str], compiled: WordPiece | None) -> Ragged:
+        takes = np.array([compiled is not None and compiled.takes(text) for text in texts])
+        others = [text for text, taken in zip(texts, takes, strict=True) if not taken]
+        encodings = self.tokenizer.encode_batch_fast(others, add_special_tokens=False) if others else ()
+        theirs = Ragged.of(encoding.ids for encoding in encodings)
+        if compiled is None:
+            return theirs
+        ours = compiled.tokenize([text for text, taken in zip(texts, takes, strict=True) if taken])
+        order = np.argsort(takes, kind="stable")  # theirs first
+        return theirs.followed_by(ours).take(np.argsort(order))
 
     def _append(self, folder: Path, added: NDArray[np.int32]) -> NDArray[np.int32]:
         folder.mkdir(parents=True, exist_ok=True)
