@@ -120,7 +120,7 @@ class World:
             trainer.resume()
         trainer.run()
         damaged = [error.where for error in found.damaged] if found else []
-        return {"digest": digest(trainer), "moments": disturbance.moments, "kept": kept, "damaged": damaged}
+        return {"digests": digests(trainer), "moments": disturbance.moments, "kept": kept, "damaged": damaged}
 
     @staticmethod
     def metric(disturbance: Disturbance) -> Callable[[Any], float]:
@@ -183,8 +183,8 @@ class World:
         ):
             problems.append(self.outcome.read_text())
         ended = self.run(folder)
-        if ended or self.told(ended)["digest"] != self.whole["digest"]:
-            problems.append(f"resumed: exit status {ended}, other bits")
+        if ended or (other := self.other(self.told(ended))):
+            problems.append(f"resumed: exit status {ended}" if ended else f"resumed: {other}")
         elif left := [path.name for path in folder.glob(".*")]:
             problems.append(f"left after resuming {left}")
         shutil.rmtree(folder, ignore_errors=True)
@@ -199,10 +199,13 @@ class World:
         content[int(byte * len(content))] ^= 1
         path.write_bytes(content)
         ended = self.run(folder)
-        found = self.told(ended) if not ended else {"digest": "", "damaged": [f"exit status {ended}"]}
+        found = self.told(ended) if not ended else {"digests": {}, "damaged": [f"exit status {ended}"]}
         shutil.rmtree(folder, ignore_errors=True)
-        problems = [] if found["digest"] == self.whole["digest"] else ["other bits"]
-        return ", ".join(problems + ([] if found["damaged"] == [str(path)] else [f"named {found['damaged']}"]))
+        named = "" if found["damaged"] == [str(path)] else f"named {found['damaged']}"
+        return ", ".join(filter(None, [self.other(found), named]))
+
+    def other(self, found: Mapping[str, Any]) -> str:
+        return differences(found["digests"], self.whole["digests"])
 
 
 def encoder_of(base: str, folder: Path) -> Any:
@@ -222,17 +225,27 @@ def load_loops() -> None:
     RowAdamW(encoders["static"].model.parameters()).step()
 
 
-def digest(trainer: Trainer) -> str:
-    """Of final weights, the last checkpoint's weights, optimiser and generators, and the log of every step."""
+def digests(trainer: Trainer) -> dict[str, Any]:
+    """Of final weights, the last checkpoint's weights, optimizer and generators; the log of every step as it is."""
     progress = {key: value for key, value in asdict(trainer.progress).items() if key != "seconds"}
-    state = hashlib.sha256(json.dumps(progress).encode())
-    for module in trainer.modules.values():
-        for tensor in module.state_dict().values():
-            state.update(tensor.numpy().tobytes())
-    for path in sorted(trainer.checkpoints.newest().path.glob("*.safetensors")):
-        state.update(path.read_bytes())
-    state.update(torch.get_rng_state().numpy().tobytes())
-    return state.hexdigest()
+    weights = [tensor for module in trainer.modules.values() for tensor in module.state_dict().values()]
+    files = trainer.checkpoints.newest().path.glob("*.safetensors")
+    contents = {
+        "final weights": b"".join(tensor.numpy().tobytes() for tensor in weights),
+        **{path.name: path.read_bytes() for path in sorted(files)},
+        "generator": torch.get_rng_state().numpy().tobytes(),
+    }
+    return progress | {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+
+
+def differences(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
+    """Which parts differ, and from which step on; nothing when none does."""
+    names = [name for name, value in expected.items() if found.get(name) != value]
+    if not names:
+        return ""
+    pairs = zip(found.get("losses", ()), expected["losses"], strict=False)
+    first = next((f" from step {number}" for number, (one, other) in enumerate(pairs, 1) if one != other), "")
+    return f"other bits{first}: {', '.join(names)}"
 
 
 def one_save(moments: Sequence[str]) -> list[int]:
@@ -275,7 +288,7 @@ def same_bits(one: str, other: str) -> bool:
     """Whether undisturbed runs of two cases end with the same bits though they keep different graphs."""
     with tempfile.TemporaryDirectory() as place, tempfile.TemporaryDirectory() as second:
         ends = [World(CASES[name], Path(where)).whole for name, where in ((one, place), (other, second))]
-    return ends[0]["digest"] == ends[1]["digest"] and ends[0]["kept"] != ends[1]["kept"]
+    return ends[0]["digests"] == ends[1]["digests"] and ends[0]["kept"] != ends[1]["kept"]
 
 
 def main() -> None:
