@@ -59,7 +59,9 @@ def test_real_texts():
 
 @pytest.mark.parametrize("length", [9, 10, 11, 500])
 def test_words_at_and_above_the_limit(length):
-    agrees(made(), ["a" * length, f"b {'a' * length}.c", "\0" * length + "a" * length])
+    words = ["a" * length, f"b {'a' * length}.c", "\0" * length + "a" * length]
+    agrees(made(), words)
+    agrees(made(longest=2**60), words)
 
 
 def test_what_is_left_to_the_library():

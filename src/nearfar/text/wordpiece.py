@@ -55,7 +55,8 @@ class WordPiece:
         """Ids of texts that it takes, without special tokens."""
         joined = np.frombuffer("".join(texts).encode("ascii"), np.uint8)
         ends = np.cumsum(np.fromiter(map(len, texts), np.int64, len(texts)))
-        return Ragged(*_tokenize(joined, ends, self.letters, *self.trie, self.unknown, self.longest))
+        longest = min(self.longest, len(joined))  # a tokenizer may allow for more than there is memory
+        return Ragged(*_tokenize(joined, ends, self.letters, *self.trie, self.unknown, longest))
 
 
 @lru_cache(maxsize=4)
