@@ -88,6 +88,14 @@ def test_threads_share_a_step_and_give_the_same_gradient_every_time(tiny, keep, 
     assert distance(runs[1], runs[3]) <= (1e-5 if precision == "fp32" else 1e-2)
 
 
+def test_what_threads_seed_leaves_no_trace(tiny):
+    crew = Crew(tiny.model, 2)
+    before = torch.get_rng_state()
+    crew.run(lambda _model, share: torch.manual_seed(share[0]), [[1], [2]])
+    crew.close()
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_the_crew_shares_weights_and_not_gradients(tiny):
     with tiny.training(policy()):
         crew = Crew(tiny.model, 2)

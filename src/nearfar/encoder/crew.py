@@ -41,8 +41,11 @@ class Crew:
             return
         for other in self.models[1:]:
             other.train(self.models[0].training)
+        state = torch.get_rng_state()  # all threads seed the same default generator: who was last must leave no trace
         futures = [self.pool.submit(work, model, share) for model, share in zip(self.models, shares, strict=True)]
-        for error in [future.exception() for future in futures]:
+        errors = [future.exception() for future in futures]
+        torch.set_rng_state(state)
+        for error in errors:
             if error:
                 raise error
 
