@@ -65,7 +65,8 @@ def _compiled(
 
     (beta1, beta2), rate = group["betas"], group["lr"]
     rates = [1 - rate * group["weight_decay"], rate / (1 - beta1**step), 1 - beta1, beta2, 1 - beta2]
-    settings = np.array([*rates, (1 - beta2**step) ** -0.5, group["eps"]], np.float32)
+    with np.errstate(over="ignore"):  # weights that a rate beyond fp32 makes infinite are found and told
+        settings = np.array([*rates, (1 - beta2**step) ** -0.5, group["eps"]], np.float32)
     weights, first, second = (table.detach().numpy() for table in tables)
     adamw_rows(rows.numpy(), gradient.numpy(), (weights, first, second), settings, torch.get_num_threads())
 
