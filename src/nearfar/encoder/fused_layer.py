@@ -60,8 +60,8 @@ class Pass:
     """One micro-batch on its way through the layers, and the memory it uses there."""
 
     groups: NDArray[np.int64]  # (groups, 2): rows, tokens in each of them
-    places: NDArray[np.int32]  # of the rows of heads of what attention gives, as `loops.head_places` has them
-    joined_places: NDArray[np.int32]  # of those of queries, keys and values
+    places: NDArray[np.uint32]  # of the rows of heads of what attention gives, as `loops.head_places` has them
+    joined_places: NDArray[np.uint32]  # of those of queries, keys and values
     dropouts: Sequence[Sequence[Dropout]]  # of each layer's sites: scores, attention's sum, the last sum
     dtype: torch.dtype  # of products and of what they give
     scratch: Buffers
