@@ -1,5 +1,8 @@
 """Each loop against torch's own operations, in both precisions."""
 
+import ctypes
+import random
+
 import numpy as np
 import pytest
 import torch
@@ -146,3 +149,48 @@ def test_columns_are_summed(drawn):
     values, total = drawn(9, 33), np.full(33, 2, np.float32)
     loops.add_columns(array(values), total)
     torch.testing.assert_close(torch.from_numpy(total), 2 + values.float().sum(0), rtol=1e-5, atol=1e-5)
+
+
+EPSILON = np.float32(1e-12)
+ROW, VECTOR = (1, 0), (0,)  # shapes, where 0 is the width
+PLACED = {  # a loop with its options, and the shapes of its arrays
+    "softmax": (lambda *a: loops.softmax_dropout(*a, 0, *DROPOUT), [ROW, (1,)]),
+    "softmax backward": (lambda *a: loops.softmax_dropout_backward(*a, 0, *DROPOUT), [ROW, ROW, (1,)]),
+    "sum": (lambda *a: loops.add_norm(*a[:5], EPSILON, *DROPOUT, *a[5:]),
+            [ROW, VECTOR, ROW, VECTOR, VECTOR, ROW, (1,), ROW]),
+    "sum backward": (lambda *a: loops.add_norm_backward(*a[:5], *DROPOUT, *a[5:]),
+                     [ROW, ROW, ROW, (1,), VECTOR, ROW, ROW, (3, 0)]),
+    "gelu": (loops.gelu, [ROW, VECTOR, ROW]),
+    "gelu backward": (loops.gelu_backward, [ROW, ROW, ROW, VECTOR]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("loop", PLACED)
+@pytest.mark.parametrize("width", [8, 12, 15, 17, 33])
+def test_bits_do_not_depend_on_where_arrays_lie(loop, width):
+    """Neither on where the given ones lie, nor on where the loop's own memory is among them."""
+    run, shapes = PLACED[loop]
+    draw = np.random.default_rng(0)
+    given = [draw.standard_normal([length or width for length in shape], np.float32) for shape in shapes]
+    assert len({run_among_blocks(run, given, random.Random(seed)) for seed in range(1500)}) == 1
+
+
+def run_among_blocks(run, given, draw) -> bytes:
+    """Bytes of all arrays after `run` on copies of them in some of a few equal blocks; the others are free."""
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype, libc.free.argtypes = ctypes.c_void_p, [ctypes.c_void_p]
+    size = max(one.nbytes for one in given) + draw.randrange(0, 304, 16)
+    blocks = [libc.malloc(ctypes.c_size_t(size)) for _ in range(len(given) + 2)]
+    draw.shuffle(blocks)
+    copies = []
+    for one, block in zip(given, blocks, strict=False):
+        memory = (ctypes.c_char * one.nbytes).from_address(block)
+        copies.append(np.frombuffer(memory, one.dtype).reshape(one.shape))
+        copies[-1][...] = one
+    for block in blocks[len(given) :]:
+        libc.free(block)
+    run(*copies)
+    result = b"".join(copy.tobytes() for copy in copies)
+    for block in blocks[: len(given)]:
+        libc.free(block)
+    return result

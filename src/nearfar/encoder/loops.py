@@ -16,10 +16,13 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic, overload
 
+from nearfar.core.compiled import compiled
+
 U, F = np.uint32, np.float32
 ONE = F(1)
+APART = 256  # elements: rows that are closer than a few vectors are gone through element by element
 
-fast = njit(nogil=True, cache=True, fastmath=True, error_model="numpy")
+fast = compiled(fastmath=True)
 inlined = njit(inline="always", fastmath=True, error_model="numpy")
 
 
@@ -186,7 +189,8 @@ def softmax_dropout(scores, logsums, first, keys, threshold, scale):
 def softmax_dropout_backward(scores, grads, logsums, first, keys, threshold, scale):
     """Scores -> what `softmax_dropout` gave; grads: from those of that to those of the scores; both in place."""
     rows, length = scores.shape
-    probabilities, passed = np.empty(length, np.float32), np.empty(length, np.float32)
+    room = np.empty((2, length + APART), np.float32)
+    probabilities, passed = room[0], room[1]
     for i in range(rows):
         position, logsum = first + i * length, logsums[i]
         dot = F(0)

@@ -6,16 +6,16 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from nearfar.core.compiled import compiled
 from nearfar.core.threads import in_slices
 
 Ids = NDArray[np.int64]
 Floats = NDArray[np.float32]
 Entries = tuple[Ids, NDArray[np.int32], Floats]  # a sparse matrix by rows: offsets (rows + 1,), columns, values
 
-kernel = njit(nogil=True, cache=True, fastmath={"contract"}, error_model="numpy")  # all but the order of sums
+kernel = compiled(fastmath={"contract"})  # all but the order of sums
 
 
 @kernel

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from nearfar.core.compiled import compiled
 from nearfar.core.threads import in_slices
 
 Floats = NDArray[np.float32]
@@ -24,7 +24,7 @@ def adamw_rows(rows: NDArray[np.int64], gradient: Floats, tables: Tables, settin
     in_slices(partial(_adamw_rows, rows, gradient, tables, settings), np.arange(len(rows) + 1), threads)
 
 
-@njit(nogil=True, cache=True, fastmath={"contract"}, error_model="numpy")
+@compiled(fastmath={"contract"})
 def _adamw_rows(
     rows: NDArray[np.int64], gradient: Floats, tables: Tables, settings: Floats, start: int, stop: int
 ) -> None:
