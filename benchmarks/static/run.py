@@ -25,7 +25,7 @@ QUICK_PACKAGES = ("torch",)
 WARM_UP_STEPS = 3
 STEPS_A_SAMPLE = 2
 ENCODED, QUICK_ENCODED, WARM_UP_TEXTS = 20_000, 5_000, 512
-QUALITY_EPOCHS = 3
+QUALITY_EPOCHS, QUALITY_RATES = 3, (0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 OURS, PEER, PEER_BF16 = "nearfar", "peer", "peer, bf16"
 COLD, READY = "nearfar", "nearfar, ready ids"
 LARGE_BATCH = 1024  # texts; the peer's default is 32
@@ -160,25 +160,38 @@ def memory_bandwidth(size: int = 1 << 28, repeats: int = 7) -> float:
 
 
 def quality(data: Dataset, source: BatchSource) -> dict[str, Any]:
-    """nDCG@10 of the test queries after the same epochs of the same batches, and seconds."""
+    """Each side at the learning rate that is its best on the dev queries: nDCG@10 of the test queries, and seconds."""
     from dataclasses import asdict
 
-    from sides import Nearfar, Peer, epochs, fresh, scores, tokenizer
-
-    from nearfar.encoder.encoder import Encoder
     from nearfar.evaluate.statistics import compare
 
-    encoder = fresh(tokenizer())
-    theirs, ours = Peer.of(encoder, source), Nearfar(encoder, source)
-    with ours.training():
-        seconds = {OURS: timed(lambda: epochs(source, QUALITY_EPOCHS, ours.step))[0]}
-    seconds[PEER] = timed(lambda: epochs(source, QUALITY_EPOCHS, theirs.step))[0]
-    found = {OURS: scores(encoder, data), PEER: scores(Encoder(theirs.model), data)}
-    comparison = asdict(compare(found[OURS], found[PEER], seed=0))
-    means = {name: float(values.mean()) for name, values in found.items()}
+    trials = {name: [trained(name, rate, data, source) for rate in QUALITY_RATES] for name in (OURS, PEER)}
+    best = {name: max(tried, key=lambda trial: trial["dev"].mean()) for name, tried in trials.items()}
+    comparison = asdict(compare(best[OURS]["test"], best[PEER]["test"], seed=0))
+    means = {name: float(trial["test"].mean()) for name, trial in best.items()}
     report(f"After {QUALITY_EPOCHS} epochs", "nDCG@10", means, dict.fromkeys(means, 0.0))
     measure.say(f"difference {comparison['difference']:+.4f}, {comparison['low']:+.4f} to {comparison['high']:+.4f}")
-    return {"ndcg@10": means, "comparison": comparison, "seconds": seconds, "epochs": QUALITY_EPOCHS}
+    found = {"ndcg@10": means, "comparison": comparison, "epochs": QUALITY_EPOCHS}
+    of_best = {key: {name: trial[key] for name, trial in best.items()} for key in ("rate", "seconds")}
+    return found | of_best | {"trials": {name: list(map(rounded, tried)) for name, tried in trials.items()}}
+
+
+def trained(name: str, rate: float, data: Dataset, source: BatchSource) -> dict[str, Any]:
+    """One side after some epochs with this peak learning rate: nDCG@10 of each dev and test query, and seconds."""
+    from sides import Nearfar, Peer, epochs, fresh, scores, tokenizer
+
+    encoder = fresh(tokenizer())
+    side = Nearfar(encoder, source) if name == OURS else Peer.of(encoder, source)
+    with side.training():
+        seconds, _ = timed(lambda: epochs(source, QUALITY_EPOCHS, rate, side.step))
+    found = {split: scores(side.encoder, data, split) for split in ("dev", "test")}
+    measure.say(f"{name}, learning rate {rate:g}: {seconds:.0f} s, {found['dev'].mean():.4f} on the dev queries")
+    return {"rate": rate, "seconds": seconds} | found
+
+
+def rounded(trial: Mapping[str, Any]) -> dict[str, float]:
+    """A trial with the means of its queries."""
+    return {key: float(value.mean()) if hasattr(value, "mean") else value for key, value in trial.items()}
 
 
 def report(title: str, unit: str, values: Mapping[str, float], spreads: Mapping[str, float]) -> None:

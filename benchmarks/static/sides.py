@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import chain
@@ -139,6 +139,15 @@ class Peer:
         """The peer of a static encoder: a copy of its table."""
         return cls(peer_of(encoder).train(), source)
 
+    @property
+    def encoder(self) -> Encoder:
+        """The model as nearfar evaluates it."""
+        return Encoder(self.model)
+
+    def training(self) -> AbstractContextManager[None]:
+        """Training mode, which it is always in."""
+        return nullcontext()
+
     def step(self, pairs: Pairs, rate: float) -> Sample:
         texts = [[self.source.texts[i] for i in side[pairs]] for side in (self.source.queries, self.source.documents)]
         tokenise_seconds, features = timed(lambda: [self.model.preprocess(column) for column in texts])
@@ -156,11 +165,11 @@ class Peer:
         return float(value.detach())
 
 
-def epochs(source: BatchSource, count: int, advance: Callable[[Pairs, float], Sample]) -> None:
+def epochs(source: BatchSource, count: int, peak: float, advance: Callable[[Pairs, float], Sample]) -> None:
     """Train `count` epochs with warm-up and cosine decay, on the same batches for every side."""
     batches = [pairs for epoch in range(count) for pairs in shuffled(source, epoch)]
     for number, pairs in enumerate(batches):
-        advance(pairs, PEAK * learning_rate_factor(number, len(batches), CONFIG.warmup))
+        advance(pairs, peak * learning_rate_factor(number, len(batches), CONFIG.warmup))
 
 
 def shuffled(source: BatchSource, epoch: int) -> list[Pairs]:
@@ -169,9 +178,9 @@ def shuffled(source: BatchSource, epoch: int) -> list[Pairs]:
     return list(order[: len(order) // BATCH_SIZE * BATCH_SIZE].reshape(-1, BATCH_SIZE))
 
 
-def scores(encoder: Encoder, data: Dataset) -> NDArray[np.float64]:
-    """nDCG@10 of each test query, by exact search over all documents."""
-    judged, policy = data.judged("test"), choose_policy("cpu")
+def scores(encoder: Encoder, data: Dataset, split: str) -> NDArray[np.float64]:
+    """nDCG@10 of each query of a split, by exact search over all documents."""
+    judged, policy = data.judged(split), choose_policy("cpu")
     queries = encode(encoder, [data.queries.texts[i] for i in judged.queries], "query", policy)
     similarities = queries @ encode(encoder, data.documents.texts, "document", policy).T  # (Q, D)
     top = np.argpartition(-similarities, DEPTH, axis=1)[:, :DEPTH].astype(np.int32)
