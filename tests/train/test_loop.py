@@ -91,7 +91,7 @@ def test_training_learns_and_records(tmp_path):
     progress = run.run()
     assert progress.step == run.steps == 24 == len(progress.losses) == len(progress.learning_rates)
     assert sum(progress.losses[-6:]) < 0.7 * sum(progress.losses[:6])
-    expected = [0.02 * learning_rate_factor(step, 24, 0.1) for step in range(24)]
+    expected = [0.005 * learning_rate_factor(step, 24, 0.1) for step in range(24)]
     assert list(progress.learning_rates) == pytest.approx(expected)
 
 

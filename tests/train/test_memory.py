@@ -79,7 +79,7 @@ def test_what_is_needed_of_a_model(tiny):
 
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_what_a_token_table_takes_is_what_a_step_leaves(static, tmp_path, accumulate):
-    """Adam's moments of the table, and a gradient that holds fewer rows than it has."""
+    """The moments of the table, and a gradient that holds fewer rows than it has."""
     kept = []
     lengths = {"max_query_tokens": 8, "max_document_tokens": 8, "hard_negatives": 0}
     run = trainer(tmp_path, encoder=static, batch_size=6, accumulate=accumulate, **lengths)
@@ -92,7 +92,7 @@ def test_what_a_token_table_takes_is_what_a_step_leaves(static, tmp_path, accumu
         run.run()
     need = need_of(static, run.config, Policy(), 48)
     state = run.optimizer.state_dict()["state"].values()
-    assert need.states == sum(values[name].nbytes for values in state for name in ("exp_avg", "exp_avg_sq"))
+    assert need.states == sum(values["exp_avg_sq"].nbytes for values in state)
     assert need.row == accumulate * 4 * 32
     assert 0 < max(kept) <= min(6 * need.pair_tokens * need.row, need.table)
     assert need.table == static.model[0].embedding.weight.nbytes
@@ -120,13 +120,13 @@ def test_a_batch_that_fits_is_let_through(monkeypatch):
 def test_fit_refuses_before_anything_is_written(tmp_path):
     data = write_pairs(tmp_path / "pairs.jsonl")
     command = ["fit", "--base", "static", "--data", data, "--out", tmp_path / "run"]
-    with mock.patch.object(memory, "free_bytes", return_value=300_000):
+    with mock.patch.object(memory, "free_bytes", return_value=200_000):
         done = nearfar(*command, *options(train__batch_size=64, train__budget_tokens=2000))
     assert (done.code, len(done.lines)) == (2, 1)
     assert "train.batch_size: expected a batch that fits into 0.00 GiB of free memory, found 64 pairs" in done.lines[0]
     assert not (tmp_path / "run").exists()
     fits = int(done.lines[0].partition("train.batch_size to at most ")[2].partition(",")[0])
-    with mock.patch.object(memory, "free_bytes", return_value=300_000):
+    with mock.patch.object(memory, "free_bytes", return_value=200_000):
         assert nearfar(*command, *options(train__batch_size=fits, train__epochs=1)).code == 0
 
 

@@ -1,4 +1,4 @@
-"""Row-wise AdamW against dense AdamW, torch's SparseAdam and a loop over rows."""
+"""Row-wise AdamW against dense AdamW and torch's SparseAdam without momentum, and a loop over rows."""
 
 import math
 
@@ -13,6 +13,7 @@ from nearfar.train.sharding import clip_gradients
 
 ROWS, COLUMNS, STEPS = 11, 6, 8
 SETTINGS = {"lr": 0.1, "weight_decay": 0.05}
+BETAS = (0.0, 0.999)  # of what a table is held against
 
 
 @pytest.fixture(autouse=True, params=[True, False], ids=["compiled", "torch"])
@@ -49,12 +50,12 @@ def trained(optimizer, parameter, gradients_, *, rates=None):
     return parameter.detach()
 
 
-def test_when_every_row_has_a_gradient_it_is_adamw():
+def test_when_every_row_has_a_gradient_it_is_adamw_without_momentum():
     ours, theirs = start(), start()
     rates = [0.1, 0.2, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01]
     trained(RowAdamW([ours], **SETTINGS, fused=True), ours, (sparse(*g) for g in gradients(2)), rates=rates)
     dense = (torch.zeros(ROWS, COLUMNS).index_copy(0, *g) for g in gradients(2))
-    trained(torch.optim.AdamW([theirs], **SETTINGS, fused=True), theirs, dense, rates=rates)
+    trained(torch.optim.AdamW([theirs], **SETTINGS, betas=BETAS, fused=True), theirs, dense, rates=rates)
     torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
 
 
@@ -70,24 +71,22 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch):
 def test_without_decay_it_is_torchs_sparse_adam():
     ours, theirs = start(), start()
     trained(RowAdamW([ours], lr=0.1, weight_decay=0, fused=True), ours, (sparse(*g) for g in gradients(0.4)))
-    trained(torch.optim.SparseAdam([theirs], lr=0.1), theirs, (sparse(*g) for g in gradients(0.4)))
-    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+    trained(torch.optim.SparseAdam([theirs], lr=0.1, betas=BETAS), theirs, (sparse(*g) for g in gradients(0.4)))
+    torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
 
 
 def test_rows_without_a_gradient_are_not_touched():
     """Every number by a loop."""
     parameter = start()
     weights = parameter.detach().double().tolist()
-    moments = [[[0.0, 0.0] for _ in range(COLUMNS)] for _ in range(ROWS)]
+    moments = [[0.0] * COLUMNS for _ in range(ROWS)]
     for step, (rows, values) in enumerate(gradients(0.3), 1):
         for row, gradient in zip(rows.tolist(), values.double().tolist(), strict=True):
             for column, g in enumerate(gradient):
-                cell = moments[row][column]
-                cell[0] = 0.9 * cell[0] + 0.1 * g
-                cell[1] = 0.999 * cell[1] + 0.001 * g * g
-                first, second = cell[0] / (1 - 0.9**step), cell[1] / (1 - 0.999**step)
+                moments[row][column] = 0.999 * moments[row][column] + 0.001 * g * g
+                second = moments[row][column] / (1 - 0.999**step)
                 weights[row][column] *= 1 - 0.1 * 0.05
-                weights[row][column] -= 0.1 * first / (math.sqrt(second) + 1e-8)
+                weights[row][column] -= 0.1 * g / (math.sqrt(second) + 1e-8)
     trained(RowAdamW([parameter], **SETTINGS, fused=True), parameter, (sparse(*g) for g in gradients(0.3)))
     torch.testing.assert_close(parameter.detach().double(), torch.tensor(weights).double(), rtol=1e-5, atol=1e-5)
 

@@ -17,7 +17,7 @@ from nearfar.train.mining import RefreshConfig
 from nearfar.train.mixing import MixedNegativesConfig
 from nearfar.train.queue import QueueConfig
 
-STATIC_LEARNING_RATE = 0.02  # a token table starts from noise and each row is seen seldom
+STATIC_LEARNING_RATE = 0.005  # a token table starts from noise and each row is seen seldom
 TRANSFORMER_LEARNING_RATE = 5e-5
 
 # Typical ranges of contrastive training; outside them a run is warned about, not refused.
@@ -43,7 +43,7 @@ class TrainConfig(Config):
     accumulate: int = Field(default=1, ge=1)
     """Batches whose mean gradient makes one step of the optimizer; negatives stay those of one batch."""
     learning_rate: float | None = Field(default=None, gt=0)
-    """Peak learning rate (1e-5 to 2e-4); left empty: 5e-5, or 0.02 for a static encoder."""
+    """Peak learning rate (1e-5 to 2e-4); left empty: 5e-5, or 0.005 for a static encoder."""
     batch_by: BatchBy = "none"
     """Batches of one source or task each (source, task), or of everything (none)."""
     mixing: MixingConfig = MixingConfig()

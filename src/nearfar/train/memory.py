@@ -18,6 +18,7 @@ from nearfar.train.step import activation_bytes
 
 GIB = 2**30
 STATES = 3  # of every weight besides itself: its gradient, and Adam's two moments
+TABLE_SAVES = 2  # of these, for a token table: its gradient is counted by rows, and it has no first moment
 SUMMED = 2  # of the gradient of a token table, with several processes: its own rows, and those of all
 VECTORS = 6  # of every text: embedding, leaf, its place in the batch, that over the temperature, and two gradients
 LAST_RESORT = (
@@ -72,7 +73,7 @@ def need_of(encoder: Encoder, config: TrainConfig, policy: Policy, pairs: int, p
     states = STATES + (encoder.crew_size - 1 if policy.device == "cpu" else 0)
     texts = 2 + config.hard_negatives + config.mixed_negatives.count
     return Need(
-        states=states * weights - table + queue_bytes(encoder, config),
+        states=states * weights - TABLE_SAVES * table + queue_bytes(encoder, config),
         token=activation_bytes(encoder, policy, max(query, document)),
         pair=texts * 4 * encoder.dimension * (VECTORS + (config.accumulate - 1 if table else 0)),
         pair_tokens=query + (1 + config.hard_negatives) * document,

@@ -11,7 +11,7 @@ from nearfar.core.compiled import compiled
 from nearfar.core.threads import in_slices
 
 Floats = NDArray[np.float32]
-Tables = tuple[Floats, Floats, Floats]  # weights, first and second moments, (V, d) each
+Tables = tuple[Floats, Floats]  # weights and second moments, (V, d) each
 
 
 def adamw_rows(rows: NDArray[np.int64], gradient: Floats, tables: Tables, settings: Floats, threads: int) -> None:
@@ -19,7 +19,7 @@ def adamw_rows(rows: NDArray[np.int64], gradient: Floats, tables: Tables, settin
 
     Args:
         gradient: (len(rows), d).
-        settings: share of the weights that decay leaves, lr / (1 − β₁ᵗ), 1 − β₁, β₂, 1 − β₂, 1 / √(1 − β₂ᵗ), ε.
+        settings: share of the weights that decay leaves, lr, β₂, 1 − β₂, 1 / √(1 − β₂ᵗ), ε.
     """
     in_slices(partial(_adamw_rows, rows, gradient, tables, settings), np.arange(len(rows) + 1), threads)
 
@@ -28,12 +28,11 @@ def adamw_rows(rows: NDArray[np.int64], gradient: Floats, tables: Tables, settin
 def _adamw_rows(
     rows: NDArray[np.int64], gradient: Floats, tables: Tables, settings: Floats, start: int, stop: int
 ) -> None:
-    weights, first, second = tables
-    kept, rate, rest1, beta2, rest2, root, epsilon = settings
+    weights, second = tables
+    kept, rate, beta2, rest, root, epsilon = settings
     for i in range(start, stop):
         row = rows[i]
-        g, w, m, v = gradient[i], weights[row], first[row], second[row]
+        g, w, v = gradient[i], weights[row], second[row]
         for j in range(len(g)):
-            m[j] += rest1 * (g[j] - m[j])
-            v[j] = beta2 * v[j] + rest2 * g[j] * g[j]
-            w[j] = kept * w[j] - rate * m[j] / (np.sqrt(v[j]) * root + epsilon)
+            v[j] = beta2 * v[j] + rest * g[j] * g[j]
+            w[j] = kept * w[j] - rate * g[j] / (np.sqrt(v[j]) * root + epsilon)
