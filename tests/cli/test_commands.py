@@ -348,4 +348,5 @@ def test_help_imports_no_torch():
 def test_no_arguments_show_the_help():
     done = nearfar()
     assert done.code == 2
+    assert "Usage: " in done.err + done.out
     assert "nearfar [OPTIONS] COMMAND" in done.err + done.out

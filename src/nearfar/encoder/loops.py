@@ -3,6 +3,9 @@
 Arrays are fp32, or bf16 as its bits in uint16; sums are fp32. Dropout draws no random state: whether an element
 survives is a hash of its position and of two keys, so that the backward finds out again instead of reading a mask.
 Every loop runs on one core and without the GIL.
+
+They are one long file because numba's cache on disk notices changes of a loop's own file alone. They take many
+arguments because numba counts references of the arrays that a tuple holds.
 """
 
 # mypy: ignore-errors
