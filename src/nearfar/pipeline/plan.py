@@ -12,7 +12,7 @@ from nearfar.encoder.precision import Policy
 from nearfar.encoder.prompts import PromptsConfig
 from nearfar.pipeline.config import FitConfig
 from nearfar.pipeline.recipes import RECIPES
-from nearfar.pipeline.stages import TrainStage
+from nearfar.pipeline.stages import AugmentStage, TrainStage
 from nearfar.train.adapt import Adaptation, adapted
 from nearfar.train.config import TrainConfig
 from nearfar.train.distributed import Workers
@@ -45,6 +45,14 @@ def check_recipe(settings: FitConfig, encoder: Encoder) -> None:
     if settings.recipe and RECIPES[settings.recipe].static and not encoder.is_static:
         raise BadInput.at(f"recipe {settings.recipe}", expected="a static encoder", found=f"the base {settings.base}",
                           do="give --base static, or take another recipe")  # fmt: skip
+
+
+def check_examples(settings: FitConfig, encoder: Encoder) -> None:
+    """Refuse examples where queries are rewritten: a rewritten one would be shown its own document."""
+    shown = encoder.examples is not None if settings.prompts.examples is None else settings.prompts.examples > 0
+    if shown and any(isinstance(stage, AugmentStage) for stage in settings.plan):
+        raise BadInput.at("prompts.examples", expected="none where a stage rewrites queries", found="some",
+                          do="set it to 0, or leave the stage 'augment' out")  # fmt: skip
 
 
 def check_train(train: TrainConfig, encoder: Encoder, pairs: int, workers: Workers) -> None:

@@ -36,7 +36,16 @@ from nearfar.encoder.reshape import doubts, open_encoder, reshaped
 from nearfar.encoder.static import StaticConfig, static_encoder, train_tokenizer
 from nearfar.pipeline.config import FitConfig
 from nearfar.pipeline.evaluate import Space
-from nearfar.pipeline.plan import check_alike, check_recipe, check_train, ready, seen_texts, trains, with_one_stage
+from nearfar.pipeline.plan import (
+    check_alike,
+    check_examples,
+    check_recipe,
+    check_train,
+    ready,
+    seen_texts,
+    trains,
+    with_one_stage,
+)
 from nearfar.pipeline.progress import Reporter
 from nearfar.pipeline.run import RECORD
 from nearfar.pipeline.teachers import supplies, teachers_identity
@@ -168,6 +177,7 @@ def open_session(settings: FitConfig, data: Any, base: Any, reporter: Reporter, 
     for train in trains(settings, encoder):
         check_train(train, encoder, len(batches), workers)
     check_prompts(encoder.model, settings.prompts, dataset.queries.tasks)
+    check_examples(settings, encoder)
     if not settings.has_graph:  # a stage may yet make what a loss needs
         check_needs(batches, settings.train, supplies(settings))
     made = () if settings.has_graph else sampler_of(batches, settings.train).notices()
