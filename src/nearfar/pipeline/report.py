@@ -80,6 +80,12 @@ def report_data(
     )
 
 
+EXAMPLES_NOTE = (
+    "\nQueries were preceded by examples in training. nearfar puts those of the folder `examples` before them; with "
+    "Sentence Transformers alone that is left to the caller.\n"
+)
+
+
 def card(config: FitConfig, systems: Mapping[str, Measured], sentence: str) -> str:
     """Text of the model folder's README.md."""
     metrics = list(config.eval.metrics)
@@ -93,7 +99,8 @@ def card(config: FitConfig, systems: Mapping[str, Measured], sentence: str) -> s
         f"# Fine-tuned from {config.base}\n\n{sentence}\n\n{table}\n\n```python\n"
         "from sentence_transformers import SentenceTransformer\n\n"
         'model = SentenceTransformer("path/of/this/folder")\n'
-        'vectors = model.encode(["a question"])\n```\n'
+        'vectors = model.encode_query(["a question"])\n```\n'
+        f"{EXAMPLES_NOTE if config.prompts.examples else ''}"
     )
 
 
