@@ -19,6 +19,8 @@ TWO = """Queries and documents have an encoder each, behind sentence-transformer
 `model.encode_query` and `model.encode_document`; `model.encode` takes every text for a document."""
 LAYERS = """Its pooling reads the outputs of all layers, which text-embeddings-inference does not pass on: do not
 serve it there."""
+SHOWN = """Queries were preceded by examples in training. nearfar puts those of the folder `examples` before them; with
+Sentence Transformers alone that is left to the caller."""
 
 
 def needs(encoder: Encoder) -> str:
@@ -34,8 +36,7 @@ def opening(encoder: Encoder) -> str:
     ours = ("from nearfar.encoder.load import load_encoder", 'load_encoder("path/of/this/folder").model')
     plain = ("from sentence_transformers import SentenceTransformer", 'SentenceTransformer("path/of/this/folder")')
     found, opened = ours if foreign else plain
-    call = "encode" if encoder.is_shared else "encode_query"
-    return "\n".join([*imports, found, "", f"model = {opened}", f'vectors = model.{call}(["a question"])'])
+    return "\n".join([*imports, found, "", f"model = {opened}", 'vectors = model.encode_query(["a question"])'])
 
 
 def _needs(encoder: Encoder) -> Iterator[str]:
@@ -49,6 +50,8 @@ def _needs(encoder: Encoder) -> Iterator[str]:
         yield TWO
     if any(model.config.output_hidden_states for model in encoder.transformers):
         yield LAYERS
+    if encoder.examples:
+        yield SHOWN
 
 
 def _foreign(encoder: Encoder) -> list[type[nn.Module]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -84,11 +85,12 @@ def certify(
     dataset = stdlib_dataset() if source is None else as_dataset(source, settings.data)
     batches = batch_source(ensure_splits(dataset, settings.data), {"negatives", "grades", "teachers"})
     chosen = choose_policy(settings.train.device or "cpu", "fp32", settings.train.budget_tokens)
-    encoder = base_encoder(base, settings, batches, chosen)
+    own = deepcopy(base) if isinstance(base, SentenceTransformer) else base  # prompts and adapters are put into it
+    encoder = base_encoder(own, settings, batches, chosen)
     check_prefixes(settings.train, encoder)
     check_prompts(encoder.model, settings.prompts, dataset.queries.tasks)
     encoder = replace(instructed(encoder, settings.prompts, batches), layers=settings.train.matryoshka_layers)
-    adaptation = adapted(encoder, settings.train, seen_texts(batches), chosen)
+    adapted(encoder, settings.train, seen_texts(batches), chosen)
     tokens = training_data(batches, encoder, open_store(encoder), settings.train)
     rows = np.random.default_rng(settings.train.seed).permutation(len(batches))[:pairs]
     whole, *halves = (
@@ -96,11 +98,8 @@ def certify(
     )
     policy, dropout = _policy(chosen, whole), has_dropout(encoder)
     todo = cases(whole, *halves, dropout=dropout)
-    try:
-        with reporter.bar("certify", len(todo) * len(VARIANTS)) as advance:
-            checks = certify_steps(encoder, todo, settings.train, policy, lambda check: advance(1, check.loss))
-    finally:
-        adaptation.release()
+    with reporter.bar("certify", len(todo) * len(VARIANTS)) as advance:
+        checks = certify_steps(encoder, todo, settings.train, policy, lambda check: advance(1, check.loss))
     return Certificate(settings.base, len(rows), len(partitioned(whole, policy)), dropout, checks)
 
 
