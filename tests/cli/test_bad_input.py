@@ -137,7 +137,11 @@ CASES = [
     ("Latin-1 YAML", [*ON_GOOD, "--config", "latin.yaml"], ["latin.yaml: expected a readable YAML file"]),
     ("a folder for YAML", [*ON_GOOD, "--config", "full"], ["full: expected a readable YAML file"]),
     ("metric", [*ON_GOOD, "--config", "metric.yaml"], ["metric.yaml: metric 'ndcg': expected a cut-off of 1 to"]),
-    ("loss", [*ON_GOOD, "--config", "loss.yaml"], ["'train.loss': expected a known loss (did you mean 'info_nce'?)"]),
+    (
+        "loss",
+        [*ON_GOOD, "--config", "loss.yaml"],
+        ["train.loss: expected a known loss, found 'infonce'; did you mean 'info_nce'?"],
+    ),
     ("field of columns", [*ON_GOOD, "--config", "columns.yaml"], ["'data.columns.qeury", "expected 'query'"]),
     ("unknown option", [*ON_GOOD, "--train.epoch", "3"], ["expected a known key", "did you mean 'epochs'?"]),
     ("misspelt option", [*ON_GOOD, "--bsae", "static"], ["'bsae'", "did you mean 'base'?"]),

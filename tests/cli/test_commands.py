@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from itertools import chain
@@ -62,8 +63,8 @@ def test_init_then_fit_with_that_file_then_every_other_verb(tmp_path, monkeypatc
         "  source:": f"  source: {data}",
         "  dimension: 384": "  dimension: 32",
     }.items():
-        assert text.count(f"{line}\n") + text.count(f"{line} \n") == 1, line
-        text = text.replace(f"{line} \n", f"{line}\n").replace(f"{line}\n", f"{changed}\n")
+        text, count = re.subn(rf"^{line} ?$", changed, text, flags=re.MULTILINE)
+        assert count == 1, line
     (tmp_path / "nearfar.yaml").write_text(text)
 
     fitted = good("fit", "--train.batch_size", "16")
@@ -191,9 +192,14 @@ OTHER = {
 OTHER |= {
     "train.batch_by": "task",
     "train.mixing.weights": {"wiki": 2.0},
+    "curves": "curves.jsonl",
+    "data.select.by": "overlap",
+    "data.select.keep": "hardest",
+    "data.select.share": 0.5,
     "train.curriculum.by": "overlap",
     "train.loss": "focal",
     "train.task_losses": {"faq": "focal"},
+    "train.curriculum.anneal.by": "overlap",
     "train.directions": ("document_to_query",),
     "train.partition": "per_direction",
     "train.matryoshka": (64,),
@@ -201,16 +207,36 @@ OTHER |= {
     "train.matryoshka_layers": (3,),
     "mine.model": "minilm",
     "mine.out": "elsewhere",
+    "encoder.pooling": "layer_mix",
+    "encoder.mixed_layers": (1, 2),
+    "encoder.attention": "bidirectional",
+    "encoder.layers": 3,
+    "encoder.sharing": "separate",
     "mine.filter": "minilm",
     "mine.filter_max_score": 0.5,
     "mine.device": "cpu",
     "mine.precision": "bf16",
 }
+OTHER |= {
+    "teachers.models": ("reranker",),
+    "teachers.scores": "scores.csv",
+    "teachers.columns": {"score": "grade"},
+    "teachers.normalise": "query",
+    "teachers.cache": "elsewhere",
+    "rerank.loss": "bce",
+    "rerank.device": "cpu",
+    "rerank.precision": "bf16",
+    "rerank.base": "run",
+    "rerank.out": "elsewhere",
+    "rerank.bi_encoder": "run",
+}
 NEEDS = {  # fields that are refused without another one
     "train.matryoshka_weights": "train.matryoshka",
     "train.task_losses": "train.batch_by",
     "train.queue.momentum": "train.queue.size",
+    "encoder.mixed_layers": "encoder.pooling",
     "train.curriculum.progressive": "train.curriculum.by",
+    "data.select.share": "data.select.by",
 }
 MINING = {"absolute_margin": 0.1, "relative_margin": 0.1, "max_score": 0.5, "sampling": "random"}
 OTHER |= {f"{group}.{name}": value for group in ("mine", "train.mine") for name, value in MINING.items()}

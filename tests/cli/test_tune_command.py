@@ -247,3 +247,22 @@ def test_a_line_cut_short_by_a_crash_costs_one_probe(tmp_path):
     assert store.known == {"a": probes["a"]}
     store.add("c", probes["c"])
     assert ProbeStore(store.path).known == {"a": probes["a"], "c": probes["c"]}
+
+
+def test_negatives_and_losses_are_tried_where_the_data_can_feed_them(tmp_path, monkeypatch):
+    from nearfar.core.errors import BadInput
+    from nearfar.losses import LOSSES, Loss
+
+    def starved(*_, **__):
+        raise BadInput.at("loss needy", expected="teacher scores", found="none", do="run 'nearfar mine'")
+
+    monkeypatch.setitem(LOSSES, "needy", Loss(starved, "nothing", "nowhere", separable=True))
+    found = pairs(240)
+    rows = [(query, positive, found[i - 7][1], found[i - 9][1]) for i, (query, positive) in enumerate(found)]
+    tuned = package.tune(rows, config=SMALL, base="static", budget=12, out=tmp_path / "t.yaml", reporter=Silent())
+    tried = [settings for probes in tuned.probes.values() for settings in (p.settings for p in probes.values())]
+    assert {settings["hard_negatives"] for settings in tried} >= {0, 1, 2}
+    assert {settings["loss"] for settings in tried} == {"info_nce", "needy"}
+    assert tuned.settings["loss"] == "info_nce"
+    text = (tmp_path / "t.yaml").read_text()
+    assert "# tuned: not needy: loss needy: expected teacher scores, found none; run 'nearfar mine'" in text

@@ -156,3 +156,16 @@ def test_what_does_not_fit_is_left_out_and_the_next_is_tried():
     assert (0,) not in search.found[SHARES[1]]
     search._promote(2)  # from the highest rung that holds anything
     assert measured.spent <= 1.0
+
+
+def test_the_verdict_compares_with_the_settings_given_wherever_they_were_left_behind():
+    from nearfar.pipeline.config import FitConfig
+    from nearfar.pipeline.tuned import Tuned
+
+    for budget in (0.5, 1, 2, 4, 6, 8, 1e9):
+        search, measured = searched(budget=budget)
+        told = Tuned(search, FitConfig(), budget, measured.spent, 0, None).verdict
+        assert " over the settings given" in told
+        assert told.endswith((" of the pairs).", " all pairs)."))
+        last = search.given in search.found[SHARES[-1]]
+        assert last == (budget == 1e9)

@@ -24,8 +24,7 @@ class AnnealConfig(Config):
 
 class CurriculumConfig(Config):
     by: Literal["none"] | MeasureName = "none"
-    """What makes a pair easy: its score, or words that are shared (overlap), few (length), common (rarity), repeated
-    (compression)."""
+    """What makes a pair easy: score (high), overlap (shared words), length (few), rarity (none), compression (much)."""
     stages: int = Field(default=4, ge=1)
     """Parts of an epoch, the easiest pairs in the first, shuffled within each; 1 shuffles all."""
     epochs: int = Field(default=1, ge=1)

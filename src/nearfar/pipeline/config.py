@@ -191,7 +191,7 @@ def _lines(config: Config, indent: str) -> list[str]:
     for name, field in type(config).model_fields.items():
         value = getattr(config, name)
         if field.description:
-            lines.append(f"{indent}# {field.description}")
+            lines.append(f"{indent}# {' '.join(field.description.split())}")
         if isinstance(value, Config):
             lines += [f"{indent}{name}:", *_lines(value, indent + "  ")]
         else:

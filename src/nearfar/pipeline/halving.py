@@ -94,6 +94,7 @@ class Search:
                 self._promote(rung)
                 if rung == len(SHARES) - 1 and self.found[SHARES[rung]]:
                     self._descend(self._ranked(rung)[0], rung)
+                    self._probe(self.given, rung)  # so that what is gained is known in full
             except Spent:
                 continue  # with the next rung, which has a budget of its own
 

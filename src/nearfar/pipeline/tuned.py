@@ -120,13 +120,17 @@ class Tuned:
         return f"{probe.mean:.3f}, 95 % interval {low:.3f} to {high:.3f}"
 
     def _over_given(self) -> str:
-        """The difference from the settings given, on the largest share on which both were probed."""
-        share = max(share for share, probes in self.search.found.items()
-                    if {self._chosen, self.search.given} <= probes.keys())  # fmt: skip
-        probes = self.search.found[share]
-        difference = Difference.of(probes[self._chosen], probes[self.search.given])
+        """The difference from the settings given, on the largest share on which they and the choice were probed.
+
+        Where they were left behind before the choice was found, it is what left them behind that is compared.
+        """
+        found, given = self.search.found, self.search.given
+        shares = [share for share in reversed(SHARES) if given in found[share]]
+        share = next((share for share in shares if self._chosen in found[share]), shares[0])
+        one = self._chosen if self._chosen in found[share] else self.search.tied(SHARES.index(share))[0]
+        who = "" if one == self._chosen else f" of {self._changes(one)}"
         where = "" if share == self.search.rung else f", on {shown_share(share)}"
-        return f"{_shown(difference)} over the settings given{where}"
+        return f"{_shown(Difference.of(found[share][one], found[share][given]))}{who} over the settings given{where}"
 
     def _against(self, axis: int, share: float, one: Candidate, other: Candidate) -> str:
         first, second = (self.search.found[share][candidate] for candidate in (one, other))
