@@ -230,6 +230,16 @@ OTHER |= {
     "rerank.out": "elsewhere",
     "rerank.bi_encoder": "run",
 }
+OTHER |= {
+    "prompts.query": "query: ",
+    "prompts.document": "text: ",
+    "prompts.tasks": {"faq": "find "},
+    "prompts.pooled": False,
+    "prompts.examples": 2,
+    "train.lora.alpha": 4.0,
+    "train.lora.targets": ("query", "value"),
+    "train.lora.init": "corda",
+}
 NEEDS = {  # fields that are refused without another one
     "train.matryoshka_weights": "train.matryoshka",
     "train.task_losses": "train.batch_by",
