@@ -26,7 +26,7 @@ from tiny_models import pairs, save_tiny_bert, sentences
 TEXTS = sentences(9, 5)
 TASKS = ["faq", "", "code"] * 3
 PROMPTS = PromptsConfig(tasks={"faq": "given the question find ", "code": "find a function "}, pooled=False)
-FAST = {**SMALL, "train.epochs": 1, "train.batch_size": 16, "train.evaluations": 1}
+FAST = {**SMALL, "train.batch_size": 16, "train.learning_rate": 3e-3, "train.evaluations": 4}
 ADAPTED = [{"kind": "train", "lora": {"rank": 2}}, {"kind": "train", "freeze": 1}]
 
 
@@ -92,7 +92,7 @@ class Said(Silent):
 
 def fit(base, out, **settings):
     said = Said()
-    return nearfar.fit(pairs(60), base=base, out=out, config={**FAST, **settings}, reporter=said), said.lines
+    return nearfar.fit(pairs(80), base=base, out=out, config={**FAST, **settings}, reporter=said), said.lines
 
 
 def stage_models(run):
@@ -131,7 +131,7 @@ def test_stages_have_the_prompts_and_examples_of_the_run(tiny, tmp_path):
     assert made.fingerprint() == run.record["fingerprint"]
     assert made.model[1].include_prompt is False
     queries = {json.loads(line)["query"] for line in (run.path / "model/examples/pairs.jsonl").read_text().splitlines()}
-    assert queries < {query for query, _ in pairs(60)}
+    assert queries < {query for query, _ in pairs(80)}
 
 
 @pytest.mark.parametrize(

@@ -46,9 +46,13 @@ def fields(arguments: list[str]) -> dict[str, Any]:
 
 def _value(text: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        value = yaml.safe_load(text)
     except yaml.YAMLError:
         return text
+    # Prompts end in a space, which YAML would drop, and often in a colon, which it would take for a mapping.
+    bare = isinstance(value, str) and text.lstrip()[:1] not in {'"', "'"}
+    unfinished = isinstance(value, dict) and None in value.values() and not text.lstrip().startswith("{")
+    return text if bare or unfinished else value
 
 
 def group_settings(group: str, config: Path | None, arguments: list[str], named: Mapping[str, Any]) -> FitConfig:
