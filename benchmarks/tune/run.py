@@ -28,7 +28,7 @@ STDLIB, METRIC = "stdlib", "ndcg@10"
 SETS = (STDLIB, "nl2bash", "medquad")
 GRID = [dict(zip(("learning_rate", "temperature", "batch_size"), point, strict=True))
         for point in itertools.product((0.005, 0.01, 0.02, 0.04), (0.02, 0.05, 0.1), (128, 512))]  # fmt: skip
-BUDGET = 0.2  # of the seconds that the grid's trainings should take: foreseen on a busy machine they may take fewer
+BUDGET = 0.23  # of the seconds that the grid's trainings should take: foreseen on a busy machine they may take fewer
 FIRST = 12  # points of the grid by which its seconds are foreseen
 MOST_SHARE, MOST_LOSS = 0.25, 0.005
 QUICK = {"sets": [STDLIB]}
@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=SHARED, help="folder with the data sets medquad and nl2bash")
     parser.add_argument("--dimension", type=int, default=384, help="of the token table")
     parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--dev-documents", type=int, default=3000, help="of the dev evaluations of both sides")
     options = parser.parse_args()
     if options.quick:
         parser.set_defaults(**QUICK)
@@ -72,7 +73,8 @@ def one_set(name: str, options: argparse.Namespace) -> dict[str, Any]:
     from nearfar.pipeline.config import FitConfig
 
     dataset = data_set(name, options.data)
-    values = {"base": "static", "static": {"dimension": options.dimension}, "train": {"epochs": options.epochs}}
+    values = {"base": "static", "static": {"dimension": options.dimension}, "train": {"epochs": options.epochs},
+              "eval": {"dev_documents": options.dev_documents}}  # fmt: skip
     config = FitConfig.parse(values, "benchmark")
     grid = Grid(dataset, config)
     grid.train(FIRST)

@@ -75,7 +75,7 @@ def tuned(folder, data, budget=BUDGET, **more):
 
 def test_it_chooses_and_says_why(made, data):
     folder, record = made
-    given = {"learning_rate": 0.005, "temperature": 0.05, "batch_size": 16}
+    given = {"learning_rate": 0.005, "temperature": 0.05, "batch_size": 16, "loss": "info_nce"}
     assert record["given"] == given
     assert record["chosen"].keys() == given.keys()
     assert record["fresh"] == len(record["probes"]) > 3
@@ -257,6 +257,7 @@ def test_negatives_and_losses_are_tried_where_the_data_can_feed_them(tmp_path, m
         raise BadInput.at("loss needy", expected="teacher scores", found="none", do="run 'nearfar mine'")
 
     monkeypatch.setitem(LOSSES, "needy", Loss(starved, "nothing", "nowhere", separable=True))
+    monkeypatch.setattr("nearfar.pipeline.tune.RANKING", ("info_nce", "needy"))
     found = pairs(240)
     rows = [(query, positive, found[i - 7][1], found[i - 9][1]) for i, (query, positive) in enumerate(found)]
     tuned = package.tune(rows, config=SMALL, base="static", budget=12, out=tmp_path / "t.yaml", reporter=Silent())

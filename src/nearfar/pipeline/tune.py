@@ -19,7 +19,6 @@ from nearfar.core.artifact import check_place, disk_told
 from nearfar.core.errors import BadInput, Interrupted
 from nearfar.data.dataset import Dataset
 from nearfar.data.read import Item
-from nearfar.losses import LOSSES
 from nearfar.pipeline.config import MAIN_METRIC, FitConfig
 from nearfar.pipeline.halving import SHARES, Axis, Candidate, Search, Spent
 from nearfar.pipeline.probe import Probe, Prober, ProbeStore
@@ -34,6 +33,8 @@ UNITS = {"s": 1, "m": 60, "h": 3600}
 PLACE = Path(".nearfar") / "probes"  # beside the file that is written
 
 OCTAVES = range(-4, 5)  # of the learning rate, around the one given
+# Losses that rank by themselves and want nothing but pairs; another one that is chosen stays.
+RANKING = ("info_nce", "focal", "hardness")
 TEMPERATURES = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2)
 SMALLEST_BATCH, FEWEST_BATCHES = 16, 4  # an epoch of fewer batches is hardly an epoch
 HARD_NEGATIVES = (0, 1, 2, 3, 5, 8)
@@ -113,7 +114,7 @@ def axes_of(session: Session) -> tuple[Axis, ...]:
         _around("temperature", TEMPERATURES, train.temperature),
         _around("batch_size", [size for size in batches if SMALLEST_BATCH <= size <= largest], train.batch_size),
         _around("hard_negatives", [count for count in HARD_NEGATIVES if count <= negatives], train.hard_negatives),
-        Axis("loss", tuple(LOSSES), ordered=False),
+        Axis("loss", RANKING if train.loss in RANKING else (), ordered=False),
     )
     return tuple(axis for axis in axes if len(axis.values) > 1 and (negatives or axis.name != "hard_negatives"))
 
