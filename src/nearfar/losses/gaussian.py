@@ -42,8 +42,9 @@ def gaussian(
         BadInput: the number of dimensions is odd.
     """
     with torch.autocast(queries.device.type, enabled=False):  # a KL is a small difference of large products
-        expanded = gaussian_query(queries, beta=beta), gaussian_document(documents, beta=beta)
-        return info_nce(*expanded, targets, temperature=2 * temperature, share=share)
+        asked, answering = gaussian_query(queries, beta=beta), gaussian_document(documents, beta=beta)
+        answering = answering - answering.mean(dim=0).detach()  # adds to a query's scores what its softmax does not see
+        return info_nce(asked, answering, targets, temperature=2 * temperature, share=share)
 
 
 def gaussian_query(vectors: Tensor, *, beta: float = 1.0) -> Tensor:
