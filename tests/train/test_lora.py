@@ -113,13 +113,15 @@ def test_a_decoder_has_adapters_in_all_its_layers(decoder):
     assert abs(encode(decoder, TEXTS, "query", Policy()) - before).max() <= 1e-5
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("init", ["default", "corda"])
-def test_merged_weights_embed_as_the_adapters_did(tiny, init):
+def test_merged_weights_embed_as_the_adapters_did(tiny, init, precision):
+    chosen = Policy(precision=precision)
     names = [name for name, _ in tiny.model.named_parameters()]
     adaptation = with_lora(tiny, init=init)
-    before = encode(tiny, TEXTS, "query", Policy())
+    before = encode(tiny, TEXTS, "query", chosen)
     adaptation.release()
-    assert abs(encode(tiny, TEXTS, "query", Policy()) - before).max() <= 1e-6
+    assert abs(encode(tiny, TEXTS, "query", chosen) - before).max() <= 1e-6
     assert [name for name, _ in tiny.model.named_parameters()] == names
     assert all(p.requires_grad for p in tiny.model.parameters())
     assert not hasattr(tiny.model.transformers_model, "peft_config")

@@ -65,7 +65,8 @@ class Factors:
     @property
     def product(self) -> Tensor:
         """What they add to the weight, s B A."""
-        return self.scale * (self.up @ self.down)
+        with torch.autocast(self.up.device.type, enabled=False):  # fp32, as what is merged
+            return self.scale * (self.up @ self.down)
 
 
 def is_adapted(module: nn.Module) -> bool:
