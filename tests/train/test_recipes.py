@@ -250,10 +250,11 @@ def test_a_stopped_run_goes_on_inside_its_stage(data, tmp_path):
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_recipe_runs(name, tmp_path):
+def test_every_recipe_runs(name, tmp_path, tiny_folder):
     recipe = RECIPES[name]
     assert recipe.purpose and recipe.source  # noqa: PT018
-    config = {**SMALL, "recipe": name, "train.epochs": 1, "eval.dev_documents": 30}
+    config = {**SMALL, "recipe": name, "train.epochs": 1, "eval.dev_documents": 30, "rerank.base": str(tiny_folder),
+              "rerank.evaluations": 1, "rerank.depth": 10}  # fmt: skip
     run = nearfar.fit(pairs(60), base="static", out=tmp_path / "run", config=config, reporter=Lines())
     assert run.record["config"]["recipe"] == name
     stages = run.record.get("stages", [])

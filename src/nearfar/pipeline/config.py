@@ -20,7 +20,7 @@ from nearfar.encoder.prompts import PromptsConfig
 from nearfar.encoder.static import StaticConfig
 from nearfar.evaluate.metrics import parse
 from nearfar.pipeline.recipes import RECIPES
-from nearfar.pipeline.stages import Stage, TrainStage, check_order
+from nearfar.pipeline.stages import RerankStage, Stage, TrainStage, check_order
 from nearfar.train.config import TrainConfig
 from nearfar.train.rerank_config import RerankTrainConfig
 
@@ -126,6 +126,8 @@ class FitConfig(Config):
                 if self.has_graph and lora.rank and lora.keep:
                     raise BadInput.at("train.lora.keep", expected="false in a run of several stages", found="true",
                                       do="leave it out: an adapter of a later stage does not fit the base")  # fmt: skip
+            elif isinstance(stage, RerankStage):
+                self.rerank_of(stage, f"stages.{number}")
         return self
 
     @property
@@ -150,6 +152,14 @@ class FitConfig(Config):
             BadInput: they do not go together.
         """
         return TrainConfig.parse(merged(self.train.model_dump(exclude_unset=True), stage.changes), where)
+
+    def rerank_of(self, stage: RerankStage, where: str = "stages") -> RerankConfig:
+        """The settings of the cross-encoder in a stage.
+
+        Raises:
+            BadInput: they do not go together.
+        """
+        return RerankConfig.parse(merged(self.rerank.model_dump(exclude_unset=True), stage.changes), where)
 
 
 def settings(config: FitConfig | Mapping[str, Any] | None, changes: Mapping[str, Any]) -> FitConfig:

@@ -21,7 +21,8 @@ from nearfar.pipeline.config import MAIN_METRIC
 from nearfar.pipeline.dev import DevSet
 from nearfar.pipeline.session import Session
 from nearfar.pipeline.stages import Stage
-from nearfar.pipeline.works import WORKS, State, Work
+from nearfar.pipeline.work import State, Work
+from nearfar.pipeline.works import WORKS
 from nearfar.train.progress import Progress
 
 STAGES, KIND = "stages", "stage"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from nearfar.pipeline.stages import MergeStage, MineStage, Stage, TrainStage
+from nearfar.pipeline.stages import MergeStage, MineStage, RerankStage, Stage, TeachStage, TrainStage
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,8 @@ class Recipe:
     source: str
     static: bool = False  # whether it is for token tables alone
 
+
+DISTILLED = {"info_nce": 1.0, "kl_distillation": 1.0}
 
 # Learning rates are shares of the run's own, which suits its encoder: a full transformer, LoRA, or a token table.
 # Few steps want the upper half of the usual rates, and later stages less than the first (LOG.md).
@@ -43,11 +45,13 @@ RECIPES: Mapping[str, Recipe] = {
             MineStage(negatives=4, relative_margin=0.05),
             TrainStage.of({"epochs": 1, "hard_negatives": 2}, rate=0.5),
             MineStage(negatives=6, relative_margin=0.05),
-            TrainStage.of({"epochs": 1, "hard_negatives": 3}, rate=0.25),
+            RerankStage(),
+            TeachStage(),
+            TrainStage.of({"epochs": 1, "hard_negatives": 3, "loss": DISTILLED}, rate=0.25),
             MergeStage(method="greedy"),
         ),
-        "hard negatives of BM25, then of the model's own in two rounds, more in each, and a soup of the models",
-        "DPR (Karpukhin et al., 2020), after ANCE (Xiong et al., 2021), model soups (Wortsman et al., 2022)",
+        "hard negatives of BM25, then of the model's own in two rounds, a cross-encoder that teaches, and a soup",
+        "DPR (Karpukhin et al., 2020), after ANCE (Xiong et al., 2021) and DSE, model soups (Wortsman et al., 2022)",
     ),
     "static": Recipe(
         (

@@ -13,6 +13,7 @@ from nearfar.core.errors import BadInput
 from nearfar.data.augment import AugmentConfig
 from nearfar.data.mine import MiningConfig
 
+RERANKER = "reranker"  # the cross-encoder that a stage before has trained
 CURRENT = "current"  # the model as the stages before have left it
 WHOLE_RUN = ("device", "precision", "budget_tokens", "shard")  # settings of training that are no stage's own
 
@@ -66,6 +67,27 @@ class AugmentStage(AugmentConfig):
     kind: Literal["augment"] = "augment"
 
 
+class RerankStage(Config):
+    """Train a cross-encoder on the current data; keys of `rerank` beside these change them for this stage alone."""
+
+    model_config = ConfigDict(extra="allow")
+
+    kind: Literal["rerank"] = "rerank"
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """Settings of `rerank` that hold in this stage alone."""
+        return dict(self.model_extra or {})
+
+
+class TeachStage(Config):
+    """Score the training pairs and their negatives with teachers, for losses that distil them."""
+
+    kind: Literal["teach"] = "teach"
+    models: tuple[str, ...] = Field(default=(RERANKER,), min_length=1)
+    """The teachers: what the stage before has trained (reranker), a folder, a run, minilm, a hub name."""
+
+
 @dataclass(frozen=True)
 class Merge:
     """A way to merge models."""
@@ -101,18 +123,23 @@ class MergeStage(Config):
         return value
 
 
-Stage = Annotated[TrainStage | MineStage | AugmentStage | MergeStage, Field(discriminator="kind")]
+Stage = Annotated[
+    TrainStage | MineStage | AugmentStage | RerankStage | TeachStage | MergeStage, Field(discriminator="kind")
+]
 
 
 def check_order(stages: Sequence[Stage]) -> None:
     """Refuse stages that come before what they need.
 
     Raises:
-        BadInput: there are too few models to merge.
+        BadInput: there are too few models to merge, or no reranker to teach.
     """
-    trained = 0
+    kinds = [stage.kind for stage in stages]
     for number, stage in enumerate(stages):
-        trained += isinstance(stage, TrainStage)
+        trained = kinds[:number].count("train")
         if isinstance(stage, MergeStage) and trained + stage.with_base < 2:
             raise BadInput.at(f"stages.{number}", expected="two stages of training before it, or with_base",
                               found=f"{trained}", do="train more first")  # fmt: skip
+        if isinstance(stage, TeachStage) and RERANKER in stage.models and "rerank" not in kinds[:number]:
+            raise BadInput.at(f"stages.{number}", expected=f"a stage of kind rerank before it, for '{RERANKER}'",
+                              found="none", do="add one, or name other models")  # fmt: skip

@@ -31,8 +31,7 @@ def supplied(session: Session) -> BatchSource:
     if needs:
         policy = session.space.policy
         teachers = open_teachers(config, policy.device)
-        cache = Path(config.cache or session.folder / "data" / CACHE)
-        desk = Desk(cache, policy, session.space.reporter)
+        desk = Desk(cache_of(session), policy, session.space.reporter)
         if "teachers" in needs and (found := scores_of(source, teachers, config, session.config.data, desk)):
             source = replace(source, teachers=TeacherScores.of(found, source, config))
         if "teacher_vectors" in needs:
@@ -42,6 +41,11 @@ def supplied(session: Session) -> BatchSource:
         session.workers.wait_for_first()
     check_needs(source, session.config.train)
     return source
+
+
+def cache_of(session: Session) -> Path:
+    """Where what teachers said is kept."""
+    return Path(session.config.teachers.cache or session.folder / "data" / CACHE)
 
 
 def _vectors(source: BatchSource, teachers: Sequence[Teacher], dimension: int, desk: Desk) -> tuple[Floats, Floats]:

@@ -82,7 +82,7 @@ def teach(
         dataset = with_negatives(dataset, values.mine, reporter)
         source = batch_source(dataset)
         found = cast(PairScores, scores_of(source, teachers, values.teachers, values.data, desk))  # there is a teacher
-        record = {"key": key, **record, **_facts(source, found)}
+        record = {"key": key, **record, **facts(source, found)}
         _write(Taught(dataset, record, path), source, found, values, overwrite=overwrite)
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the same command goes on") from None
@@ -123,7 +123,7 @@ def _inputs(values: FitConfig, dataset: Dataset, teachers: Sequence[Teacher], pr
     }  # fmt: skip
 
 
-def _facts(source: BatchSource, found: PairScores) -> dict[str, Any]:
+def facts(source: BatchSource, found: PairScores) -> dict[str, Any]:
     """Counts, and how often each teacher has a query's positives above all its negatives."""
     positive = _is_positive(source, found)
     right = [_ranked_right(found.queries, scores, positive) for scores in found.scores]

@@ -4,86 +4,35 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from nearfar.core.artifact import read_meta
 from nearfar.data.augment import VERSION, Rewritten, rewritten, with_rewritten
 from nearfar.data.batches import batch_source
-from nearfar.data.dataset import Dataset, Pairs
+from nearfar.data.dataset import Pairs
 from nearfar.data.select import selected
-from nearfar.encoder.encoder import Encoder
 from nearfar.encoder.load import load_encoder
 from nearfar.encoder.save import save_encoder
 from nearfar.pipeline.config import MineConfig
-from nearfar.pipeline.dev import DevSet
 from nearfar.pipeline.merge import blended
 from nearfar.pipeline.mine import Model, mine, system_identity
 from nearfar.pipeline.plan import check_alike, seen_texts, train_of
 from nearfar.pipeline.session import Session, identity_of
 from nearfar.pipeline.stages import CURRENT, AugmentStage, MergeStage, MineStage, TrainStage
 from nearfar.pipeline.training import train
+from nearfar.pipeline.work import Made, State, Work
+from nearfar.pipeline.works_teachers import Reranking, Teaching
 from nearfar.train.adapt import adapted
 
 MODEL = "model"  # in a stage's folder: what it trained or merged
 NEGATIVES = "train.npz"  # the training pairs with mined negatives
 QUERIES = "queries.jsonl"  # rewritten queries, a line each
-
-
-@dataclass(frozen=True)
-class State:
-    """What the stages so far have left."""
-
-    encoder: Encoder
-    dataset: Dataset  # to train on
-    own: Dataset  # the same without negatives that a stage mined
-    trained: tuple[Path, ...] = ()  # model folders, one for each stage of training
-
-
-@dataclass(frozen=True)
-class Made:
-    """The output of a stage, not yet on disk."""
-
-    record: Mapping[str, Any]  # JSON-able; dev metrics as `before` and `after`, a curve as `progress`
-    write: Callable[[Path], object]  # into a folder of its own
-
-
-@dataclass(frozen=True)
-class Work:
-    """One stage of a run."""
-
-    session: Session
-    dev: DevSet
-    state: State
-    stage: Any  # the settings, of the kind's own class
-    number: int
-
-    together: ClassVar[bool] = False  # whether all processes take part
-
-    @property
-    def title(self) -> str:
-        """What it is about to do, in a few words."""
-        raise NotImplementedError
-
-    def inputs(self) -> Sequence[str]:
-        """Digests of everything that the output depends on."""
-        raise NotImplementedError
-
-    def make(self, name: str) -> Made:
-        """Do the work of the stage of this `name`."""
-        raise NotImplementedError
-
-    def after(self, folder: Path) -> State:
-        """What the next stage works on, given the folder of the output."""
-        raise NotImplementedError
-
-    def clear(self, name: str) -> None:
-        """Remove what was needed to go on inside the stage."""
 
 
 class Training(Work):
@@ -125,7 +74,9 @@ class Training(Work):
     def _session(self, name: str) -> Session:
         """The run's session with this stage's settings and data."""
         given, dataset, encoder = self.session, self.state.dataset, self.state.encoder
-        settings = given.config.model_copy(update={"train": train_of(given.config, self.stage, encoder)})
+        config, models = given.config, self.state.teachers
+        teachers = config.teachers.model_copy(update={"models": models}) if models else config.teachers
+        settings = config.model_copy(update={"train": train_of(config, self.stage, encoder), "teachers": teachers})
         identity = identity_of(settings, encoder, dataset, given.space.policy)
         return replace(given, config=settings, dataset=dataset, identity=identity,
                        source=selected(batch_source(dataset, settings.train.needs), settings.data.select),
@@ -223,4 +174,11 @@ class Merging(Work):
         return replace(self.state, encoder=load_encoder(folder / MODEL, self.session.space.policy.device))
 
 
-WORKS: Mapping[str, type[Work]] = {"train": Training, "mine": Mining, "augment": Augmenting, "merge": Merging}
+WORKS: Mapping[str, type[Work]] = {
+    "train": Training,
+    "mine": Mining,
+    "augment": Augmenting,
+    "rerank": Reranking,
+    "teach": Teaching,
+    "merge": Merging,
+}

@@ -1,0 +1,112 @@
+"""The stages around teachers: train a cross-encoder from the pairs, and score them for losses that distil it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nearfar.data.batches import batch_source
+from nearfar.data.config import DataConfig
+from nearfar.data.dataset import Pairs
+from nearfar.data.teachers import TeachersConfig
+from nearfar.encoder.reranker import new_reranker
+from nearfar.pipeline.config import RerankConfig
+from nearfar.pipeline.mine import with_negatives
+from nearfar.pipeline.rerank import STARTED, rerank_train
+from nearfar.pipeline.stages import RERANKER, RerankStage, TeachStage
+from nearfar.pipeline.supply import cache_of
+from nearfar.pipeline.teach import facts
+from nearfar.pipeline.teachers import Desk, open_teachers, scores_of
+from nearfar.pipeline.work import Made, State, Work
+
+SCORED = "train.npz"  # the training pairs with the negatives that were scored
+
+
+class Reranking(Work):
+    """Train a cross-encoder; it is measured on the dev set alone, beside the current model."""
+
+    stage: RerankStage
+
+    @property
+    def title(self) -> str:
+        return f"a cross-encoder from {self._settings.base}"
+
+    @property
+    def _settings(self) -> RerankConfig:
+        """The run's settings of rerankers with those of this stage, for its device and beside its model."""
+        policy, found = self.session.space.policy, self.session.config.rerank_of(self.stage)
+        changes: dict[str, Any] = {"device": policy.device, "precision": policy.precision}
+        if found.bi_encoder is None and self.state.trained:
+            changes["bi_encoder"] = str(self.state.trained[-1])
+        return found.model_copy(update=changes)
+
+    def inputs(self) -> Sequence[str]:
+        rules = self._settings
+        base = new_reranker(rules.base, rules.max_tokens, rules.seed, self.session.space.policy.device)
+        settings = rules.model_dump_json(exclude={"base", "out", "bi_encoder", "checkpoint_minutes", "device"})
+        mining = self.session.config.mine.rules().model_dump_json()
+        return [settings, mining, base.fingerprint(), self.state.dataset.digest()]
+
+    def make(self, name: str) -> Made:
+        out, splits = self._place(name) / RERANKER, self.state.dataset.splits
+        begun = out.exists() or (out.parent / f".{RERANKER}.training" / STARTED).exists()
+        data = replace(self.state.dataset, splits={**splits, "test": splits["dev"]})  # test is for the end of the run
+        config = {"rerank": self._settings.model_dump(), "mine": self.session.config.mine.model_dump()}
+        run = rerank_train(data, out=out, config=config, mode="resume" if begun else "new",
+                           reporter=self.session.space.reporter)  # fmt: skip
+        return Made({"metrics": run.record["metrics"]}, lambda folder: shutil.copytree(out, folder / RERANKER))
+
+    def after(self, folder: Path) -> State:
+        return replace(self.state, reranker=folder / RERANKER)
+
+    def clear(self, name: str) -> None:
+        shutil.rmtree(self._place(name), ignore_errors=True)
+
+    def _place(self, name: str) -> Path:
+        place = self.session.folder / "checkpoints" / name
+        place.mkdir(parents=True, exist_ok=True)
+        return place
+
+
+class Teaching(Work):
+    """Score the training pairs and their negatives with teachers."""
+
+    stage: TeachStage
+
+    @property
+    def title(self) -> str:
+        return f"scores of {' and '.join(self.stage.models)}"
+
+    @property
+    def _settings(self) -> TeachersConfig:
+        """The run's settings of teachers, with the models of this stage."""
+        models = tuple(str(self.state.reranker) if name == RERANKER else name for name in self.stage.models)
+        return self.session.config.teachers.model_copy(update={"models": models})
+
+    def inputs(self) -> Sequence[str]:
+        policy, config = self.session.space.policy, self.session.config
+        fingerprints = [teacher.fingerprint for teacher in open_teachers(self._settings, policy.device)]
+        mining = config.mine.rules().model_dump_json()
+        return [mining, policy.precision, self.state.dataset.digest(), *fingerprints]
+
+    def make(self, name: str) -> Made:  # noqa: ARG002
+        policy, reporter = self.session.space.policy, self.session.space.reporter
+        dataset = with_negatives(self.state.dataset, self.session.config.mine, reporter)
+        source, teachers = batch_source(dataset), open_teachers(self._settings, policy.device)
+        desk = Desk(cache_of(self.session), policy, reporter)  # where the trainings after it look
+        found = scores_of(source, teachers, self._settings, DataConfig(), desk)
+        assert found is not None  # noqa: S101  # there is a teacher
+        pairs: dict[str, Any] = asdict(dataset.splits["train"])
+        return Made(facts(source, found), lambda folder: np.savez(folder / SCORED, **pairs))
+
+    def after(self, folder: Path) -> State:
+        with np.load(folder / SCORED) as arrays:
+            pairs = Pairs(**arrays)
+        dataset = self.state.dataset
+        dataset = replace(dataset, splits={**dataset.splits, "train": pairs})
+        return replace(self.state, dataset=dataset, teachers=self._settings.models)
