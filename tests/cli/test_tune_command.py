@@ -267,3 +267,11 @@ def test_negatives_and_losses_are_tried_where_the_data_can_feed_them(tmp_path, m
     assert tuned.settings["loss"] == "info_nce"
     text = (tmp_path / "t.yaml").read_text()
     assert "# tuned: not needy: loss needy: expected teacher scores, found none; run 'nearfar mine'" in text
+
+
+def test_a_model_in_memory_is_tuned_and_not_named(tmp_path, static):
+    before = {name: tensor.clone() for name, tensor in static.model.state_dict().items()}
+    tuned = package.tune(pairs(240), base=static.model, config={"train.batch_size": 8}, budget=2,
+                         out=tmp_path / "t.yaml", reporter=Silent())  # fmt: skip
+    assert yaml.safe_load((tmp_path / "t.yaml").read_text()) == {"train": tuned.settings}
+    assert all(np.array_equal(tensor, before[name]) for name, tensor in static.model.state_dict().items())

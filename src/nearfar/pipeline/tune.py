@@ -84,7 +84,8 @@ def tune(
         search = study.searched()
     tuned = Tuned(search, settings, limit, study.seconds, study.fresh, path)
     if path:
-        values = tuned.config.model_dump(mode="json", exclude_unset=True)
+        unnamed = {"base"} if isinstance(base, SentenceTransformer) else set()  # it has no name to write
+        values = tuned.config.model_dump(mode="json", exclude_unset=True, exclude=unnamed)
         _write(path, tuned.header() + set_values(text, values, tuned.notes(), MARK))
     return tuned
 
