@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from huggingface_hub import HfApi
+from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
@@ -25,6 +27,7 @@ from nearfar.encoder.poolings import known_modules
 
 T = TypeVar("T")
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+HUB_S = 10  # seconds in which the hub answers, or is taken to be out of reach
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
@@ -155,7 +158,25 @@ UNLOADABLE = (
 
 
 def _load_hub(name: str, device: str) -> SentenceTransformer:
-    return loaded(name, lambda: SentenceTransformer(name, device=device, trust_remote_code=False, model_kwargs=SAFE))
+    options: dict[str, Any] = {"device": device, "trust_remote_code": False, "model_kwargs": SAFE}
+    return loaded(name, lambda: SentenceTransformer(name, local_files_only=not _on_hub(name), **options))
+
+
+def _on_hub(name: str) -> bool:
+    """Whether the hub answers; where it does not, only the copy of an earlier download is left.
+
+    It is asked once: a loading model asks for each of its files, again and again, for more than a minute.
+
+    Raises:
+        OSError: it answers that it has no such model.
+    """
+    try:
+        HfApi().model_info(name, timeout=HUB_S)
+    except HfHubHTTPError:
+        raise
+    except Exception:  # whatever the network or its absence raises
+        return False
+    return True
 
 
 def loaded(where: str | Path, open_: Callable[[], T]) -> T:

@@ -26,7 +26,12 @@ def dense_info_nce(
     directions: Sequence[Direction],
     partition: Partition,
 ) -> Tensor:
-    """The value of `info_nce` by plain matrix operations and autograd; its arguments mean the same."""
+    """The value of `info_nce` by plain matrix operations and autograd, in float64; its arguments mean the same.
+
+    A small loss is a small difference of large scores: in single precision this formula would lose what it is to prove.
+    """
+    precision = queries.dtype
+    queries, documents = queries.double(), documents.double()
     vectors = {"query": queries, "document": documents}
     scores = {(a, c): vectors[a] @ vectors[c].T / temperature for a, c in set(map(SIDES.__getitem__, directions))}
     own = queries @ documents.T / temperature  # (Q, D)
@@ -44,7 +49,7 @@ def dense_info_nce(
         copies = sum(anchor != candidate for anchor, candidate in sides) or 1
         total = torch.logsumexp(torch.stack([*against, own + math.log(copies)]), dim=0)  # (Q, D)
         losses.append(_mean_of_means(total - own, positives * weights[:, None], sides))
-    return torch.stack(losses).mean()
+    return torch.stack(losses).mean().to(precision)
 
 
 def _mean_of_means(losses: Tensor, weights: Tensor, sides: Sequence[tuple[Side, Side]]) -> Tensor:
