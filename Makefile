@@ -26,7 +26,7 @@ demo: $(VENV)/.with-offline ## train on Python's own standard library and show t
 	$(BIN)/nearfar demo --out run --overwrite
 
 test: setup ## run the tests
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadfile
 
 lint: setup ## check style, types and import rules
 	$(BIN)/ruff check
