@@ -204,6 +204,14 @@ def test_hand_computed():
     assert loss.item() == pytest.approx(math.log(1 + math.exp(-1) + math.exp(-2)))
 
 
+def test_a_small_loss_is_not_lost_among_large_scores():
+    """Eight pairs at right angles: log(1 + 7 exp(-20)), in single precision below the rounding of a score."""
+    vectors, alone = torch.eye(8), Targets.diagonal(8)
+    given = {"temperature": 0.05, "directions": ("query_to_document",), "partition": "joint"}
+    for loss in (info_nce, dense_info_nce):
+        assert loss(vectors, vectors, alone, **given).item() == pytest.approx(7 * math.exp(-20), rel=1e-5, abs=0)
+
+
 def test_a_sharp_temperature_overflows_nowhere():
     queries, documents = vectors(4, 1), vectors(4, 2)
     loss = info_nce(queries.float(), documents.float(), Targets.diagonal(4), temperature=1e-3)

@@ -119,3 +119,10 @@ def test_without_data_a_batch_is_made():
 def test_too_few_pairs_are_refused():
     with pytest.raises(BadInput, match="pairs: expected at least 4, found 3; give more"):
         nearfar.certify(pairs(10), pairs=3)
+
+
+def test_a_second_process_that_does_not_start_is_told(data, monkeypatch):
+    monkeypatch.setattr(steps, "_second", slice)  # it returns at once
+    config = {"static.dimension": 32, "static.vocabulary": 400}
+    with pytest.raises(BadInput, match=r"expected a second process, found its end with exit code 0; call it under `if"):
+        nearfar.certify(str(data), base="static", config=config)

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import copy
 import pickle
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import product
+from multiprocessing.process import BaseProcess
+from typing import TYPE_CHECKING
 
 import torch
 import torch.distributed as dist
@@ -29,8 +32,13 @@ from nearfar.train.fill import filled
 from nearfar.train.objective import TrainObjective
 from nearfar.train.step import Batch, Objective, StepResult, embed, gather, partitioned, result_of, step
 
+if TYPE_CHECKING:
+    from torch._C._distributed_c10d import Store  # torch.distributed has it too, but only at run time
+
 LIMIT = 1e-5  # largest difference that rounding in fp32 explains
 VARIANTS = ("cached", "streaming", "processes")
+STARTED = "certify/started"  # set in the store by the second process
+POLL_S = 0.05
 GRACE_S = 10  # for the second process to end by itself
 ANCHORS = 7  # scored at a time by the streaming variant; divides nothing, so that chunks are uneven
 
@@ -199,11 +207,26 @@ def _second_process(encoder: Encoder, chosen: Sequence[Case], config: TrainConfi
     process = context.Process(target=_second, args=(store.port, job, torch.get_num_threads()), daemon=True)
     process.start()
     try:
+        _await_start(process, store)
         with joined(store, 0, 2, 0, backend="gloo") as workers:
             yield workers
     finally:
         process.join(GRACE_S)
         process.kill()
+
+
+def _await_start(process: BaseProcess, store: Store) -> None:
+    """Wait until the new process has read its job.
+
+    Raises:
+        BadInput: it has ended before.
+    """
+    while not store.check([STARTED]):
+        if not process.is_alive():
+            found = f"its end with exit code {process.exitcode}"
+            raise BadInput.at("certify", expected="a second process", found=found,
+                              do="call it under `if __name__ == '__main__':` in a script of its own")  # fmt: skip
+        time.sleep(POLL_S)
 
 
 def _second(port: int, job: bytes, threads: int) -> None:
@@ -215,6 +238,7 @@ def _second(port: int, job: bytes, threads: int) -> None:
         with torch.device("meta"):
             type(model)(model.config)
     store = dist.TCPStore("127.0.0.1", port, is_master=False)  # type: ignore[attr-defined]
+    store.set(STARTED, "")
     with joined(store, 1, 2, 1, backend="gloo") as workers:
         for case in chosen:
             _outcome(encoder, case, config, policy, _variants(workers)[-1])
