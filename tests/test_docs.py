@@ -1,7 +1,8 @@
 """The documentation is true: its examples run, its settings exist, its links lead somewhere.
 
 A console block whose lines begin with `$ nearfar` is run, in order, in a folder with the files named in FILES and the
-runs `run` and `other`. Where the block shows an error line, that very line and exit code 2 are expected.
+runs `run` and `other`. Where the block shows an error line, that very line and exit code 2 are expected. The pages of
+the guide are run together, in an empty folder, and what they show is compared with what is printed.
 """
 
 import json
@@ -18,9 +19,12 @@ from nearfar.pipeline.config import FitConfig
 from tiny_models import pairs
 
 ROOT = Path(__file__).parents[1]
-DOCS = sorted((ROOT / "docs").glob("*.md"))
-PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "LOG.md", ROOT / "CONTRIBUTING.md", *DOCS]
+TOP = [ROOT / name for name in ("README.md", "CHANGELOG.md", "LOG.md", "CONTRIBUTING.md")]
+DOCS = [*TOP, *sorted((ROOT / "docs").glob("*.md"))]
+GUIDE = sorted((ROOT / "docs" / "guide").glob("[1-8]-*.md"))
+PAGES = [*DOCS, *GUIDE, ROOT / "docs" / "guide" / "README.md"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FIGURE = re.compile(r"\d+\.\d+")
 FILES = {
     "pairs.jsonl": "".join(json.dumps({"query": q, "positive": d}) + "\n" for q, d in pairs(120)),
     "faq.csv": "title,body\nwhere is the key?,Keys are at the desk.\n",
@@ -39,7 +43,11 @@ def blocks(page, language):
 
 def commands(page):
     """(arguments, output shown) of every command in the page's console blocks."""
-    parts = [part for block in blocks(page, "console") for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
+    return [command for block in blocks(page, "console") for command in commands_of(block)]
+
+
+def commands_of(block):
+    parts = re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]
     split = [part.partition("\n") for part in parts]
     return [(shlex.split(command)[1:], shown.strip()) for command, _, shown in split if command.startswith("nearfar ")]
 
@@ -47,6 +55,24 @@ def commands(page):
 def known(text):
     """`text` without what differs from run to run: fingerprints."""
     return re.sub(r"\b[0-9a-f]{16}\b", "…", text)
+
+
+def alike(shown, printed):
+    """Equal but for white space, seconds, fingerprints, 0.05 in figures below 1, and larger ones: times and losses."""
+    pair = [" ".join(re.sub(r"\b\d+(\.\d+)? s\b", "…", known(line)).split()) for line in (shown, printed)]
+    near = [
+        abs(a - b) <= 0.05 for a, b in zip(*(map(float, FIGURE.findall(line)) for line in pair), strict=False) if a < 1
+    ]
+    return FIGURE.sub("…", pair[0]) == FIGURE.sub("…", pair[1]) and all(near)
+
+
+def shows(shown, printed):
+    """Whether the lines shown were printed, in this order, with others among them where a line is `…`."""
+    lines, others = shown.strip().splitlines(), printed.strip().splitlines()
+    if "…" not in lines:
+        return len(lines) == len(others) and all(map(alike, lines, others))
+    rest = iter(others)
+    return all(line == "…" or any(alike(line, other) for other in rest) for line in lines)
 
 
 @pytest.fixture(scope="module")
@@ -64,13 +90,18 @@ def prepared(tmp_path_factory):
 
 
 @pytest.fixture
-def place(prepared, tmp_path, monkeypatch):
-    """A copy of the prepared folder, to work in."""
-    shutil.copytree(prepared, tmp_path / "docs")
-    monkeypatch.chdir(tmp_path / "docs")
+def empty(tmp_path, monkeypatch):
+    """An empty folder, to work in."""
+    monkeypatch.chdir(tmp_path)
     for name in ("THP_MEM_ALLOC_ENABLE", "TOKENIZERS_PARALLELISM"):  # set by the command line
         monkeypatch.setenv(name, "1")
-    return tmp_path / "docs"
+    return tmp_path
+
+
+@pytest.fixture
+def place(prepared, empty):
+    """A copy of the prepared folder, to work in."""
+    return shutil.copytree(prepared, empty, dirs_exist_ok=True)
 
 
 def run(arguments, monkeypatch, capfd):
@@ -83,7 +114,7 @@ def run(arguments, monkeypatch, capfd):
     return ended.value.code, capfd.readouterr()
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if commands(page)], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [page for page in DOCS if commands(page)], ids=lambda page: page.name)
 def test_commands_run(page, place, monkeypatch, capfd):
     if any("--out" in arguments for arguments, _ in commands(page)):
         shutil.rmtree(place / "run")  # the page makes its own
@@ -98,6 +129,34 @@ def test_commands_run(page, place, monkeypatch, capfd):
             assert printed.out.strip() == shown
         else:
             assert printed.out.strip()
+
+
+@pytest.mark.usefixtures("empty")
+def test_the_guide_runs(monkeypatch, capfd):
+    for page in GUIDE:
+        printed = ""
+        for language, body in FENCE.findall(page.read_text(encoding="utf-8")):
+            if language == "python":
+                capfd.readouterr()
+                exec(compile(body, page.name, "exec"), {"__name__": "guide"})
+                printed = capfd.readouterr().out
+            elif language == "text" and printed:
+                assert shows(body, printed), f"{page.name}: {printed}"
+                printed = ""
+            elif language == "console":
+                for arguments, shown in commands_of(body):
+                    code, output = run(arguments, monkeypatch, capfd)
+                    assert code == (2 if shown.startswith("nearfar: ") else 0), f"{page.name}: {output.err}"
+                    assert shows(shown, output.err + output.out), f"{page.name}: {arguments}\n{output.err}{output.out}"
+
+
+def test_what_is_shown_is_compared():
+    printed = "read in 2 s\n model   0.612  0.70\nof model 0123456789abcdef\n"
+    assert shows("read in 3 s\n model 0.6 0.7\nof model ffffffffffffffff", printed)
+    assert shows("read in 3 s\n…", printed)
+    assert not shows("read in 3 s", printed)
+    assert not shows("…\nmodel 0.612 0.76\n…", printed)
+    assert not shows("of model …\nread in 3 s\n…", printed)
 
 
 def test_python_runs(place, capsys):
