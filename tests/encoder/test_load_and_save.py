@@ -122,6 +122,14 @@ def nothing(_folder, tmp_path):
     return tmp_path / "nothing", "expected a model folder, found nothing"
 
 
+def fresh(_folder, _tmp_path):
+    return "static", "expected a model, found the name of a table that is yet to be trained"
+
+
+def out_of_reach(_folder, _tmp_path):
+    return "acme/unknown", "acme/unknown: expected a loadable model"
+
+
 def empty(_folder, tmp_path):
     (tmp_path / "empty").mkdir()
     return tmp_path / "empty", "found neither modules.json nor config.json"
@@ -158,7 +166,19 @@ def a_list_for_a_config(folder, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "make", [a_file, nothing, empty, broken_config, broken_weights, no_weights, broken_modules, a_list_for_a_config]
+    "make",
+    [
+        a_file,
+        nothing,
+        fresh,
+        out_of_reach,
+        empty,
+        broken_config,
+        broken_weights,
+        no_weights,
+        broken_modules,
+        a_list_for_a_config,
+    ],
 )
 def test_what_cannot_be_loaded_is_told_in_one_line(tiny_folder, tmp_path, make):
     path, word = make(tiny_folder, tmp_path)

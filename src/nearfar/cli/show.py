@@ -75,7 +75,7 @@ def certificate(found: Certificate) -> str:
 
 
 def _row(*cells: str) -> str:
-    return "{:<16}{:<12}{:<9}{:<14}{:>8}{:>12}  {}".format(*cells).rstrip()
+    return "{:<24}{:<12}{:<9}{:<14}{:>8}{:>12}  {}".format(*cells).rstrip()
 
 
 def summary(record: Mapping[str, Any], path: Path) -> str:

@@ -103,4 +103,4 @@ def _explain(model: type[BaseModel], problem: ErrorDetails) -> str:
 def _expectation(message: str) -> str:
     for prefix in ("Input should be ", "Value error, "):
         message = message.removeprefix(prefix)
-    return message
+    return message.partition(", unable to parse")[0]

@@ -27,6 +27,7 @@ from nearfar.encoder.poolings import known_modules
 
 T = TypeVar("T")
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+FRESH = "static"  # in the place of a base: a token table that training starts from
 HUB_S = 10  # seconds in which the hub answers, or is taken to be out of reach
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
@@ -72,6 +73,9 @@ def model_folder(name: str) -> Path | None:
     """Folder of a shipped name, a run or a local model; None for what can only be a hub name."""
     if name in BASES:
         return shipped_folder(name)
+    if name == FRESH and not Path(name).exists():
+        raise BadInput.at(name, expected="a model", found="the name of a table that is yet to be trained",
+                          do="train one: nearfar fit --base static")  # fmt: skip
     path = Path(name).expanduser()
     if path.is_dir():
         return path / "model" if (path / "model" / "modules.json").exists() else path  # a run folder holds its model

@@ -47,7 +47,8 @@ def techniques(kind: str | None = None) -> dict[str, tuple[Entry, ...]]:
         BadInput: there is no such registry.
     """
     if kind is not None and kind not in REGISTRIES:
-        raise BadInput.at("list", expected="a registry", found=repr(kind), do=nearest(kind, list(REGISTRIES)))
+        near = nearest(kind, list(REGISTRIES))
+        raise BadInput.at("list", expected="one of its registries", found=repr(kind), do=near)
     return {name: tuple(_entries(found)) for name, found in REGISTRIES.items() if kind in {None, name}}
 
 

@@ -29,7 +29,7 @@ from nearfar.encoder.config import EncoderConfig
 from nearfar.encoder.encode import open_store
 from nearfar.encoder.encoder import Encoder
 from nearfar.encoder.examples import Examples
-from nearfar.encoder.load import load_encoder
+from nearfar.encoder.load import FRESH, load_encoder
 from nearfar.encoder.precision import Policy, choose_policy
 from nearfar.encoder.prompts import PromptsConfig, check_prompts, set_prompts
 from nearfar.encoder.reshape import doubts, open_encoder, reshaped
@@ -240,7 +240,7 @@ def unchanged(encoder: Encoder, base: Any, settings: FitConfig, policy: Policy) 
 def base_encoder(base: Any, settings: FitConfig, batches: BatchSource, policy: Policy) -> Encoder:
     """The model in memory, a fresh token table, or the model that the settings name, made as they ask for."""
     seed = settings.train.seed
-    if isinstance(base, SentenceTransformer) or settings.base != "static":
+    if isinstance(base, SentenceTransformer) or settings.base != FRESH:
         named = base if isinstance(base, SentenceTransformer) else settings.base
         if settings.has_graph and settings.prompts != PromptsConfig():  # its stages train copies, and leave it alone
             named = copy.deepcopy(named)
