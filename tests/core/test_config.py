@@ -73,10 +73,7 @@ def test_unknown_keys_name_the_nearest_right_one(values, expected):
     [
         (
             {"inner": {"temperature": "warm"}},
-            (
-                "'inner.temperature': expected a valid number, unable to parse string as a number, "
-                "found 'warm'; change 'inner.temperature'"
-            ),
+            ("'inner.temperature': expected a valid number, found 'warm'; change 'inner.temperature'"),
         ),
         (
             {"inner": {"temperature": 0}},
