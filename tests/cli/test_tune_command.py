@@ -96,7 +96,7 @@ def test_the_probes_are_better_where_it_says_so(made):
     _, record = made
     top = max(probe["share"] for probe in record["probes"])
     found = {json.dumps(probe["settings"]): probe["ndcg@10"] for probe in record["probes"] if probe["share"] == top}
-    assert found[json.dumps(record["chosen"])] >= max(found.values()) - 0.005
+    assert found[json.dumps(record["chosen"])] == max(found.values())
 
 
 def test_a_second_call_repeats_nothing_and_a_larger_budget_goes_on(made, data):
@@ -223,7 +223,7 @@ def test_a_probe_of_all_pairs_is_the_run_that_fit_makes(prober, tmp_path):
 
 def test_the_pairs_of_a_share_are_among_those_of_a_larger_one(prober):
     parts = [set(prober.pairs(share).tolist()) for share in SHARES]
-    assert parts[0] < parts[1] < parts[2] == set(range(len(prober.session.source)))
+    assert parts[0] < parts[1] == set(range(len(prober.session.source)))
     names, labels = prober.session.source.labels["source"]
     for share, part in zip(SHARES, parts, strict=True):
         counts = np.bincount(labels[sorted(part)], minlength=len(names))
