@@ -1,4 +1,4 @@
-"""Which settings to probe next: one at a time along a line on a quarter of the data, then from the best of them on all.
+"""Which settings to probe next: one at a time along a line on a third of the data, then from the best of them on all.
 
 Nothing here trains: `measure` is handed in, and every decision is a function of what it returned. So the same probes in
 the same order are asked for at every call, and a larger budget goes on where a smaller one has stopped.
@@ -17,8 +17,8 @@ import numpy as np
 from nearfar.evaluate.statistics import interval
 from nearfar.pipeline.probe import Probe
 
-SHARES = (1 / 4, 1.0)  # of the training pairs, in the rungs; as large a share of the candidates goes up
-BUDGETS = (0.5, 1.0)  # share of the budget that is spent when a rung ends, at most
+SHARES = (1 / 3, 1.0)  # of the training pairs, in the rungs; as large a share of the candidates goes up
+BUDGETS = (0.6, 1.0)  # share of the budget that is spent when a rung ends, at most
 RESAMPLES = 1999
 
 Candidate = tuple[Any, ...]  # a value for each axis
@@ -73,8 +73,8 @@ class Difference:
 class Search:
     """Successive halving (Jamieson and Talwalkar, 2016) of what coordinate descent finds from the settings given.
 
-    The first rung is the descent, on a quarter of the pairs: each axis in turn is followed as long as it gets better.
-    Those of its candidates not shown to be worse than the best, a quarter of all at most, are probed on all pairs. What
+    The first rung is the descent, on a third of the pairs: each axis in turn is followed as long as it gets better.
+    Those of its candidates not shown to be worse than the best, a third of all at most, are probed on all pairs. What
     is left of the budget goes on with the descent there, from the best, where nothing is cut short.
     """
 
