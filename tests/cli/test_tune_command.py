@@ -22,7 +22,7 @@ from nearfar.pipeline.tune import axes_of, seconds_of
 from nearfar.train.distributed import Workers
 from tiny_models import pairs
 
-BUDGET = "6s"
+BUDGET = "4s"
 CONFIG = """\
 base: static  # nothing pretrained
 static: {dimension: 32, vocabulary: 400}
@@ -79,7 +79,7 @@ def test_it_chooses_and_says_why(made, data):
     assert record["given"] == given
     assert record["chosen"].keys() == given.keys()
     assert record["fresh"] == len(record["probes"]) > 3
-    assert record["seconds"] == 0.25 * len(record["probes"]) <= 6
+    assert record["seconds"] == 0.25 * len(record["probes"]) <= 4
     text = (folder / "tuned.yaml").read_text()
     kept = [line for line in text.splitlines() if "# tuned:" not in line]
     assert [line for line in CONFIG.splitlines() if "batch_size" not in line and line not in kept] == []
@@ -96,7 +96,7 @@ def test_the_probes_are_better_where_it_says_so(made):
     _, record = made
     top = max(probe["share"] for probe in record["probes"])
     found = {json.dumps(probe["settings"]): probe["ndcg@10"] for probe in record["probes"] if probe["share"] == top}
-    assert found[json.dumps(record["chosen"])] >= max(found.values()) - 0.005
+    assert found[json.dumps(record["chosen"])] == max(found.values())
 
 
 def test_a_second_call_repeats_nothing_and_a_larger_budget_goes_on(made, data):
@@ -223,7 +223,7 @@ def test_a_probe_of_all_pairs_is_the_run_that_fit_makes(prober, tmp_path):
 
 def test_the_pairs_of_a_share_are_among_those_of_a_larger_one(prober):
     parts = [set(prober.pairs(share).tolist()) for share in SHARES]
-    assert parts[0] < parts[1] < parts[2] == set(range(len(prober.session.source)))
+    assert parts[0] < parts[1] == set(range(len(prober.session.source)))
     names, labels = prober.session.source.labels["source"]
     for share, part in zip(SHARES, parts, strict=True):
         counts = np.bincount(labels[sorted(part)], minlength=len(names))

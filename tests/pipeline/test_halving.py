@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nearfar.evaluate.statistics import interval
-from nearfar.pipeline.halving import BUDGETS, LEAST, SHARES, Axis, Difference, Search, Spent
+from nearfar.pipeline.halving import BUDGETS, SHARES, Axis, Difference, Search, Spent
 from nearfar.pipeline.probe import Probe
 
 RATES, HEATS, LOSSES = (1, 2, 4, 8, 16), (0.02, 0.05, 0.1), ("a", "b", "c")
@@ -56,7 +56,7 @@ def test_it_finds_what_trying_everything_finds(given):
 
 
 def test_the_budgets_of_the_rungs_are_kept():
-    for budget in (1, 2, 4, 8):
+    for budget in (2, 4, 8, 16):
         search, measured = searched(budget=budget)
         assert measured.spent <= budget
         sizes = [len(search.found[share]) for share in SHARES]
@@ -66,45 +66,48 @@ def test_the_budgets_of_the_rungs_are_kept():
 
 
 def test_a_larger_budget_goes_on_where_a_smaller_one_stopped():
-    first = [probe for probe in searched(budget=1)[1].asked if probe[1] == SHARES[0]]
-    more = [probe for probe in searched(budget=3)[1].asked if probe[1] == SHARES[0]]
+    first = [probe for probe in searched(budget=2)[1].asked if probe[1] == SHARES[0]]
+    more = [probe for probe in searched(budget=5)[1].asked if probe[1] == SHARES[0]]
     assert 1 < len(first) < len(more)
     assert more[: len(first)] == first
 
 
 def test_candidates_shown_to_be_worse_are_not_promoted():
-    search, _ = searched()
-    for lower, upper in itertools.pairwise(SHARES[:2]):
-        best = max(search.found[lower].values(), key=lambda probe: probe.mean)
-        for candidate in search.found[upper]:
-            paired = np.array(best.scores) - np.array(search.found[lower][candidate].scores)
-            low, _ = interval(paired, seed=0, resamples=1999)
-            assert low <= 0
+    axis = Axis("n", tuple(range(40)))
+    search = Search((axis,), (0,), Measured(of=lambda n: 0.5 - 0.001 * n))
+    noisy = {(n,): Probe({}, SHARES[0], scores(0.5 - 0.01 * n, 0.1, seed=n)) for n in range(40)}
+    search.found[SHARES[0]] |= noisy
+    search._promote(*SHARES)
+    promoted = list(search.found[SHARES[1]])
+    assert 1 < len(promoted) < 40 * SHARES[0]
+    assert promoted == [(n,) for n in range(len(promoted))]
+    for n in range(len(promoted) + 1):
+        paired = np.array(noisy[0,].scores) - np.array(noisy[n,].scores)
+        low, _ = interval(paired, seed=0, resamples=1999)
+        assert (low <= 0) == (n < len(promoted))
 
 
-def chosen_of(differences, noise, seconds=None):
-    """The choice among candidates whose means differ so from the first one's, all probed on all pairs."""
-    axis = Axis("n", tuple(range(len(differences))))
-    search = Search((axis,), (0,), Measured())
-    for number, difference in enumerate(differences):
-        probe = Probe({}, 1.0, scores(0.5 + difference, noise, seed=number), (seconds or [1.0] * 9)[number])
-        search.found[1.0][number,] = probe
-    return search.chosen()[0]
+def test_of_many_that_tie_a_third_goes_up():
+    search = Search((Axis("n", tuple(range(40))),), (0,), Measured(of=lambda n: 0.5))
+    search.found[SHARES[0]] |= {(n,): Probe({}, SHARES[0], scores(0.5, 0.1, seed=n)) for n in range(40)}
+    search._promote(*SHARES)
+    assert len(search.found[SHARES[1]]) == 14
 
 
-@pytest.mark.parametrize(
-    ("differences", "noise", "seconds", "expected"),
-    [
-        ([0, 0.004], 0.1, None, 0),  # a tie: the settings given stay
-        ([0, 0.004], 0.0, None, 1),  # no tie, though it is small
-        ([0, 2 * LEAST], 0.1, None, 1),  # what the interval cannot tell, but too much to give up
-        ([0, 0.1, 0.103], 0.1, [1, 5, 9], 1),  # ties among others: the fastest
-        ([0, 0.1, 0.103], 0.0, [1, 5, 9], 2),
-        ([0, -0.1], 0.0, None, 0),
-    ],
-)
-def test_ties_go_to_the_settings_given_and_then_to_the_fastest(differences, noise, seconds, expected):
-    assert chosen_of(differences, noise, seconds) == expected
+def test_the_best_on_most_pairs_is_chosen_however_little_it_is_better():
+    search = Search((Axis("n", (0, 1, 2)),), (0,), Measured())
+    search.found[SHARES[0]] |= {(n,): Probe({}, SHARES[0], scores(0.5 + 0.1 * n)) for n in range(3)}
+    assert search.chosen() == (2,)
+    search.found[1.0][0,] = Probe({}, 1.0, scores(0.9, 0.1))
+    assert search.chosen() == (2,)  # nothing is compared by one probe
+    search.found[1.0][1,] = Probe({}, 1.0, scores(0.9001, 0.1, seed=1), seconds=99.0)
+    assert search.chosen() == (1,)
+
+
+def test_a_side_is_left_when_the_other_was_better():
+    for given, expected in ((4, [4, 2, 8, 16]), (16, [16, 8, 4])):
+        _, measured = searched((given, 0.02, "a"))
+        assert [candidate[0] for candidate, _ in measured.asked[: len(expected)]] == expected
 
 
 def test_a_probe_that_failed_is_worse_than_any():
@@ -134,35 +137,25 @@ def test_alternatives_differ_in_one_setting_and_are_as_near_as_can_be():
 
 
 def test_with_a_budget_for_one_probe_the_settings_given_stay():
-    search, measured = searched(budget=2 / 9)
+    search, measured = searched(budget=2 * SHARES[0])
     assert len(measured.asked) == 1
     assert search.chosen() == search.given
 
 
-def test_a_slower_candidate_must_be_better_by_more_than_a_tie():
-    slow = {"seconds": lambda candidate: candidate[0], "noise": 0.1}
-    search, _ = searched(of=lambda rate, *_: 0.5 + 0.001 * rate, **slow)
-    assert search.chosen() == search.given
-    search, _ = searched(of=lambda rate, *_: 0.5 + 0.02 * rate, **slow)
-    assert search.chosen()[0] == RATES[-1]
-
-
 def test_what_does_not_fit_is_left_out_and_the_next_is_tried():
-    axis = Axis("n", (0, 1, 2))
+    axis = Axis("n", tuple(range(8)))
     measured = Measured(budget=1.0, of=lambda n: 0.5, seconds=lambda candidate: 9.0 if candidate == (0,) else 1.0)
     search = Search((axis,), (0,), measured)
-    search.found[SHARES[0]] = {(n,): Probe({}, SHARES[0], scores(0.5, 0.1, seed=n)) for n in range(3)}
-    search._promote(1)
-    assert (0,) not in search.found[SHARES[1]]
-    search._promote(2)  # from the highest rung that holds anything
-    assert measured.spent <= 1.0
+    search.found[SHARES[0]] |= {(n,): Probe({}, SHARES[0], scores(0.5 - 0.001 * n, 0.1, seed=n)) for n in range(8)}
+    search._promote(*SHARES)
+    assert list(search.found[1.0]) == [(1,)]
 
 
 def test_the_verdict_compares_with_the_settings_given_wherever_they_were_left_behind():
     from nearfar.pipeline.config import FitConfig
     from nearfar.pipeline.tuned import Tuned
 
-    for budget in (0.5, 1, 2, 4, 6, 8, 1e9):
+    for budget in (2, 4, 6, 8, 1e9):
         search, measured = searched(budget=budget)
         told = Tuned(search, FitConfig(), budget, measured.spent, 0, None).verdict
         assert " over the settings given" in told

@@ -35,7 +35,7 @@ PLACE = Path(".nearfar") / "probes"  # beside the file that is written
 OCTAVES = range(-4, 5)  # of the learning rate, around the one given
 # Losses that rank by themselves and want nothing but pairs; another one that is chosen stays.
 RANKING = ("info_nce", "focal", "hardness")
-TEMPERATURES = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1, 0.15, 0.2)
+TEMPERATURES = (0.01, 0.02, 0.05, 0.1, 0.2)  # finer steps cost probes and gain less than chance
 SMALLEST_BATCH, FEWEST_BATCHES = 16, 4  # an epoch of fewer batches is hardly an epoch
 HARD_NEGATIVES = (0, 1, 2, 3, 5, 8)
 
@@ -104,18 +104,21 @@ def seconds_of(budget: str | float) -> float:
 
 
 def axes_of(session: Session) -> tuple[Axis, ...]:
-    """The settings that are tuned, and the values each can have with this data; those given are among them."""
+    """The settings that are tuned, and the values each can have with this data; those given are among them.
+
+    They are tried in this order. The batch size is last, because its best value depends most on the number of pairs.
+    """
     train, source = session.config.train, session.source
     rate = train.peak_learning_rate(static=session.space.encoder.is_static)
     largest = max(len(source) // FEWEST_BATCHES, SMALLEST_BATCH)
     batches = [train.batch_size * 2**octave if octave > 0 else train.batch_size // 2**-octave for octave in OCTAVES]
     negatives = int(source.negatives.lengths.max(initial=0))
     axes = (
-        _around("learning_rate", [float(f"{rate * 2.0**octave:.2g}") for octave in OCTAVES if octave], rate),
         _around("temperature", TEMPERATURES, train.temperature),
-        _around("batch_size", [size for size in batches if SMALLEST_BATCH <= size <= largest], train.batch_size),
-        _around("hard_negatives", [count for count in HARD_NEGATIVES if count <= negatives], train.hard_negatives),
+        _around("learning_rate", [float(f"{rate * 2.0**octave:.2g}") for octave in OCTAVES if octave], rate),
         Axis("loss", RANKING if train.loss in RANKING else (), ordered=False),
+        _around("hard_negatives", [count for count in HARD_NEGATIVES if count <= negatives], train.hard_negatives),
+        _around("batch_size", [size for size in batches if SMALLEST_BATCH <= size <= largest], train.batch_size),
     )
     return tuple(axis for axis in axes if len(axis.values) > 1 and (negatives or axis.name != "hard_negatives"))
 

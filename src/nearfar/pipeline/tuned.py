@@ -50,18 +50,13 @@ class Tuned:
     @cached_property
     def verdict(self) -> str:
         """One sentence: what is chosen, and how it compares with the settings given."""
-        chosen, given, best = self._chosen, self.search.given, self._best
+        chosen, given = self._chosen, self.search.given
         if len(self._compared) < 2:
             return "Nothing was compared: the settings given stay."
         place = f"{self._queries} dev queries, trained on {shown_share(self.search.rung)}"
-        if chosen == best == given:
-            return f"The settings given are the best found ({SHOWN} {self._mean(given)}, {place})."
         if chosen == given:
-            difference = Difference.of(self._compared[best], self._compared[given])
-            return f"{self._changes(best)}: {_shown(difference)}: the settings given stay ({place})."
-        over = self._over_given()
-        tie = "" if chosen == best else f"; {self._changes(best)} ties with it and is slower"
-        return f"{self._changes(chosen)}: {SHOWN} {self._mean(chosen)}, {over}{tie} ({place})."
+            return f"The settings given are the best found ({SHOWN} {self._mean(given)}, {place})."
+        return f"{self._changes(chosen)}: {SHOWN} {self._mean(chosen)}, {self._over_given()} ({place})."
 
     def header(self) -> str:
         """Comment lines for the top of the YAML file."""
@@ -100,10 +95,6 @@ class Tuned:
         return self.search.found[self.search.rung]
 
     @property
-    def _best(self) -> Candidate:
-        return self.search.tied(SHARES.index(self.search.rung))[0]
-
-    @property
     def _queries(self) -> int:
         return len(next(probe.scores for probe in self._compared.values() if probe.scores))
 
@@ -127,7 +118,7 @@ class Tuned:
         found, given = self.search.found, self.search.given
         shares = [share for share in reversed(SHARES) if given in found[share]]
         share = next((share for share in shares if self._chosen in found[share]), shares[0])
-        one = self._chosen if self._chosen in found[share] else self.search.tied(SHARES.index(share))[0]
+        one = self._chosen if self._chosen in found[share] else self.search.ranked(share)[0]
         who = "" if one == self._chosen else f" of {self._changes(one)}"
         where = "" if share == self.search.rung else f", on {shown_share(share)}"
         return f"{_shown(Difference.of(found[share][one], found[share][given]))}{who} over the settings given{where}"
