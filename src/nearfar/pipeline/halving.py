@@ -100,8 +100,20 @@ class Search:
         return next((share for share in reversed(SHARES) if len(self.found[share]) > 1), SHARES[0])
 
     def chosen(self) -> Candidate:
-        """The best candidate of that rung."""
-        return self.ranked(self.rung)[0]
+        """The best candidate of that rung; one of another kind than the settings given if it is shown to be better."""
+        ranked = self.ranked(self.rung)
+        alike = next((one for one in ranked if self._alike(one, self.given)), ranked[0])
+        return next(one for one in ranked if one == alike or self._better(one, alike, self.rung))
+
+    def _better(self, one: Candidate, other: Candidate, share: float) -> bool:
+        """Whether it is better on dev; between kinds, such as losses, the interval of the difference must say so."""
+        probe, than = (self._probe(candidate, share) for candidate in (one, other))
+        if self._alike(one, other) or probe.mean <= than.mean:
+            return probe.mean > than.mean
+        return Difference.of(probe, than).low > 0
+
+    def _alike(self, one: Candidate, other: Candidate) -> bool:
+        return all(a == b for axis, a, b in zip(self.axes, one, other, strict=True) if not axis.ordered)
 
     def ranked(self, share: float) -> list[Candidate]:
         """Candidates probed on this share, best first."""
@@ -142,7 +154,7 @@ class Search:
         for line in self.axes[axis].lines(candidate[axis]):
             for value in line:
                 further = (*best[:axis], value, *best[axis + 1 :])
-                if self._probe(further, share).mean <= self._probe(best, share).mean:
+                if not self._better(further, best, share):
                     break
                 best = further
             if best != candidate and self.axes[axis].ordered:
