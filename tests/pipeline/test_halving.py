@@ -162,3 +162,10 @@ def test_the_verdict_compares_with_the_settings_given_wherever_they_were_left_be
         assert told.endswith((" of the pairs).", " all pairs)."))
         last = search.given in search.found[SHARES[-1]]
         assert last == (budget == 1e9)
+
+
+@pytest.mark.parametrize(("noise", "loss"), [(0.001, "c"), (2.0, "a")])
+def test_another_loss_must_be_shown_to_be_better(noise, loss):
+    """The same gain each time; among noisy queries it may be chance."""
+    search, _ = searched((8, 0.1, "a"), noise=noise)
+    assert search.chosen() == (8, 0.1, loss)
