@@ -49,7 +49,9 @@ def test_warnings_are_said(data, tiny_folder, tmp_path):
 
 def test_certify_sees_it(data, folders):
     settings = {"encoder.pooling": "multi_layer", "encoder.sharing": "separate"}
-    found = nearfar.certify(str(data), base=str(folders["left"]), config=settings, pairs=8)
+    found = nearfar.certify(
+        str(data), base=str(folders["left"]), config=settings, pairs=8, losses=["info_nce", "cosent"]
+    )
     assert found.ok
     used = open_encoder(folders["left"], EncoderConfig(pooling="layer_mix")).model
     used.encode(["a text"])  # now its layers have hooks of the library, which cannot be pickled

@@ -200,6 +200,7 @@ def certify(
     context: typer.Context,
     data: Data = None,
     base: Annotated[str | None, typer.Option(help="minilm, static, a model folder, or a hub name.")] = None,
+    loss: Annotated[list[str] | None, typer.Option(help="One to look at; may be given again. Left out: all.")] = None,
     pairs: Annotated[int, typer.Option(help="Pairs of the batch.")] = 32,
     as_json: AsJson = False,
 ) -> None:
@@ -213,7 +214,8 @@ def certify(
     from nearfar.pipeline.certify import certify as certify_
     from nearfar.pipeline.progress import Terminal
 
-    result = certify_(data, base=base, config=fields(context.args), pairs=pairs, reporter=Terminal())
+    config = fields(context.args)
+    result = certify_(data, base=base, config=config, losses=loss or (), pairs=pairs, reporter=Terminal())
     _show(result.record()) if as_json else typer.echo(show.certificate(result))
     if not result.ok:
         raise typer.Exit(1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from nearfar.data.stdlib import stdlib_dataset
 from nearfar.encoder.encode import open_store
 from nearfar.encoder.precision import Policy, choose_policy
 from nearfar.encoder.prompts import check_prompts
+from nearfar.losses import LOSSES, terms_of
 from nearfar.pipeline.config import FitConfig
 from nearfar.pipeline.plan import check_prefixes, seen_texts
 from nearfar.pipeline.progress import Reporter, Silent
@@ -61,6 +62,7 @@ def certify(
     *,
     base: str | Path | SentenceTransformer | None = None,
     config: FitConfig | Mapping[str, Any] | None = None,
+    losses: Sequence[str] = (),
     pairs: int = PAIRS,
     reporter: Reporter | None = None,
 ) -> Certificate:
@@ -72,12 +74,14 @@ def certify(
         data: as for `fit`; a batch of the standard library's docstrings and code when left out.
         base: as for `fit`.
         config: as for `fit`; the loss's own settings are those of `train`.
+        losses: names of those to look at; all when left out.
         pairs: pairs of the batch.
 
     Raises:
         BadInput: data, base or settings cannot be used.
     """
     reporter = reporter or Silent()
+    named = {term.name: LOSSES[term.name] for name in losses or LOSSES for term in terms_of(name, "losses")}
     settings = settings_of(config, data, base, None)
     source = data if data is not None else settings.data.source
     if pairs < 4:  # two batches of two, where they are accumulated
@@ -97,7 +101,7 @@ def certify(
         tokens.batch(part, settings.train, 0, number) for number, part in enumerate([rows, *np.array_split(rows, 2)])
     )
     policy, dropout = _policy(chosen, whole), has_dropout(encoder)
-    todo = cases(whole, *halves, dropout=dropout)
+    todo = cases(named, whole, *halves, dropout=dropout)
     with reporter.bar("certify", len(todo) * len(VARIANTS)) as advance:
         checks = certify_steps(encoder, todo, settings.train, policy, lambda check: advance(1, check.loss))
     return Certificate(settings.base, len(rows), len(partitioned(whole, policy)), dropout, checks)

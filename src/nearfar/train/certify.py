@@ -80,10 +80,10 @@ class Outcome:
     gradients: Mapping[str, Tensor]
 
 
-def cases(batch: Batch, *halves: Batch, dropout: bool) -> list[Case]:
-    """Every loss, with and without dropout where the model has it, with and without accumulation."""
+def cases(losses: Mapping[str, Loss], batch: Batch, *halves: Batch, dropout: bool) -> list[Case]:
+    """Each of these losses by name, with and without dropout where the model has it, with and without accumulation."""
     found = []
-    for (name, loss), drops, batches in product(LOSSES.items(), dict.fromkeys((dropout, False)), ((batch,), halves)):
+    for (name, loss), drops, batches in product(losses.items(), dict.fromkeys((dropout, False)), ((batch,), halves)):
         found.append(Case(name, loss, drops, tuple(filled(part, loss.needed({})) for part in batches)))
     return found
 
