@@ -58,7 +58,7 @@ def test_a_wrong_gradient_is_found(data, monkeypatch):
         return result
 
     monkeypatch.setattr(steps, "step", wrong)
-    done = command("certify", "--data", data, "--base", "static", *SMALL, "--json")
+    done = command("certify", "--data", data, "--base", "static", *SMALL, "--json", *CHOSEN, "--loss", "pearson")
     assert done.code == 1, done
     found = json.loads(done.out)
     assert not found["ok"]
@@ -78,7 +78,7 @@ def test_gradients_that_are_no_numbers_are_null_in_json(data, monkeypatch):
         return result
 
     monkeypatch.setattr(steps, "step", wrong)
-    done = command("certify", "--data", data, "--base", "static", *SMALL, "--json")
+    done = command("certify", "--data", data, "--base", "static", *SMALL, "--json", *CHOSEN, "--loss", "pearson")
     assert done.code == 1, done
     found = json.loads(done.out, parse_constant=pytest.fail)
     differences = {check["variant"]: check["difference"] for check in found["checks"]}
