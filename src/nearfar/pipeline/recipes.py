@@ -54,13 +54,9 @@ RECIPES: Mapping[str, Recipe] = {
         "DPR (Karpukhin et al., 2020), after ANCE (Xiong et al., 2021) and DSE, model soups (Wortsman et al., 2022)",
     ),
     "static": Recipe(
-        (
-            TrainStage.of({"epochs": 4, "batch_size": 1024, "hard_negatives": 1}),
-            MineStage(negatives=3, relative_margin=0.05),
-            TrainStage.of({"epochs": 2, "batch_size": 1024, "hard_negatives": 2}, rate=0.5),
-        ),
-        "a token table from nothing: large batches, more passes, then hard negatives",
-        "after static retrieval models of Sentence Transformers (Aarsen, 2025)",
+        (TrainStage.of({"epochs": 6, "batch_size": 1024, "loss": "hardness"}),),
+        "a token table from nothing: large batches, more passes, hard documents of the batch weigh more",
+        "after static retrieval models of Sentence Transformers (Aarsen, 2025); benchmarks/techniques",
         static=True,
     ),
 }
