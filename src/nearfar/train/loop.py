@@ -157,12 +157,13 @@ class Trainer:
 
     def _forward_backward(self, done: int) -> StepResult:
         """Gradients of the mean loss over the batches of one optimizer step."""
-        epoch, number = divmod(done, self.steps // self.config.epochs)
+        in_epoch = steps_of_epoch(self.config, self.data)
+        epoch, number = divmod(done, in_epoch)
         if self._shuffled[0] != epoch:
             self._shuffled = (epoch, self.data.sampler.epoch(epoch))
         self._refresh(done)
         batches = self._shuffled[1]
-        numbers = np.array_split(np.arange(len(batches)), self.steps // self.config.epochs)[number]
+        numbers = np.array_split(np.arange(len(batches)), in_epoch)[number]
         self._last = [self.data.batch(batches[n], self.config, epoch, int(n)) for n in numbers]
         results = [self.workers.step(self.trained, batch, self.objective, self.policy) for batch in self._last]
         self.workers.sum_gradients(self._parameters)
@@ -249,6 +250,11 @@ class Trainer:
         self.checkpoints.save(progress.step, self.state, optimizer, state, best=progress.best_step)
 
 
+def steps_of_epoch(config: TrainConfig, data: TrainingData) -> int:
+    """Steps of one pass over the pairs."""
+    return -(-len(data.sampler) // config.accumulate)
+
+
 def total_steps(config: TrainConfig, data: TrainingData) -> int:
     """Steps of a whole run."""
-    return config.epochs * -(-len(data.sampler) // config.accumulate)
+    return config.epochs * steps_of_epoch(config, data)
