@@ -27,7 +27,7 @@ STDLIB, STSB = "stdlib", "stsb"
 SETS = (STDLIB, "nl2bash", "medquad", STSB)
 RATES = (0.5, 1.0, 2.0, 4.0)  # of the default learning rate; each technique has the one that is best on dev
 SEEDS = 3
-CALIBRATION_STEPS, TURNS = 20, 5
+CALIBRATION = {True: (20, 5), False: (4, 2)}  # steps and turns, for a token table or a transformer
 TEACHER = {"train": {"epochs": 1, "max_document_tokens": 128, "evaluations": 2}, "eval": {"dev_documents": 3000}}
 QUICK = {"sets": [STDLIB], "only": ["focal", "self_distillation"], "epochs": 2, "seeds": 2}
 
@@ -117,9 +117,10 @@ class Study:
         plain = self.techniques[PLAIN]
         if technique is plain:
             return 1.0
-        steps = 1 + (REFRESH_STEPS if "mine" in technique.train else min(CALIBRATION_STEPS, self.plain_steps))
+        few, count = CALIBRATION[self.lab.session.space.encoder.is_static]
+        steps = 1 + (REFRESH_STEPS if "mine" in technique.train else min(few, self.plain_steps))
         turns = [[self.lab.train(one, seed=0, rate=1.0, steps=steps).step_s for one in (technique, plain)]
-                 for _ in range(TURNS)]  # fmt: skip
+                 for _ in range(count)]  # fmt: skip
         ours, theirs = zip(*turns, strict=True)
         return min(ours) / min(theirs)
 
