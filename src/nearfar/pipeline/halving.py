@@ -89,9 +89,9 @@ class Search:
         with suppress(Spent):
             self._descend(self.given, short)
         self._promote(short, whole)
-        for best in self.ranked(whole)[:1]:
+        if self.found[whole]:
             with suppress(Spent):
-                self._descend(best, whole)
+                self._descend(self._best(whole), whole)
                 self._probe(self.given, whole)  # so that what is gained is known in full
 
     @property
@@ -100,10 +100,14 @@ class Search:
         return next((share for share in reversed(SHARES) if len(self.found[share]) > 1), SHARES[0])
 
     def chosen(self) -> Candidate:
-        """The best candidate of that rung; one of another kind than the settings given if it is shown to be better."""
-        ranked = self.ranked(self.rung)
+        """The best candidate of that rung."""
+        return self._best(self.rung)
+
+    def _best(self, share: float) -> Candidate:
+        """The best candidate on this share; one of another kind than the settings given if it is shown to be better."""
+        ranked = self.ranked(share)
         alike = next((one for one in ranked if self._alike(one, self.given)), ranked[0])
-        return next(one for one in ranked if one == alike or self._better(one, alike, self.rung))
+        return next(one for one in ranked if one == alike or self._better(one, alike, share))
 
     def _better(self, one: Candidate, other: Candidate, share: float) -> bool:
         """Whether it is better on dev; between kinds, such as losses, the interval of the difference must say so."""
@@ -133,10 +137,13 @@ class Search:
                 yield max(of_value, key=lambda pair: (-len(_differing(pair[1], chosen)), pair[0]))
 
     def _promote(self, lower: float, upper: float) -> None:
-        """Probe the best of a share on a larger one; what does not fit is left out."""
-        probes, ranked = self.found[lower], self.ranked(lower)
+        """Probe the best of a share, those of one kind, on a larger one; what does not fit is left out."""
+        if not (probes := self.found[lower]):
+            return
+        best = self._best(lower)
+        ranked = [one for one in self.ranked(lower) if self._alike(one, best)]
         tied = [one for one in ranked if Difference.of(probes[ranked[0]], probes[one]).low <= 0]
-        for candidate in tied[: math.ceil(len(ranked) * lower / upper)]:
+        for candidate in tied[: math.ceil(len(probes) * lower / upper)]:
             with suppress(Spent):
                 self._probe(candidate, upper)
 
