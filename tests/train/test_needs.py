@@ -105,4 +105,4 @@ def test_every_loss_is_listed():
     assert all(name in everything for name in ("info_nce", "latent_attention", "balanced", "greedy", "losses:"))
     wrong = command("list", "loses")
     assert wrong.code == 2
-    assert "list: expected a registry, found 'loses'; did you mean 'losses'?" in wrong.err
+    assert "list: expected one of its registries, found 'loses'; did you mean 'losses'?" in wrong.err

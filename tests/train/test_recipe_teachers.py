@@ -68,6 +68,10 @@ def test_without_teachers_the_loss_says_what_it_needs(tmp_path):
     [
         ([{"kind": "teach"}, TRAIN], "stages.0: expected a stage of kind rerank before it, for 'reranker', found none"),
         ([{"kind": "rerank", "epoch": 1}, TRAIN], "stages.0: expected a known key, found 'epoch'; did you mean"),
+        (
+            [{"kind": "rerank", "out": "x"}, TRAIN],
+            "stages.0: expected settings of one stage, found 'out', which is the",
+        ),
         ([{"kind": "teach", "models": []}, TRAIN], "'stages.0.teach.models': expected"),
     ],
 )

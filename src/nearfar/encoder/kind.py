@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from huggingface_hub import snapshot_download
 
-from nearfar.encoder.load import loaded, model_folder
+from nearfar.encoder.load import loaded, model_folder, on_hub
 
 Kind = Literal["bi-encoder", "cross-encoder"]
 SETTINGS = "config_sentence_transformers.json"  # names the kind, in folders of Sentence Transformers 4 and later
@@ -21,7 +21,7 @@ def kind_of(name: str) -> Kind:
     Raises:
         BadInput: nothing of that name.
     """
-    folder = model_folder(name) or Path(loaded(name, lambda: snapshot_download(name, allow_patterns="*.json")))
+    folder = model_folder(name) or Path(loaded(name, lambda: _settings_of(name)))
     stated = _read(folder / SETTINGS).get("model_type")
     if stated:
         return "cross-encoder" if stated == "CrossEncoder" else "bi-encoder"
@@ -29,6 +29,10 @@ def kind_of(name: str) -> Kind:
         return "bi-encoder"
     architectures = _read(folder / "config.json").get("architectures") or [""]
     return "cross-encoder" if str(architectures[0]).endswith(HEADS) else "bi-encoder"
+
+
+def _settings_of(name: str) -> str:
+    return snapshot_download(name, allow_patterns="*.json", local_files_only=not on_hub(name))
 
 
 def _read(path: Path) -> dict[str, Any]:

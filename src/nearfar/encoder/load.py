@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from huggingface_hub import HfApi
-from huggingface_hub.errors import HfHubHTTPError
+from huggingface_hub import HfApi, try_to_load_from_cache
+from huggingface_hub.errors import RepositoryNotFoundError
 from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
@@ -163,22 +163,24 @@ UNLOADABLE = (
 
 def _load_hub(name: str, device: str) -> SentenceTransformer:
     options: dict[str, Any] = {"device": device, "trust_remote_code": False, "model_kwargs": SAFE}
-    return loaded(name, lambda: SentenceTransformer(name, local_files_only=not _on_hub(name), **options))
+    return loaded(name, lambda: SentenceTransformer(name, local_files_only=not on_hub(name), **options))
 
 
-def _on_hub(name: str) -> bool:
-    """Whether the hub answers; where it does not, only the copy of an earlier download is left.
+def on_hub(name: str) -> bool:
+    """Whether the hub answers for this model; where it does not, only the copy of an earlier download is left.
 
     It is asked once: a loading model asks for each of its files, again and again, for more than a minute.
 
     Raises:
-        OSError: it answers that it has no such model.
+        OSError: it answers that it has no such model, and there is no copy.
     """
     try:
         HfApi().model_info(name, timeout=HUB_S)
-    except HfHubHTTPError:
-        raise
-    except Exception:  # whatever the network or its absence raises
+    except RepositoryNotFoundError:
+        if not isinstance(try_to_load_from_cache(name, "config.json"), str):
+            raise
+        return False
+    except Exception:  # whatever the network, its absence or a busy hub raises
         return False
     return True
 

@@ -22,7 +22,7 @@ from nearfar.encoder.crew import LARGEST, Crew
 from nearfar.encoder.encode import INFERENCE_BUDGET
 from nearfar.encoder.fused import FusedLayers, is_fusable
 from nearfar.encoder.kernels import inference_kernels, training_kernels
-from nearfar.encoder.load import SAFE, loaded, model_folder, quiet, refuse_pickle
+from nearfar.encoder.load import SAFE, loaded, model_folder, on_hub, quiet, refuse_pickle
 from nearfar.encoder.packing import pack
 from nearfar.encoder.precision import Policy
 from nearfar.text.token_store import tokenizer_digest
@@ -156,9 +156,16 @@ def _open(name: str, device: str, options: dict[str, Any]) -> CrossEncoder:
     if folder:
         _refuse_others(folder)
         refuse_pickle(folder)
-    safe = {"trust_remote_code": False, "local_files_only": folder is not None, "model_kwargs": SAFE}
-    model: CrossEncoder = loaded(name, lambda: CrossEncoder(str(folder or name), device=device, **safe, **options))
-    return model
+    safe = {"trust_remote_code": False, "model_kwargs": SAFE}
+
+    def made() -> CrossEncoder:
+        local = folder is not None or not on_hub(name)
+        model: CrossEncoder = CrossEncoder(
+            str(folder or name), device=device, local_files_only=local, **safe, **options
+        )
+        return model
+
+    return loaded(name, made)
 
 
 def _refuse_others(folder: Path) -> None:

@@ -127,6 +127,7 @@ class FitConfig(Config):
                     raise BadInput.at("train.lora.keep", expected="false in a run of several stages", found="true",
                                       do="leave it out: an adapter of a later stage does not fit the base")  # fmt: skip
             elif isinstance(stage, RerankStage):
+                stage.check(f"stages.{number}")
                 self.rerank_of(stage, f"stages.{number}")
         return self
 

@@ -79,6 +79,16 @@ class RerankStage(Config):
         """Settings of `rerank` that hold in this stage alone."""
         return dict(self.model_extra or {})
 
+    def check(self, where: str) -> None:
+        """Refuse what the run decides.
+
+        Raises:
+            BadInput: a change names such a setting.
+        """
+        if found := next((name for name in (*WHOLE_RUN, "out") if name in self.changes), None):
+            raise BadInput.at(where, expected="settings of one stage", found=f"'{found}', which is the whole run's",
+                              do="leave it out")  # fmt: skip
+
 
 class TeachStage(Config):
     """Score the training pairs and their negatives with teachers, for losses that distil them."""

@@ -28,7 +28,7 @@ SCORED = "train.npz"  # the training pairs with the negatives that were scored
 
 
 class Reranking(Work):
-    """Train a cross-encoder; it is measured on the dev set alone, beside the current model."""
+    """Train a cross-encoder; it is measured on the dev set alone, beside the model trained last."""
 
     stage: RerankStage
 
@@ -49,14 +49,17 @@ class Reranking(Work):
         rules = self._settings
         base = new_reranker(rules.base, rules.max_tokens, rules.seed, self.session.space.policy.device)
         settings = rules.model_dump_json(exclude={"base", "out", "bi_encoder", "checkpoint_minutes", "device"})
-        mining = self.session.config.mine.rules().model_dump_json()
-        return [settings, mining, base.fingerprint(), self.state.dataset.digest()]
+        given = self.session.config
+        mining, chosen = given.mine.rules().model_dump_json(), given.data.select.model_dump_json()
+        return [settings, mining, chosen, base.fingerprint(), self.state.dataset.digest()]
 
     def make(self, name: str) -> Made:
         out, splits = self._place(name) / RERANKER, self.state.dataset.splits
         begun = out.exists() or (out.parent / f".{RERANKER}.training" / STARTED).exists()
         data = replace(self.state.dataset, splits={**splits, "test": splits["dev"]})  # test is for the end of the run
-        config = {"rerank": self._settings.model_dump(), "mine": self.session.config.mine.model_dump()}
+        given = self.session.config
+        config = {"rerank": self._settings.model_dump(), "mine": given.mine.model_dump(),
+                  "data": {"select": given.data.select.model_dump()}}  # fmt: skip
         run = rerank_train(data, out=out, config=config, mode="resume" if begun else "new",
                            reporter=self.session.space.reporter)  # fmt: skip
         return Made({"metrics": run.record["metrics"]}, lambda folder: shutil.copytree(out, folder / RERANKER))
