@@ -56,7 +56,7 @@ RECIPES: Mapping[str, Recipe] = {
     "static": Recipe(
         (TrainStage.of({"epochs": 6, "batch_size": 1024, "loss": "hardness"}),),
         "a token table from nothing: large batches, more passes, hard documents of the batch weigh more",
-        "after static retrieval models of Sentence Transformers (Aarsen, 2025); benchmarks/techniques",
+        "after static retrieval models of Sentence Transformers (Aarsen, 2025)",
         static=True,
     ),
 }
