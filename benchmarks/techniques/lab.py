@@ -55,7 +55,7 @@ class Lab:
     def train(self, technique: Technique, *, seed: int, rate: float, steps: int) -> Trained:
         """Train the base for so many steps, of which the learning rate's schedule is one."""
         from nearfar.pipeline.mine import refresher
-        from nearfar.pipeline.probe import _Unsaved
+        from nearfar.pipeline.probe import Unsaved
         from nearfar.train.data import sampler_of
         from nearfar.train.loop import Callbacks, Trainer, steps_of_epoch
         from nearfar.train.progress import Progress
@@ -72,7 +72,7 @@ class Lab:
             on_step=lambda *_: times.append(time.process_time()),
             on_mine=refresher(dataset, source, config.mine, space) if config.mine.every_steps else None,
         )
-        trainer = Trainer(encoder, data, config, space.policy, _Unsaved(Path()), "", callbacks, Progress(dev=((0, 0),)))
+        trainer = Trainer(encoder, data, config, space.policy, Unsaved(Path()), "", callbacks, Progress(dev=((0, 0),)))
         trainer.steps = steps
         trainer.run()
         return Trained(encoder, float(np.diff(times)[1:].mean()), times[-1] - times[0])

@@ -42,6 +42,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=float, default=8, help="of plain InfoNCE; all others have its time")
     parser.add_argument("--pairs", type=int, default=0, help="training pairs drawn of each set; 0: all")
     parser.add_argument("--sample", type=int, nargs=2, help="queries and documents of an evaluation; all when left out")
+    parser.add_argument("--document-tokens", type=int, default=256, help="where documents are cut")
     parser.add_argument("--rates", type=float, nargs="+", default=RATES, help="of the default learning rate")
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--only", nargs="+", default=[], help="techniques beside plain InfoNCE; all when left out")
@@ -147,7 +148,8 @@ def open_lab(name: str, options: argparse.Namespace) -> Retrieval | Similarity:
 
     from nearfar.pipeline.config import FitConfig
 
-    values = {"base": options.base, "static": {"dimension": options.dimension}}
+    values: dict[str, Any] = {"base": options.base, "static": {"dimension": options.dimension},
+                              "train": {"max_document_tokens": options.document_tokens}}  # fmt: skip
     if name == STSB:  # its dev and test pairs have files of their own
         values["data"] = {"dev_fraction": 0.001, "test_fraction": 0.001}
     config, work = FitConfig.parse(values, "benchmark"), Path(options.work)

@@ -94,7 +94,7 @@ class ProbeStore:
                 file.write(b"\n" * broken + json.dumps({"key": key, **asdict(probe)}).encode() + b"\n")
 
 
-class _Unsaved(Checkpoints):
+class Unsaved(Checkpoints):
     """Keeps nothing: a probe is short, and its scores are all that is wanted of it."""
 
     def save(self, *_: Any, **__: Any) -> None:
@@ -210,7 +210,7 @@ class Prober:
             callbacks = Callbacks(on_eval, on_mine=refresher(session.dataset, source, config.mine, space))
         base = float(self.base.mean())
         encoder.model.load_state_dict(self.start)
-        trainer = Trainer(encoder, data, config, self.policy, _Unsaved(Path()), self.study, callbacks,
+        trainer = Trainer(encoder, data, config, self.policy, Unsaved(Path()), self.study, callbacks,
                           Progress(dev=((0, base),), best=base))  # fmt: skip
         try:
             done = trainer.run()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, field_validator
 
@@ -18,10 +18,31 @@ CURRENT = "current"  # the model as the stages before have left it
 WHOLE_RUN = ("device", "precision", "budget_tokens", "shard")  # settings of training that are no stage's own
 
 
-class TrainStage(Config):
-    """Train the current model on the current data; keys of `train` beside these change them for this stage alone."""
+class ChangingStage(Config):
+    """A stage whose own keys change the run's settings of its kind, for this stage alone."""
 
     model_config = ConfigDict(extra="allow")
+
+    whole_run: ClassVar[tuple[str, ...]] = WHOLE_RUN  # what no stage may change
+
+    @property
+    def changes(self) -> dict[str, Any]:
+        """Settings that hold in this stage alone."""
+        return dict(self.model_extra or {})
+
+    def check(self, where: str) -> None:
+        """Refuse what belongs to the whole run.
+
+        Raises:
+            BadInput: a change names such a setting.
+        """
+        if found := next((name for name in self.whole_run if name in self.changes), None):
+            raise BadInput.at(where, expected="settings of one stage", found=f"'{found}', which is the whole run's",
+                              do="leave it out, or set it for the run")  # fmt: skip
+
+
+class TrainStage(ChangingStage):
+    """Train the current model on the current data; keys of `train` beside these change them for this stage alone."""
 
     kind: Literal["train"] = "train"
     rate: float = Field(default=1.0, gt=0, allow_inf_nan=False)
@@ -32,25 +53,10 @@ class TrainStage(Config):
         """Training with these changes of `train`."""
         return cls.model_validate({**changes, "rate": rate})
 
-    @property
-    def changes(self) -> dict[str, Any]:
-        """Settings of `train` that hold in this stage alone."""
-        return dict(self.model_extra or {})
-
     def without(self, names: Collection[str]) -> TrainStage:
         """The same, leaving these settings of `train` to the run; a learning rate that is left to it is the highest."""
         rate = min(self.rate, 1.0) if "learning_rate" in names else self.rate
         return self.of({key: value for key, value in self.changes.items() if key not in names}, rate=rate)
-
-    def check(self, where: str) -> None:
-        """Refuse what belongs to the whole run.
-
-        Raises:
-            BadInput: a change names such a setting.
-        """
-        if found := next((name for name in WHOLE_RUN if name in self.changes), None):
-            raise BadInput.at(where, expected="settings of one stage", found=f"'{found}', which is the whole run's",
-                              do=f"set train.{found}")  # fmt: skip
 
 
 class MineStage(MiningConfig):
@@ -67,27 +73,12 @@ class AugmentStage(AugmentConfig):
     kind: Literal["augment"] = "augment"
 
 
-class RerankStage(Config):
+class RerankStage(ChangingStage):
     """Train a cross-encoder on the current data; keys of `rerank` beside these change them for this stage alone."""
 
-    model_config = ConfigDict(extra="allow")
+    whole_run = (*WHOLE_RUN, "out")
 
     kind: Literal["rerank"] = "rerank"
-
-    @property
-    def changes(self) -> dict[str, Any]:
-        """Settings of `rerank` that hold in this stage alone."""
-        return dict(self.model_extra or {})
-
-    def check(self, where: str) -> None:
-        """Refuse what the run decides.
-
-        Raises:
-            BadInput: a change names such a setting.
-        """
-        if found := next((name for name in (*WHOLE_RUN, "out") if name in self.changes), None):
-            raise BadInput.at(where, expected="settings of one stage", found=f"'{found}', which is the whole run's",
-                              do="leave it out")  # fmt: skip
 
 
 class TeachStage(Config):

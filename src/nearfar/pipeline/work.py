@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from nearfar.data.dataset import Dataset
+import numpy as np
+
+from nearfar.data.dataset import Dataset, Pairs
 from nearfar.encoder.encoder import Encoder
 from nearfar.pipeline.dev import DevSet
 from nearfar.pipeline.session import Session
+
+PAIRS = "train.npz"  # in a stage's folder: the training pairs with negatives
 
 
 @dataclass(frozen=True)
@@ -33,8 +38,21 @@ class Made:
     write: Callable[[Path], object]  # into a folder of its own
 
 
+def keep_pairs(pairs: Pairs, folder: Path) -> None:
+    """Write training pairs into the folder of a stage."""
+    arrays: dict[str, Any] = asdict(pairs)
+    np.savez(folder / PAIRS, **arrays)
+
+
+def with_pairs(dataset: Dataset, folder: Path) -> Dataset:
+    """`dataset` with the training pairs that a stage has kept in its folder."""
+    with np.load(folder / PAIRS) as arrays:
+        pairs = Pairs(**arrays)
+    return replace(dataset, splits={**dataset.splits, "train": pairs})
+
+
 @dataclass(frozen=True)
-class Work:
+class Work(ABC):
     """One stage of a run."""
 
     session: Session
@@ -46,21 +64,21 @@ class Work:
     together: ClassVar[bool] = False  # whether all processes take part
 
     @property
+    @abstractmethod
     def title(self) -> str:
         """What it is about to do, in a few words."""
-        raise NotImplementedError
 
+    @abstractmethod
     def inputs(self) -> Sequence[str]:
         """Digests of everything that the output depends on."""
-        raise NotImplementedError
 
+    @abstractmethod
     def make(self, name: str) -> Made:
         """Do the work of the stage of this `name`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def after(self, folder: Path) -> State:
         """What the next stage works on, given the folder of the output."""
-        raise NotImplementedError
 
-    def clear(self, name: str) -> None:
+    def clear(self, name: str) -> None:  # noqa: B027  # most kinds leave nothing
         """Remove what was needed to go on inside the stage."""

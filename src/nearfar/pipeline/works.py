@@ -8,14 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from nearfar.core.artifact import read_meta
 from nearfar.data.augment import VERSION, Rewritten, rewritten, with_rewritten
 from nearfar.data.batches import batch_source
-from nearfar.data.dataset import Pairs
 from nearfar.data.select import selected
 from nearfar.encoder.load import load_encoder
 from nearfar.encoder.save import save_encoder
@@ -26,12 +22,11 @@ from nearfar.pipeline.plan import check_alike, seen_texts, train_of
 from nearfar.pipeline.session import Session, identity_of
 from nearfar.pipeline.stages import CURRENT, AugmentStage, MergeStage, MineStage, TrainStage
 from nearfar.pipeline.training import train
-from nearfar.pipeline.work import Made, State, Work
+from nearfar.pipeline.work import Made, State, Work, keep_pairs, with_pairs
 from nearfar.pipeline.works_teachers import Reranking, Teaching
 from nearfar.train.adapt import adapted
 
 MODEL = "model"  # in a stage's folder: what it trained or merged
-NEGATIVES = "train.npz"  # the training pairs with mined negatives
 QUERIES = "queries.jsonl"  # rewritten queries, a line each
 
 
@@ -109,14 +104,10 @@ class Mining(Work):
         record = {key: found.record[key] for key in ("queries", "queries_with", "negatives", "left_out", "suspected")}
         reporter.say(f"mined {record['negatives']:,} negatives for {record['queries_with']:,} of "
                      f"{record['queries']:,} queries")  # fmt: skip
-        pairs: Any = asdict(found.dataset.splits["train"])
-        return Made(record, lambda folder: np.savez(folder / NEGATIVES, **pairs))
+        return Made(record, partial(keep_pairs, found.dataset.splits["train"]))
 
     def after(self, folder: Path) -> State:
-        with np.load(folder / NEGATIVES) as arrays:
-            pairs = Pairs(**arrays)
-        own = self.state.own
-        return replace(self.state, dataset=replace(own, splits={**own.splits, "train": pairs}))
+        return replace(self.state, dataset=with_pairs(self.state.own, folder))
 
 
 class Augmenting(Work):

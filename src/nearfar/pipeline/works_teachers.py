@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from nearfar.data.batches import batch_source
 from nearfar.data.config import DataConfig
-from nearfar.data.dataset import Pairs
+from nearfar.data.select import selected
 from nearfar.data.teachers import TeachersConfig
 from nearfar.encoder.reranker import new_reranker
 from nearfar.pipeline.config import RerankConfig
@@ -22,9 +21,7 @@ from nearfar.pipeline.stages import RERANKER, RerankStage, TeachStage
 from nearfar.pipeline.supply import cache_of
 from nearfar.pipeline.teach import facts
 from nearfar.pipeline.teachers import Desk, open_teachers, scores_of
-from nearfar.pipeline.work import Made, State, Work
-
-SCORED = "train.npz"  # the training pairs with the negatives that were scored
+from nearfar.pipeline.work import Made, State, Work, keep_pairs, with_pairs
 
 
 class Reranking(Work):
@@ -94,22 +91,19 @@ class Teaching(Work):
     def inputs(self) -> Sequence[str]:
         policy, config = self.session.space.policy, self.session.config
         fingerprints = [teacher.fingerprint for teacher in open_teachers(self._settings, policy.device)]
-        mining = config.mine.rules().model_dump_json()
-        return [mining, policy.precision, self.state.dataset.digest(), *fingerprints]
+        rules = [config.mine.rules().model_dump_json(), config.data.select.model_dump_json()]
+        return [*rules, policy.precision, self.state.dataset.digest(), *fingerprints]
 
     def make(self, name: str) -> Made:  # noqa: ARG002
         policy, reporter = self.session.space.policy, self.session.space.reporter
         dataset = with_negatives(self.state.dataset, self.session.config.mine, reporter)
-        source, teachers = batch_source(dataset), open_teachers(self._settings, policy.device)
+        source = selected(batch_source(dataset), self.session.config.data.select)
+        teachers = open_teachers(self._settings, policy.device)
         desk = Desk(cache_of(self.session), policy, reporter)  # where the trainings after it look
         found = scores_of(source, teachers, self._settings, DataConfig(), desk)
         assert found is not None  # noqa: S101  # there is a teacher
-        pairs: dict[str, Any] = asdict(dataset.splits["train"])
-        return Made(facts(source, found), lambda folder: np.savez(folder / SCORED, **pairs))
+        return Made(facts(source, found), partial(keep_pairs, dataset.splits["train"]))
 
     def after(self, folder: Path) -> State:
-        with np.load(folder / SCORED) as arrays:
-            pairs = Pairs(**arrays)
-        dataset = self.state.dataset
-        dataset = replace(dataset, splits={**dataset.splits, "train": pairs})
+        dataset = with_pairs(self.state.dataset, folder)
         return replace(self.state, dataset=dataset, teachers=self._settings.models)
