@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nearfar.pipeline.certify import certify
     from nearfar.pipeline.config import FitConfig
+    from nearfar.pipeline.doctor import diagnose
     from nearfar.pipeline.evaluate import evaluate
     from nearfar.pipeline.fit import fit
     from nearfar.pipeline.merge import merge
@@ -27,6 +28,7 @@ __all__ = [
     "Run",
     "__version__",
     "certify",
+    "diagnose",
     "evaluate",
     "fit",
     "merge",
@@ -42,6 +44,7 @@ _HOMES = {
     "Index": "nearfar.search.index",
     "Run": "nearfar.pipeline.run",
     "certify": "nearfar.pipeline.certify",
+    "diagnose": "nearfar.pipeline.doctor",
     "evaluate": "nearfar.pipeline.evaluate",
     "fit": "nearfar.pipeline.fit",
     "merge": "nearfar.pipeline.merge",
@@ -53,10 +56,10 @@ _HOMES = {
 
 
 class _Package(ModuleType):
-    """Keeps `nearfar.evaluate` the function: importing the room of that name would put the module in its place."""
+    """Keeps functions like `nearfar.evaluate`: importing a room of that name would put the module in its place."""
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if not (name == "evaluate" and isinstance(value, ModuleType)):
+        if not (name in _HOMES and isinstance(value, ModuleType)):
             super().__setattr__(name, value)
 
 

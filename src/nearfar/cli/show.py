@@ -9,15 +9,20 @@ from pathlib import Path
 from textwrap import shorten
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from nearfar.data.check import Counts, DataReport
 
 if TYPE_CHECKING:
+    from nearfar.diagnose.finding import Finding
     from nearfar.pipeline.certify import Certificate
+    from nearfar.pipeline.doctor import Diagnosis
     from nearfar.pipeline.listing import Entry
     from nearfar.pipeline.mine import Suspect
 
 LINES_SHOWN = 8  # of a found document
 SUSPECTS_SHOWN = 5
+EXAMPLES_SHOWN = 3
 PROBES_SHOWN = 20
 WIDTH = 100  # characters of a text on one line
 LEFT_OUT = {
@@ -160,6 +165,26 @@ def tuned(record: Mapping[str, Any]) -> str:
         lines.append(f"{'':>10}and {len(probes) - PROBES_SHOWN} more")
     spent = f"{record['seconds']:.0f} s of {record['budget_seconds']:.0f} s; {record['fresh']} probes made now"
     return "\n".join([*lines, "", record["verdict"], f"{spent}; fit with: nearfar fit --config {record['path']}"])
+
+
+def diagnosis(found: Diagnosis) -> str:
+    """A line for each failure, and below them examples and fixes of those that were found."""
+    lines = [f"{finding.failure:<18}{finding.verdict:<9}{finding.summary}" for finding in found.findings]
+    details = [_detail(finding) for finding in found.findings if finding.verdict in {"watch", "fail"}]
+    return "\n\n".join(["\n".join([str(found.subject), *lines]), *details])
+
+
+def _detail(finding: Finding) -> str:
+    lines = [f"{finding.failure}:"]
+    for example in finding.examples[:EXAMPLES_SHOWN]:
+        lines += [f"  {key}: {_line(value) if isinstance(value, str) else f'{value:.3f}'}"
+                  for key, value in example.items()]  # fmt: skip
+        lines.append("")
+    if finding.fix.advice:
+        lines.append(f"  fix: {finding.fix.advice}")
+    if finding.fix.patch:
+        lines += [f"    {line}" for line in yaml.safe_dump(dict(finding.fix.patch), sort_keys=False).splitlines()]
+    return "\n".join(lines)
 
 
 def _line(text: str) -> str:

@@ -126,6 +126,15 @@ def check(dataset: Dataset) -> DataReport:
     )
 
 
+def leaked_queries(dataset: Dataset) -> tuple[str, ...]:
+    """Texts of all queries that are in more than one split, but for case and white space."""
+    numbers = numbered(map(folded, dataset.queries.texts))
+    texts = dict(zip(numbers.tolist(), dataset.queries.texts, strict=True))
+    sides = [np.unique(numbers[pairs.relevant.queries]) for pairs in dataset.splits.values()]
+    found, splits = np.unique(np.concatenate([*sides, numbers[:0]]), return_counts=True)
+    return tuple(texts[number] for number in found[splits > 1].tolist())
+
+
 class _Folds:
     """A number for each text: queries but for case and white space, documents to the letter."""
 

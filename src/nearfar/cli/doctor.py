@@ -1,0 +1,79 @@
+"""The verb `doctor`: before training, after it, and when a model meets an index."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nearfar.cli import show
+from nearfar.cli.options import ANY_FIELD, AsJson, fields
+from nearfar.core.config import merged
+
+if TYPE_CHECKING:
+    from nearfar.data.config import DataConfig
+    from nearfar.pipeline.doctor import Diagnosis
+
+app = typer.Typer(help="Look for the five failures of contrastive training.", no_args_is_help=True,
+                  rich_markup_mode=None)  # fmt: skip
+
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 when a failure is found.")]
+Base = Annotated[str | None, typer.Option(help="What training starts from: minilm, a model folder, a hub name.")]
+
+
+@app.command("data", context_settings=ANY_FIELD)
+def of_data(
+    context: typer.Context,
+    data: Annotated[str, typer.Argument(help="File, BEIR folder or hub name with the pairs.")],
+    base: Base = None,
+    strict: Strict = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say what in the data would make training fail, before any training.
+
+    Every field of the configuration's data is an option too: --columns.query title --columns.positive body
+
+    Example: nearfar doctor data pairs.jsonl --base minilm
+    """
+    from nearfar.pipeline.doctor import diagnose
+    from nearfar.pipeline.progress import Terminal
+
+    _tell(diagnose(data=data, base=base, config=_config(context), reporter=Terminal()), strict=strict, as_json=as_json)
+
+
+@app.command("model", context_settings=ANY_FIELD)
+def of_model(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="A run, a model folder, a base's name, or a hub name.")],
+    against: Annotated[
+        str | None, typer.Option(help="What training started from; left out: what the run says.")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="Data set to look with; left out: the run's own.")] = None,
+    strict: Strict = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say which of the five failures a trained model has, with evidence and the fix.
+
+    Every field of the configuration's data is an option too: --columns.query title --columns.positive body
+
+    Example: nearfar doctor model run
+    """
+    from nearfar.pipeline.doctor import diagnose
+    from nearfar.pipeline.progress import Terminal
+
+    found = diagnose(model, data=data, base=against, config=_config(context), reporter=Terminal())
+    _tell(found, strict=strict, as_json=as_json)
+
+
+def _config(context: typer.Context) -> DataConfig | None:
+    from nearfar.data.config import DataConfig
+
+    values: Mapping[str, Any] = merged({}, fields(context.args))
+    return DataConfig.parse(values, "options") if values else None
+
+
+def _tell(found: Diagnosis, *, strict: bool, as_json: bool) -> None:
+    typer.echo(show.json_line(found.record()) if as_json else show.diagnosis(found))
+    if strict and found.failed:
+        raise typer.Exit(1)

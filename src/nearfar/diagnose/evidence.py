@@ -1,0 +1,76 @@
+"""What the rules look at: texts, judgments, and what the models make of them. Whatever is not there stays empty."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearfar.core.ragged import Ragged
+
+Vectors = NDArray[np.float32]
+Scores = NDArray[np.float64]
+Encode = Callable[[Sequence[str], Literal["query", "document"]], Vectors]
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Queries of a split with their relevant documents, as rows of the evidence's documents."""
+
+    queries: Sequence[str] = ()
+    relevant: Ragged = field(default_factory=lambda: Ragged.of([]))  # (Q)
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One model over the evidence's texts; vectors are as it scores them: normalised where it means cosine."""
+
+    name: str
+    test: Vectors  # (Q, d)
+    train: Vectors  # (T, d)
+    documents: Vectors  # (D, d)
+    ndcg: Scores  # (Q,) nDCG@10 of the test queries among the documents
+    encode: Encode
+
+
+@dataclass(frozen=True)
+class Course:
+    """How training went."""
+
+    steps: int = 0
+    best_step: int = 0
+    losses: tuple[float, ...] = ()
+    dev: tuple[tuple[int, float], ...] = ()  # (steps done, nDCG@10)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An index as it lies on disk, and the model that is to ask it."""
+
+    fingerprint: str  # of the model that made it
+    vectors: Vectors  # (D, d) the evidence's documents, as stored
+    asked_by: str  # fingerprint of the model that is to ask
+    seconds_to_encode: float = float("nan")  # all documents again, as measured on a sample
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything there is to judge by."""
+
+    documents: Sequence[str] = ()
+    groups: Sequence[str] = ()  # entity of each document, "" for none; empty where no document has one
+    test: Questions = field(default_factory=Questions)
+    train: Questions = field(default_factory=Questions)
+    training_size: int = 0  # queries trained on, of which `train` may be a sample
+    leaked: Sequence[str] = ()  # queries that are in more than one split
+    model: Subject | None = None
+    base: Subject | None = None  # what training started from; none for a fresh token table
+    course: Course = field(default_factory=Course)
+    settings: Mapping[str, Any] = field(default_factory=dict)  # of training, as in the YAML's group `train`
+    stored: Stored | None = None
