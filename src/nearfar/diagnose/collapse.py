@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from nearfar.diagnose.evidence import Evidence, Subject, Vectors
-from nearfar.diagnose.finding import MOST_EXAMPLES, Example, Finding, Fix, Threshold, judge, patched, unknown
+from nearfar.diagnose.finding import MOST_EXAMPLES, Example, Finding, Fix, Threshold, judge, unknown
 from nearfar.diagnose.geometry import (
     DEAD,
     alignment,
@@ -90,7 +90,7 @@ def _examples(evidence: Evidence, model: Subject) -> tuple[Example, ...]:
 def _fix(evidence: Evidence) -> Fix:
     """A usual temperature, the default learning rate, and a term against collapse (guide, sections 7 and 8)."""
     temperature = float(evidence.settings.get("temperature", 0.05))
-    patches = [{"train.temperature": max(temperature, 0.05)}, {"train.learning_rate": None},
-               {"train.loss": {"info_nce": 1.0, "anti_collapse": 0.1}}]  # fmt: skip
-    return Fix(patched(*patches), "train again with the default learning rate, a temperature of 0.05 or more and a "
+    patch = {"temperature": max(temperature, 0.05), "learning_rate": None,
+             "loss": {"info_nce": 1.0, "anti_collapse": 0.1}}  # fmt: skip
+    return Fix({"train": patch}, "train again with the default learning rate, a temperature of 0.05 or more and a "
                "term that keeps the dimensions apart")  # fmt: skip

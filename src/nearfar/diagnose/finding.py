@@ -7,8 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from nearfar.core.config import merged
-
 Verdict = Literal["ok", "watch", "fail", "unknown"]
 Example = Mapping[str, str | float]  # what is shown side by side: a query, a document, a score
 SEVERITY: tuple[Verdict, ...] = ("ok", "watch", "fail")
@@ -56,7 +54,7 @@ class Finding:
 def judge(figures: Mapping[str, float], thresholds: Sequence[Threshold]) -> tuple[Verdict, list[str]]:
     """The worst verdict of any threshold, and the figures that earned it, in words."""
     verdicts = {rule: rule.verdict(figures[rule.figure]) for rule in thresholds if rule.figure in figures}
-    worst = max(verdicts.values(), key=SEVERITY.index, default="ok")
+    worst: Verdict = max(verdicts.values(), key=SEVERITY.index, default="ok")
     causes = [_cause(rule, figures[rule.figure], worst) for rule, verdict in verdicts.items() if verdict == worst]
     return worst, causes if worst != "ok" else []
 
@@ -70,11 +68,3 @@ def _cause(rule: Threshold, value: float, verdict: Verdict) -> str:
 def unknown(failure: str, needs: str, figures: Mapping[str, float] | None = None) -> Finding:
     """A finding without a verdict: `needs` says what is missing ("at least 30 judged queries, found 12")."""
     return Finding(failure, "unknown", f"cannot tell: needs {needs}", figures or {})
-
-
-def patched(*patches: Mapping[str, Any]) -> dict[str, Any]:
-    """Several patches of the YAML as one nested mapping; dotted keys are taken apart."""
-    result: dict[str, Any] = {}
-    for patch in patches:
-        result = merged(result, patch)
-    return result

@@ -27,12 +27,12 @@ def sample(vectors: Vectors, rows: int = MOST_ROWS) -> Vectors:
 
 def spread(vectors: Vectors) -> NDArray[np.float64]:
     """Standard deviation of each dimension of unit vectors (n, d), times √d: 1 on average on a sphere; (d,)."""
-    deviation: NDArray[np.float64] = vectors.std(axis=0, dtype=np.float64)
-    return deviation * np.sqrt(vectors.shape[1])
+    deviation: NDArray[np.float64] = vectors.std(axis=0, dtype=np.float64) * np.sqrt(vectors.shape[1])
+    return deviation
 
 
 def effective_rank(vectors: Vectors) -> float:
-    """exp of the entropy of the singular values' shares: RankMe (Garrido et al., 2023)."""
+    """Perplexity of the singular values as shares of their sum: RankMe (Garrido et al., 2023)."""
     values = np.linalg.svd(vectors.astype(np.float64), compute_uv=False)
     if not (total := values.sum()):
         return 0.0
@@ -47,7 +47,7 @@ def mean_cosine(vectors: Vectors) -> float:
 
 
 def uniformity(vectors: Vectors) -> float:
-    """log E exp(−2‖x − y‖²) over pairs of different rows of unit vectors (n, d) (Wang and Isola, 2020)."""
+    """The energy log E exp(−2‖x − y‖²) over pairs of different rows of unit vectors (n, d) (Wang and Isola, 2020)."""
     n = len(vectors)
     similar = np.exp(4 * (vectors @ vectors.T).astype(np.float64) - 4)
     return float(np.log((similar.sum() - np.trace(similar)) / (n * n - n)))

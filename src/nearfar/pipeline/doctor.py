@@ -108,11 +108,11 @@ def _texts(dataset: Dataset) -> tuple[Evidence, Judged]:
     rows = _documents(len(dataset.documents), [test, train], rng)
     within = [Ragged(part.documents.offsets, np.searchsorted(rows, part.documents.values).astype(np.int32))
               for part in (test, train)]  # fmt: skip
-    texts = dataset.queries.texts
-    questions = [Questions([texts[row] for row in part.queries], relevant)
+    questions = [Questions([dataset.queries.texts[row] for row in part.queries], relevant)
                  for part, relevant in zip((test, train), within, strict=True)]  # fmt: skip
     documents = dataset.documents.rows(rows.tolist())
-    evidence = Evidence(documents.texts, documents.groups, *questions, leaked=leaked_queries(dataset),
+    evidence = Evidence(documents.texts, documents.groups, test=questions[0], train=questions[1],
+                        leaked=leaked_queries(dataset),
                         training_size=len(dataset.judged("train").queries))  # fmt: skip
     return evidence, Judged(np.arange(len(test.queries), dtype=np.int32), within[0], test.gains)
 
