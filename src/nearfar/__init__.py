@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nearfar.pipeline.certify import certify
+    from nearfar.pipeline.compare import compare_systems as compare
     from nearfar.pipeline.config import FitConfig
     from nearfar.pipeline.doctor import diagnose
     from nearfar.pipeline.evaluate import evaluate
@@ -28,6 +29,7 @@ __all__ = [
     "Run",
     "__version__",
     "certify",
+    "compare",
     "diagnose",
     "evaluate",
     "fit",
@@ -38,12 +40,15 @@ __all__ = [
     "tune",
 ]
 
+_OTHER_NAMES = {"compare": "compare_systems"}  # `compare` of `evaluate.statistics` takes scores, not systems
+
 # Looked up at first use: importing nearfar must not import torch.
 _HOMES = {
     "FitConfig": "nearfar.pipeline.config",
     "Index": "nearfar.search.index",
     "Run": "nearfar.pipeline.run",
     "certify": "nearfar.pipeline.certify",
+    "compare": "nearfar.pipeline.compare",
     "diagnose": "nearfar.pipeline.doctor",
     "evaluate": "nearfar.pipeline.evaluate",
     "fit": "nearfar.pipeline.fit",
@@ -69,4 +74,4 @@ sys.modules[__name__].__class__ = _Package
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'nearfar' has no attribute '{name}'")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return getattr(importlib.import_module(_HOMES[name]), _OTHER_NAMES.get(name, name))

@@ -14,6 +14,7 @@ import typer
 from typer._click.exceptions import ClickException, NoArgsIsHelpError  # typer exports only their children
 
 from nearfar.cli import doctor, show
+from nearfar.cli.compare import compare
 from nearfar.cli.merge import merge
 from nearfar.cli.mine import mine
 from nearfar.cli.options import (
@@ -222,6 +223,7 @@ def certify(
         raise typer.Exit(1)
 
 
+app.command()(compare)
 app.command(context_settings=ANY_FIELD)(mine)
 app.command("rerank-train", context_settings=ANY_FIELD)(rerank_train)
 app.command(context_settings=ANY_FIELD)(teach)

@@ -16,6 +16,7 @@ from nearfar.data.check import Counts, DataReport
 if TYPE_CHECKING:
     from nearfar.diagnose.finding import Finding
     from nearfar.pipeline.certify import Certificate
+    from nearfar.pipeline.compare import Compared
     from nearfar.pipeline.doctor import Diagnosis
     from nearfar.pipeline.listing import Entry
     from nearfar.pipeline.mine import Suspect
@@ -120,6 +121,7 @@ def negatives(record: Mapping[str, Any], suspects: Sequence[Suspect], path: str)
     return "\n".join([*lines, *([more] if len(suspects) > SUSPECTS_SHOWN else []), ask])
 
 
+STANDING = {"better": "better than", "worse": "worse than", "cannot tell": "not shown to differ from"}
 STAGES = {
     "bm25": "BM25",
     "bi_encoder": "bi-encoder",
@@ -165,6 +167,23 @@ def tuned(record: Mapping[str, Any]) -> str:
         lines.append(f"{'':>10}and {len(probes) - PROBES_SHOWN} more")
     spent = f"{record['seconds']:.0f} s of {record['budget_seconds']:.0f} s; {record['fresh']} probes made now"
     return "\n".join([*lines, "", record["verdict"], f"{spent}; fit with: nearfar fit --config {record['path']}"])
+
+
+def compared(found: Compared) -> str:
+    """Means, a line for every pair, and the queries on which the best two differ most."""
+    lines = [f"{name:<40}{found.metric} {value:.4f}" for name, value in found.means.items()]
+    lines.append("")
+    for duel in found.duels:
+        c = duel.comparison
+        lines.append(f"{duel.a} is {STANDING[duel.verdict]} {duel.b}: {c.difference:+.4f} (95 % interval {c.low:+.4f} "
+                     f"to {c.high:+.4f}), p = {duel.corrected:.4f}")  # fmt: skip
+        lines.append(f"  {c.wins} wins, {c.losses} losses, {c.ties} ties")
+        if duel.verdict == "cannot tell":
+            lines.append(f"  with {found.queries} queries you cannot see less than {duel.detectable:.3f}")
+    first = found.duels[0]
+    for title, queries in ((f"won by {first.a}", first.won), (f"won by {first.b}", first.lost)):
+        lines += ["", f"{title}:", *(f"  {gain:+.3f}  {_line(query)}" for query, gain in queries)]
+    return "\n".join(lines)
 
 
 def diagnosis(found: Diagnosis) -> str:

@@ -25,6 +25,7 @@ THRESHOLDS = (
     Threshold("rank_share", 0.25, 0.15, SOURCE),
     Threshold("mean_cosine", 0.6, 0.8, SOURCE),
     Threshold("dead_dimensions", 0.1, 0.3, SOURCE),
+    Threshold("loss_overshoot", 1.5, 2.0, SOURCE),
 )
 
 
@@ -38,6 +39,7 @@ def diagnose(evidence: Evidence) -> Finding:
         mean_cosine: of two different documents.
         uniformity, alignment: Wang and Isola (2020).
         dead_dimensions: share of the dimensions with a spread under 0.05.
+        loss_overshoot: highest loss of training over its first: steps that are too large throw the vectors about.
         ndcg: nDCG@10 of the test queries; the last loss beside it tells a loss that fell for the wrong reason.
     """
     model = evidence.model
@@ -73,7 +75,9 @@ def _of_pairs(evidence: Evidence, model: Subject) -> dict[str, float]:
     queries, documents = model.test[relevant.row_of_value()], model.documents[relevant.values]
     figures = {"alignment": alignment(unit(queries), unit(documents)), "ndcg": float(model.ndcg.mean())}
     if evidence.course.losses:
-        figures["last_loss"] = float(np.mean(evidence.course.losses[-5:]))
+        losses = evidence.course.losses
+        figures["last_loss"] = float(np.mean(losses[-5:]))
+        figures["loss_overshoot"] = max(losses) / losses[0] if losses[0] > 0 else 0.0
     return figures
 
 

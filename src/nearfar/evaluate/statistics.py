@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -87,11 +88,32 @@ def verdict(comparison: Comparison, metric: str, *, names: tuple[str, str] = (""
     )
 
 
-def decide(comparison: Comparison, *, level: float = 0.05) -> str:
-    """The answer alone: "better", "worse" or "cannot tell"."""
-    if comparison.p_value >= level or comparison.low <= 0 <= comparison.high:
+def decide(comparison: Comparison, *, level: float = 0.05, p_value: float | None = None) -> str:
+    """The answer alone: "better", "worse" or "cannot tell"; `p_value` is one corrected for other comparisons."""
+    if (comparison.p_value if p_value is None else p_value) >= level or comparison.low <= 0 <= comparison.high:
         return "cannot tell"
     return "better" if comparison.difference > 0 else "worse"
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P-values corrected for their number, in the given order (Holm, 1979): valid whatever depends on what."""
+    order = np.argsort(p_values, kind="stable")
+    factors = len(p_values) - np.arange(len(p_values))
+    raised = np.maximum.accumulate(np.asarray(p_values, np.float64)[order] * factors).clip(max=1)
+    corrected = np.empty(len(p_values))
+    corrected[order] = raised
+    return [float(value) for value in corrected]
+
+
+def detectable(difference: NDArray[np.float64], *, level: float = 0.05, power: float = 0.8) -> float:
+    """Smallest mean difference that so many queries with this scatter show, in a share `power` of experiments.
+
+    (z₁₋level/₂ + z_power) · σ / √Q, for paired scores (Q,) whose mean is nearly normal.
+    """
+    if len(difference) < 2:
+        return float("inf")
+    quantiles = stats.norm.ppf(1 - level / 2) + stats.norm.ppf(power)
+    return float(quantiles * difference.std(ddof=1) / np.sqrt(len(difference)))
 
 
 def _check(a: NDArray[np.float64], b: NDArray[np.float64]) -> None:

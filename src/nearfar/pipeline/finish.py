@@ -99,6 +99,7 @@ def _record(
         "best_step": progress.best_step,
         "losses": progress.losses,
         "dev": progress.dev,
+        "alarms": progress.alarms,
         "data": {"name": session.dataset.name, "documents": len(session.dataset.documents), "queries": splits,
                  "notices": session.dataset.notices},
         "fingerprint": fingerprint,

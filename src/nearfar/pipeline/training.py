@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
+from nearfar.diagnose.monitor import every
 from nearfar.encoder.precision import Policy
 from nearfar.pipeline.config import MAIN_METRIC
 from nearfar.pipeline.dev import DevSet
@@ -14,6 +15,7 @@ from nearfar.pipeline.plan import reach_of
 from nearfar.pipeline.progress import Advance
 from nearfar.pipeline.session import Session
 from nearfar.pipeline.supply import supplied
+from nearfar.pipeline.watch import PROBE_TEXTS, watcher
 from nearfar.train.data import training_data
 from nearfar.train.estimate import estimate, with_kept_memory
 from nearfar.train.loop import Callbacks, Trainer, total_steps
@@ -48,6 +50,8 @@ def train(session: Session, dev: DevSet) -> Progress:
             on_eval=lambda encoder: dev.metric(encoder, policy, store),
             on_step=lambda progress, _: _tell(session, advance, progress),
             on_mine=_refresher(session, policy) if config.mine.every_steps else None,
+            on_watch=watcher(dev, replace(space, policy=policy)) if config.monitor != "off" else None,
+            watch_every=every(config.batch_size, PROBE_TEXTS),
         )
         trainer = Trainer(space.encoder, data, config, policy, session.checkpoints, session.identity, callbacks,
                           workers=workers)  # fmt: skip
@@ -70,7 +74,8 @@ def _refresher(session: Session, policy: Policy) -> MineNegatives:
 
 def _tell(session: Session, advance: Advance, progress: Progress) -> None:
     loss, say = progress.losses[-1], session.space.reporter.say
-    advance(1, f"loss {loss:.3f}")
+    seen = f", {progress.alarms[-1][1]}?" if progress.alarms else ""
+    advance(1, f"loss {loss:.3f}{seen}")
     if session.tracker:
         log_progress(session.tracker, progress, MAIN_METRIC)
     if progress.dev[-1][0] == progress.step:

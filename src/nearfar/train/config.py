@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 
@@ -95,6 +95,8 @@ class TrainConfig(Config):
     """Evaluations on the dev set during training; the best checkpoint is kept."""
     patience: int = Field(default=2, ge=1)
     """Stop after this many evaluations in a row without a better one."""
+    monitor: Literal["warn", "stop", "off"] = "warn"
+    """Look for failures during training: say so (warn), end the training at the first one (stop), or do not look."""
     checkpoint_minutes: float = Field(default=2.0, ge=0)
     """Minutes between checkpoints that `--resume` can go on from; 0 writes one after every step."""
     seed: int = Field(default=0, ge=0)

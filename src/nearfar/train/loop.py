@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TypeVar
@@ -44,6 +44,8 @@ class Callbacks:
     on_eval: Evaluate
     on_step: Callable[[Progress, StepResult], None] = field(default=lambda *_: None)
     on_mine: MineNegatives | None = None
+    on_watch: Callable[[Encoder, Progress], Sequence[tuple[int, str, str]]] | None = None  # what is wrong: see Progress
+    watch_every: int = 1  # steps
 
 
 @dataclass
@@ -153,6 +155,7 @@ class Trainer:
         )
         if self._evaluation_due(done + 1):
             self._evaluate(started)
+        self._watch(done + 1)
         self.callbacks.on_step(self.progress, result)
 
     def _forward_backward(self, done: int) -> StepResult:
@@ -191,8 +194,16 @@ class Trainer:
         if self._last and infinite_weights(self.modules.values()):
             raise self._diverged("weights that are not", self.progress.step)
 
+    def _watch(self, done: int) -> None:
+        watch = self.callbacks.on_watch
+        if watch and done % self.callbacks.watch_every == 0:
+            seen = self._by_first(lambda encoder: watch(encoder, self.progress))
+            alarms = tuple((int(step), str(failure), str(reason)) for step, failure, reason in seen)
+            self.progress = replace(self.progress, alarms=(*self.progress.alarms, *alarms))
+
     def _over(self) -> bool:
-        return self.progress.step >= self.steps or self.progress.stale >= self.config.patience
+        stopped = self.config.monitor == "stop" and self.progress.alarms
+        return bool(stopped) or self.progress.step >= self.steps or self.progress.stale >= self.config.patience
 
     def _refresh(self, done: int) -> None:
         """Mine with the weights after `done` steps, when it is time; what comes out depends on them alone."""

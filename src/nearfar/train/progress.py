@@ -18,6 +18,7 @@ class Progress:
     best_step: int = 0
     best: float = float("-inf")
     seconds: float = 0.0
+    alarms: tuple[tuple[int, str, str], ...] = ()  # (step, failure, reason) of what the monitor has seen
 
     @property
     def stale(self) -> int:
@@ -28,5 +29,6 @@ class Progress:
     def parse(cls, values: Mapping[str, Any]) -> Progress:
         """What `asdict` and JSON have made of one."""
         dev = tuple((int(step), float(metric)) for step, metric in values["dev"])
+        alarms = tuple((int(step), str(failure), str(reason)) for step, failure, reason in values["alarms"])
         lists = {name: tuple(values[name]) for name in ("losses", "learning_rates")}
-        return cls(**{**values, **lists, "dev": dev})
+        return cls(**{**values, **lists, "dev": dev, "alarms": alarms})

@@ -1,0 +1,66 @@
+"""The doctor during training: rules over what the loop has at hand, and a few vectors taken every so many steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nearfar.diagnose import collapse
+from nearfar.diagnose.evidence import Vectors
+from nearfar.diagnose.finding import Threshold
+from nearfar.diagnose.geometry import mean_cosine, spread, unit
+
+SOURCE = "the failure zoo (benchmarks/failure_zoo)"
+SHARE_OF_A_STEP = 0.02  # what the probe may cost
+BACKWARD = 3  # a step encodes forward and backward, a probe only forward
+
+SPREAD = Threshold("spread", 0.6, 0.4, SOURCE)
+MEAN_COSINE = Threshold("mean_cosine", 0.6, 0.8, SOURCE)
+OVERSHOOT = Threshold("loss_overshoot", 1.5, 2.0, SOURCE)
+FALLEN = Threshold("fallen", 0.01, 0.03, SOURCE)  # dev nDCG under its best, evaluations later
+LATER = 2  # evaluations after the best, for a fall to be one
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """What was seen in a run, and when."""
+
+    step: int
+    failure: str
+    reason: str
+
+
+def every(batch_size: int, probe_texts: int) -> int:
+    """Steps between probes, so that they cost at most SHARE_OF_A_STEP of the time of the steps."""
+    cost = probe_texts / (BACKWARD * 2 * batch_size)  # in steps; a batch has a query and a document for each pair
+    return max(1, -(-round(1000 * cost) // round(1000 * SHARE_OF_A_STEP)))
+
+
+def of_vectors(step: int, documents: Vectors) -> Alarm | None:
+    """Look for collapse in the vectors of a few documents, (n, d)."""
+    rows = unit(documents)
+    figures = {"spread": float(spread(rows).mean()), "mean_cosine": mean_cosine(rows)}
+    failing = [rule for rule in (SPREAD, MEAN_COSINE) if rule.verdict(figures[rule.figure]) == "fail"]
+    if not failing:
+        return None
+    seen = f"the mean cosine of unlike documents is {figures['mean_cosine']:.2f}"
+    return Alarm(step, collapse.NAME, f"{seen}, their spread {figures['spread']:.2f} of a sphere's")
+
+
+def of_losses(losses: Sequence[float]) -> Alarm | None:
+    """Look for steps so large that the loss rises far above where it began."""
+    if not losses or losses[0] <= 0 or OVERSHOOT.verdict(max(losses) / losses[0]) != "fail":
+        return None
+    return Alarm(len(losses), collapse.NAME, f"the loss rose from {losses[0]:.2f} to {max(losses):.2f}: "
+                 "the learning rate is too high")  # fmt: skip
+
+
+def of_dev(dev: Sequence[tuple[int, float]]) -> Alarm | None:
+    """Look for quality that has peaked and fallen since: (steps done, nDCG@10) of every evaluation."""
+    if len(dev) <= LATER:
+        return None
+    best = max(range(len(dev)), key=lambda number: dev[number][1])
+    (at, value), (step, last) = dev[best], dev[-1]
+    if len(dev) - 1 - best < LATER or FALLEN.verdict(value - last) != "fail":
+        return None
+    return Alarm(step, "overfit", f"dev nDCG@10 was best after step {at} with {value:.3f} and has fallen to {last:.3f}")
