@@ -21,11 +21,12 @@ BINS = 4
 COPY = 0.9  # cosine of the words from which a query is a training query once more
 SOURCE = "the failure zoo (benchmarks/failure_zoo)"
 NEVER = 2.0  # no figure that it stands for gets there
+USUAL_EPOCHS, USUAL_FRESH_EPOCHS = 2, 6  # of a pretrained base, and of a token table from nothing
 FEWER_PASSES = (
     "fewer passes at the default learning rate, an end when dev stops to rise, and more negatives for each query "
     "rather than more queries of the same form (nearfar mine)"
 )
-FORMS = (Threshold("template_share", 0.5, 0.75, SOURCE),)
+FORMS = (Threshold("template_share", 0.4, 0.6, SOURCE),)
 DATA = (
     Threshold("leaked_test", 0.005, 0.05, SOURCE),
     Threshold("leaked_dev", 0.005, 0.05, SOURCE),
@@ -59,8 +60,8 @@ def diagnose(evidence: Evidence) -> Finding:
         ndcg_bin_1 … ndcg_bin_4: of the quarters of the queries, the most familiar first.
         gap, reference_gap: of the first quarter less the last, of the model and of the base or word search.
         excess_gap, excess_gap_low, excess_gap_high: the first less the second; bootstrap interval of 95 %.
-        novel_gain, novel_gain_high: of the model less that of the base or word search in the last quarter, and the upper
-            end of its interval.
+        novel_gain, novel_gain_high: in the last quarter, of the model less the base or word search; the upper end of
+            its interval.
         train_ndcg, train_test_gap: of a sample of the training queries; and it less the test queries', less the same
             of the base or word search.
     Of the course of training:
@@ -226,8 +227,9 @@ def _examples(evidence: Evidence, queries: Sequence[str], nearest: NDArray[np.in
 def _fix(evidence: Evidence, figures: Mapping[str, float]) -> Fix:
     """Fewer passes, an early end, decay, warm-up, and more negatives for each query (guide, section 7)."""
     settings = evidence.settings
-    epochs = min(3, int(settings.get("epochs", 3)))
-    patch = {"epochs": epochs, "patience": 1, "evaluations": 10, "learning_rate": None,
+    usual = USUAL_EPOCHS if evidence.base else USUAL_FRESH_EPOCHS
+    patch = {"epochs": min(usual, int(settings.get("epochs", usual))), "learning_rate": None,
+             "patience": 1, "evaluations": max(10, int(settings.get("evaluations", 10))),
              "warmup": max(0.1, float(settings.get("warmup", 0.1))),
              "weight_decay": max(0.1, float(settings.get("weight_decay", 0.1))),
              "hard_negatives": max(4, int(settings.get("hard_negatives", 4)))}  # fmt: skip
