@@ -33,7 +33,7 @@ def subject(name, right, *, seed=0):
     documents = np.eye(COUNT, dtype=np.float32)
     test = np.where(np.asarray(right)[:, None], documents, -documents).astype(np.float32)
     ndcg = ndcg_of_vectors(test, documents, own(COUNT))
-    encode = lambda texts, role: rng.standard_normal((len(texts), COUNT)).astype(np.float32)  # noqa: E731, ARG005
+    encode = lambda texts, role: rng.standard_normal((len(texts), COUNT)).astype(np.float32)  # noqa: E731
     return Subject(name, test, documents, documents, ndcg, encode)
 
 
@@ -84,7 +84,7 @@ def test_a_model_good_on_familiar_queries_alone_fails_beside_its_base():
     familiar = np.arange(COUNT) < COUNT // 2
     base = subject("base", rng.random(COUNT) < 0.5)
     train = np.where(familiar[:, None], base.test, rng.standard_normal((COUNT, COUNT))).astype(np.float32)
-    base = replace(base, encode=lambda texts, role: train)  # noqa: ARG005
+    base = replace(base, encode=lambda texts, role: train)
     found = diagnose(replace(asked, model=subject("model", familiar), base=base))
     assert found.figures["ndcg_bin_1"] == 1
     assert found.figures[f"ndcg_bin_{BINS}"] == 0
@@ -102,7 +102,7 @@ def test_a_live_log_tells_gains_that_users_do_not_see():
     assert offline.figures["offline_gain"] == pytest.approx(0.5)
     assert offline.figures["live_gain"] < -0.3
     assert offline.verdict == "fail"
-    same = replace(subject("model", np.ones(COUNT, bool)), encode=lambda texts, role: np.eye(COUNT, dtype=np.float32))  # noqa: ARG005
+    same = replace(subject("model", np.ones(COUNT, bool)), encode=lambda texts, role: np.eye(COUNT, dtype=np.float32))
     online = diagnose(replace(asked, model=same))
     assert online.figures["divergence"] == 0
     assert online.verdict == "ok"  # though all queries have one form
