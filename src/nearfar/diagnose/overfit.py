@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,17 +27,20 @@ FEWER_PASSES = (
     "fewer passes at the default learning rate, an end when dev stops to rise, and more negatives for each query "
     "rather than more queries of the same form (nearfar mine)"
 )
+SPLIT = "give training data alone, without dev and test: they are then split off by the text of the query"
+ASK = (
+    "add queries as people ask them, and see what the model is worth on such: nearfar doctor model RUN --live log.jsonl"
+)
 FORMS = (Threshold("template_share", 0.4, 0.6, SOURCE),)
-DATA = (
-    Threshold("leaked_test", 0.005, 0.05, SOURCE),
-    Threshold("leaked_dev", 0.005, 0.05, SOURCE),
+LEAKS = (Threshold("leaked_test", 0.005, 0.05, SOURCE), Threshold("leaked_dev", 0.005, 0.05, SOURCE))
+OTHERS = (
     Threshold("copies", 0.4, NEVER, SOURCE),
     Threshold("dev_fall", 0.02, NEVER, SOURCE),
 )
 BESIDE_BASE = (
     Threshold("excess_gap_low", 0.05, 0.15, SOURCE),
     Threshold("train_test_gap", 0.25, 0.4, SOURCE),
-    Threshold("novel_gain_high", 0.0, -0.02, SOURCE),
+    Threshold("novel_gain_high", -0.01, -0.03, SOURCE),
 )
 LIVE = (Threshold("divergence_low", 0.02, 0.1, SOURCE),)
 
@@ -85,12 +89,12 @@ def diagnose(evidence: Evidence) -> Finding:
     verdict, causes = judge(figures, thresholds)
     summary = "; ".join(causes) if causes else _healthy(figures)
     examples = _examples(evidence, queries, nearest) if causes else ()
-    fix = _fix(evidence, figures) if causes else Fix()
+    fix = _fix(evidence, figures, thresholds) if causes else Fix()
     return Finding(NAME, verdict, summary, figures, thresholds, examples, fix)
 
 
 def _thresholds(evidence: Evidence, figures: Mapping[str, float]) -> tuple[Threshold, ...]:
-    return (*(LIVE if "divergence" in figures else FORMS), *DATA, *(BESIDE_BASE if evidence.base else ()))
+    return (*(LIVE if "divergence" in figures else FORMS), *LEAKS, *OTHERS, *(BESIDE_BASE if evidence.base else ()))
 
 
 def _training_queries(evidence: Evidence) -> Sequence[str]:
@@ -224,18 +228,29 @@ def _examples(evidence: Evidence, queries: Sequence[str], nearest: NDArray[np.in
     return tuple([*leaked, *forms, *pairs][:MOST_EXAMPLES])
 
 
-def _fix(evidence: Evidence, figures: Mapping[str, float]) -> Fix:
-    """Fewer passes, an early end, decay, warm-up, and more negatives for each query (guide, section 7)."""
-    settings = evidence.settings
-    usual = USUAL_EPOCHS if evidence.base else USUAL_FRESH_EPOCHS
-    patch = {"epochs": min(usual, int(settings.get("epochs", usual))), "learning_rate": None,
-             "patience": 1, "evaluations": max(10, int(settings.get("evaluations", 10))),
-             "warmup": max(0.1, float(settings.get("warmup", 0.1))),
-             "weight_decay": max(0.1, float(settings.get("weight_decay", 0.1))),
-             "hard_negatives": max(4, int(settings.get("hard_negatives", 4)))}  # fmt: skip
-    advice = [FEWER_PASSES]
-    if figures.get("leaked_test", 0) or figures.get("leaked_dev", 0):
-        advice.insert(0, "give the data without dev and test, so that they are split by the text of the query")
-    if figures["template_share"] >= FORMS[0].watch:
-        advice.append("add queries as people ask them; until then test with such queries: nearfar doctor --live")
-    return Fix({"train": patch}, "; ".join(advice))
+def _fix(evidence: Evidence, figures: Mapping[str, float], thresholds: Sequence[Threshold]) -> Fix:
+    """Splits by text against leaks; against the rest a gentler schedule and more negatives (guide, section 7)."""
+    patch: dict[str, Any] = {}
+    advice = []
+    if judge(figures, LEAKS)[0] != "ok":
+        patch["data"] = {"dev_fraction": 0.1, "test_fraction": 0.1}
+        advice.append(SPLIT)
+    if judge(figures, [rule for rule in thresholds if rule not in LEAKS])[0] != "ok":
+        patch["train"] = _schedule(evidence.settings, USUAL_EPOCHS if evidence.base else USUAL_FRESH_EPOCHS)
+        advice.append(FEWER_PASSES)
+    if judge(figures, FORMS)[0] != "ok":
+        advice.append(ASK)
+    return Fix(patch, "; ".join(advice))
+
+
+def _schedule(settings: Mapping[str, Any], epochs: int) -> dict[str, Any]:
+    """Fewer passes at the default rate, an early end, decay, warm-up, negatives: what is gentler already stays."""
+    return {
+        "epochs": min(epochs, int(settings.get("epochs", epochs))),
+        "learning_rate": None,
+        "patience": min(2, int(settings.get("patience", 2))),
+        "evaluations": max(10, int(settings.get("evaluations", 10))),
+        "warmup": max(0.1, float(settings.get("warmup", 0.1))),
+        "weight_decay": max(0.1, float(settings.get("weight_decay", 0.1))),
+        "hard_negatives": max(4, int(settings.get("hard_negatives", 4))),
+    }
