@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -50,6 +51,9 @@ def of_model(
         str | None, typer.Option(help="What training started from; left out: what the run says.")
     ] = None,
     data: Annotated[str | None, typer.Option(help="Data set to look with; left out: the run's own.")] = None,
+    live: Annotated[
+        Path | None, typer.Option(help='Log of live queries, a line each: {"query": …, "clicked": ids of documents}.')
+    ] = None,
     strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
@@ -62,7 +66,7 @@ def of_model(
     from nearfar.pipeline.doctor import diagnose
     from nearfar.pipeline.progress import Terminal
 
-    found = diagnose(model, data=data, base=against, config=_config(context), reporter=Terminal())
+    found = diagnose(model, data=data, base=against, config=_config(context), live=live, reporter=Terminal())
     _tell(found, strict=strict, as_json=as_json)
 
 

@@ -14,6 +14,7 @@ from nearfar.core.ragged import Ragged
 Vectors = NDArray[np.float32]
 Scores = NDArray[np.float64]
 Encode = Callable[[Sequence[str], Literal["query", "document"]], Vectors]
+WordSearch = Callable[[Sequence[str]], NDArray[np.int32]]
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,10 @@ class Evidence:
     test: Questions = field(default_factory=Questions)
     train: Questions = field(default_factory=Questions)
     training_size: int = 0  # queries trained on, of which `train` may be a sample
+    training_queries: Sequence[str] = ()  # all of them, or very many
+    dev_queries: Sequence[str] = ()
+    live: Questions = field(default_factory=Questions)  # asked by users, with what they clicked
+    lexical: WordSearch | None = None  # word search: queries → documents (Q, k)
     leaked: Sequence[str] = ()  # queries that are in more than one split
     model: Subject | None = None
     base: Subject | None = None  # what training started from; none for a fresh token table

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,10 @@ from nearfar.core.ragged import Ragged
 from nearfar.data.check import leaked_queries
 from nearfar.data.config import DataConfig
 from nearfar.data.dataset import Dataset, Judged
+from nearfar.data.live import LiveLog, read_live
 from nearfar.data.read import as_dataset
 from nearfar.data.split import ensure_splits
-from nearfar.diagnose.evidence import Course, Evidence, Questions, Subject, Vectors
+from nearfar.diagnose.evidence import Course, Evidence, Questions, Subject, Vectors, WordSearch
 from nearfar.diagnose.finding import Finding
 from nearfar.diagnose.registry import FAILURES
 from nearfar.encoder.encode import open_store
@@ -30,8 +31,10 @@ from nearfar.pipeline.config import MAIN_METRIC, FitConfig
 from nearfar.pipeline.evaluate import Space, scored
 from nearfar.pipeline.progress import Reporter, Silent
 from nearfar.pipeline.run import RECORD, Run
+from nearfar.text.bm25 import BM25
 
 MOST_QUERIES = 1000  # of a split
+MOST_TRAINING = 20_000  # queries of which the nearest to a test query is looked for: a sample would make all look new
 MOST_DOCUMENTS = 20_000
 
 
@@ -59,6 +62,7 @@ def diagnose(
     data: Any = None,
     base: str | Path | None = None,
     config: DataConfig | None = None,
+    live: str | Path | None = None,
     reporter: Reporter | None = None,
 ) -> Diagnosis:
     """Look for the five failures of contrastive training in a model, its data, or both.
@@ -67,6 +71,7 @@ def diagnose(
         model: a run, a model folder or a base's name; without one, the data alone are looked at.
         data: a data set as `fit` takes it; left out, the run's own.
         base: what training started from; left out, what the run says.
+        live: lines of {"query": text, "clicked": ids of documents} as users asked them.
 
     Raises:
         BadInput: there is nothing to look at, or it cannot be read.
@@ -74,8 +79,14 @@ def diagnose(
     reporter = reporter or Silent()
     record = _record_of(model)
     settings = FitConfig.parse(record["config"], "run") if record else None
-    dataset = _data(model, data, config or (settings.data if settings else DataConfig()))
-    evidence, sampled = _texts(dataset)
+    config = config or (settings.data if settings else DataConfig())
+    dataset = _data(model, data, config)
+    log = read_live(Path(live), dataset.documents, config) if live else None
+    for notice in log.notices if log else ():
+        reporter.say(f"live: {notice}")
+    evidence, sampled = _texts(dataset, log)
+    if data is not None and (own := _own_queries(model, settings)):
+        evidence = replace(evidence, training_queries=own)
     if settings and record:
         course = Course(record["steps"], record["best_step"], tuple(record["losses"]),
                         tuple((int(step), float(value)) for step, value in record["dev"]))  # fmt: skip
@@ -101,18 +112,39 @@ def _data(model: str | Path | None, data: Any, config: DataConfig) -> Dataset:
     return ensure_splits(as_dataset(source, config), config)
 
 
-def _texts(dataset: Dataset) -> tuple[Evidence, Judged]:
+def _own_queries(model: str | Path | None, settings: FitConfig | None) -> Sequence[str]:
+    """What a run was trained on, when its data can still be read: the data at hand may be others."""
+    if model is None or settings is None:
+        return ()
+    try:
+        return _queries(_data(model, None, settings.data), "train", MOST_TRAINING)
+    except BadInput:
+        return ()
+
+
+def _queries(dataset: Dataset, split: str, most: int) -> Sequence[str]:
+    rows = dataset.judged(split).queries if split in dataset.splits else np.empty(0, np.int32)
+    chosen = np.sort(np.random.default_rng(0).permutation(rows)[:most])
+    return [dataset.queries.texts[row] for row in chosen]
+
+
+def _texts(dataset: Dataset, log: LiveLog | None) -> tuple[Evidence, Judged]:
     """Texts and judgments, at most so many of each; and the judgments in the numbering of the evidence."""
     rng = np.random.default_rng(0)
     test, train = (_drawn(dataset.judged(split), rng) for split in ("test", "train"))
-    rows = _documents(len(dataset.documents), [test, train], rng)
-    within = [Ragged(part.documents.offsets, np.searchsorted(rows, part.documents.values).astype(np.int32))
-              for part in (test, train)]  # fmt: skip
-    questions = [Questions([dataset.queries.texts[row] for row in part.queries], relevant)
-                 for part, relevant in zip((test, train), within, strict=True)]  # fmt: skip
+    asked = np.sort(rng.permutation(len(log.queries) if log else 0)[:MOST_QUERIES])
+    clicked = log.clicked.take(asked) if log else Ragged.of([])
+    rows = _documents(len(dataset.documents), [test.documents, train.documents, clicked], rng)
+    within = [Ragged(part.offsets, np.searchsorted(rows, part.values).astype(np.int32))
+              for part in (test.documents, train.documents, clicked)]  # fmt: skip
+    texts = [*([dataset.queries.texts[row] for row in part.queries] for part in (test, train)),
+             [log.queries[row] for row in asked] if log else []]  # fmt: skip
+    questions = [Questions(*part) for part in zip(texts, within, strict=True)]
     documents = dataset.documents.rows(rows.tolist())
-    evidence = Evidence(documents.texts, documents.groups, test=questions[0], train=questions[1],
-                        leaked=leaked_queries(dataset),
+    evidence = Evidence(documents.texts, documents.groups, test=questions[0], train=questions[1], live=questions[2],
+                        training_queries=_queries(dataset, "train", MOST_TRAINING),
+                        dev_queries=_queries(dataset, "dev", MOST_TRAINING),
+                        lexical=_word_search(documents.texts), leaked=leaked_queries(dataset),
                         training_size=len(dataset.judged("train").queries))  # fmt: skip
     return evidence, Judged(np.arange(len(test.queries), dtype=np.int32), within[0], test.gains)
 
@@ -125,9 +157,15 @@ def _drawn(judged: Judged, rng: np.random.Generator) -> Judged:
     return Judged(judged.queries[rows], judged.documents.take(rows), gains)
 
 
-def _documents(count: int, parts: Sequence[Judged], rng: np.random.Generator) -> NDArray[np.int64]:
+def _word_search(documents: Sequence[str]) -> WordSearch:
+    """BM25 over the documents, indexed when a rule asks for it, and not before."""
+    index = cache(lambda: BM25(documents))
+    return lambda queries: index().search(list(queries), 10)[0]
+
+
+def _documents(count: int, parts: Sequence[Ragged], rng: np.random.Generator) -> NDArray[np.int64]:
     """Rows of the relevant documents and of others, ascending, at most so many but for the relevant ones."""
-    needed = np.unique(np.concatenate([part.documents.values for part in parts]))
+    needed = np.unique(np.concatenate([part.values for part in parts]))
     others = np.setdiff1d(rng.permutation(count)[:MOST_DOCUMENTS], needed)
     return np.sort(np.concatenate([needed, others[: max(0, MOST_DOCUMENTS - len(needed))]])).astype(np.int64)
 

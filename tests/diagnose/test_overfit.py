@@ -1,0 +1,175 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from nearfar.core.ragged import Ragged
+from nearfar.diagnose.evidence import Course, Evidence, Questions, Subject
+from nearfar.diagnose.novelty import nearest_vectors, nearest_words
+from nearfar.diagnose.overfit import BINS, diagnose, difference, of_bins
+from nearfar.diagnose.ranking import ndcg_of_vectors
+from nearfar.pipeline.config import FitConfig
+
+COUNT = 200
+NATURAL = [f"{a} {b} {c}" for a in ("please", "now", "then", "well", "maybe") for b in ("find", "copy", "drop", "sort",
+           "move", "read", "hide", "load") for c in ("files", "mail", "rows", "words", "notes")]  # fmt: skip
+
+
+def letters(number):
+    return "".join(chr(97 + int(digit)) for digit in f"{number:04d}")
+
+
+def forms(start, count=COUNT):
+    return [f"how do i use {letters(n)} in {letters(n + 5000)}?" for n in range(start, start + count)]
+
+
+def own(count):
+    return Ragged.of([[row] for row in range(count)])
+
+
+def subject(name, right, *, seed=0):
+    """A model that finds the document of a query exactly where `right` (Q,) says so; training queries always."""
+    rng = np.random.default_rng(seed)
+    documents = np.eye(COUNT, dtype=np.float32)
+    test = np.where(np.asarray(right)[:, None], documents, -documents).astype(np.float32)
+    ndcg = ndcg_of_vectors(test, documents, own(COUNT))
+    encode = lambda texts, role: rng.standard_normal((len(texts), COUNT)).astype(np.float32)  # noqa: E731
+    return Subject(name, test, documents, documents, ndcg, encode)
+
+
+def evidence(train, test):
+    questions = [Questions(side, own(len(side))) for side in (train, test)]
+    documents = [f"document {number}" for number in range(COUNT)]
+    return Evidence(documents, test=questions[1], train=questions[0], training_queries=train,
+                    training_size=len(train))  # fmt: skip
+
+
+def test_few_training_queries_are_no_ground_for_a_verdict():
+    found = diagnose(evidence(NATURAL[:12], NATURAL[12:40]))
+    assert (found.verdict, found.summary) == ("unknown", "cannot tell: needs at least 30 training queries, found 12")
+    assert diagnose(Evidence()).verdict == "unknown"
+
+
+def test_queries_of_one_form_fail_before_any_training():
+    found = diagnose(evidence(forms(0), forms(COUNT)))
+    assert found.verdict == "fail"
+    assert found.figures["template_share"] == found.figures["known_templates"] == 1
+    assert found.figures["templates"] == pytest.approx(1)
+    assert found.examples[0] == {"template": "how do i use _ in _", "queries": 200.0, "first": forms(0)[0]}
+    FitConfig.parse(found.fix.patch, "fix")
+
+
+def test_different_queries_are_ok():
+    found = diagnose(evidence(NATURAL[:100], NATURAL[100:]))
+    assert (found.verdict, found.examples, found.fix.patch) == ("ok", (), {})
+    assert found.figures["template_share"] < 0.2
+
+
+def test_leaks_are_counted_but_for_case_and_white_space():
+    asked = [*(query.upper().replace(" ", "  ") for query in NATURAL[:10]), *NATURAL[100:190]]
+    clean = replace(evidence(NATURAL[:100], asked), training_queries=NATURAL[:100], dev_queries=NATURAL[100:])
+    found = diagnose(clean)
+    assert found.figures["leaked_test"] == pytest.approx(0.1)
+    assert found.verdict == "fail"
+    assert found.figures["leaked_dev"] == 0
+    named = diagnose(replace(clean, leaked=NATURAL[100:105]))
+    assert named.figures["leaked_dev"] == pytest.approx(0.05)
+    assert named.examples[0] == {"leaked query": NATURAL[100]}
+    assert set(named.fix.patch) == {"data"}  # nothing is wrong with the training
+    FitConfig.parse(named.fix.patch, "fix")
+
+
+def test_a_model_good_on_familiar_queries_alone_fails_beside_its_base():
+    asked = evidence(NATURAL, NATURAL)
+    rng = np.random.default_rng(3)
+    familiar = np.arange(COUNT) < COUNT // 2
+    base = subject("base", rng.random(COUNT) < 0.5)
+    train = np.where(familiar[:, None], base.test, rng.standard_normal((COUNT, COUNT))).astype(np.float32)
+    base = replace(base, encode=lambda texts, role: train)
+    found = diagnose(replace(asked, model=subject("model", familiar), base=base))
+    assert found.figures["ndcg_bin_1"] == 1
+    assert found.figures[f"ndcg_bin_{BINS}"] == 0
+    assert found.figures["excess_gap_low"] > 0.5
+    assert found.figures["novel_gain_high"] < -0.2
+    alone = diagnose(replace(asked, model=subject("model", familiar)))
+    assert {rule.figure for rule in alone.thresholds}.isdisjoint({"excess_gap_low", "novel_gain_high"})
+    assert alone.figures["train_test_gap"] == pytest.approx(0.5)
+
+
+def test_a_live_log_tells_gains_that_users_do_not_see():
+    live = Questions(["live " + query for query in NATURAL], own(COUNT))
+    asked = replace(evidence(forms(0), forms(COUNT)), live=live, lexical=lambda queries: _half_right(len(queries)))
+    offline = diagnose(replace(asked, model=subject("model", np.ones(COUNT, bool))))
+    assert offline.figures["offline_gain"] == pytest.approx(0.5)
+    assert offline.figures["live_gain"] < -0.3
+    assert offline.verdict == "fail"
+    same = replace(subject("model", np.ones(COUNT, bool)), encode=lambda texts, role: np.eye(COUNT, dtype=np.float32))
+    online = diagnose(replace(asked, model=same))
+    assert online.figures["divergence"] == 0
+    assert online.verdict == "ok"  # though all queries have one form
+
+
+def _half_right(count):
+    rows = np.arange(count, dtype=np.int32)
+    return np.where(rows % 2, rows, (rows + 1) % count)[:, None].astype(np.int32)
+
+
+def test_a_fall_on_dev_is_watched():
+    course = Course(steps=100, best_step=10, dev=((0, 0.3), (10, 0.6), (50, 0.58), (100, 0.5)))
+    found = diagnose(replace(evidence(NATURAL[:100], NATURAL[100:]), course=course))
+    assert found.figures["best_at"] == 0.1
+    assert found.figures["dev_fall"] == pytest.approx(0.1)
+    assert found.verdict == "watch"
+
+
+def test_bins_against_a_loop():
+    rng = np.random.default_rng(0)
+    model, base, cosines = rng.random(203), rng.random(203), rng.random(203).astype(np.float32)
+    figures = of_bins(model, base, cosines)
+    order = sorted(range(203), key=lambda row: -cosines[row])
+    start = 0
+    for number, size in enumerate((51, 51, 51, 50), 1):
+        rows = order[start : start + size]
+        assert figures[f"ndcg_bin_{number}"] == pytest.approx(sum(model[row] for row in rows) / size)
+        start += size
+    assert figures["excess_gap"] == pytest.approx(figures["gap"] - figures["reference_gap"])
+    assert figures["excess_gap_low"] < figures["excess_gap"] < figures["excess_gap_high"]
+
+
+def test_the_interval_of_a_difference_covers_it_as_often_as_it_says():
+    rng = np.random.default_rng(1)
+    hits = 0
+    for _ in range(60):
+        _, low, high = difference(rng.normal(0.5, 0.3, 60), rng.normal(0.2, 0.3, 90))
+        hits += low <= 0.3 <= high
+    assert 50 <= hits <= 60
+    equal = difference(np.full(9, 0.4), np.full(4, 0.1))
+    assert equal == pytest.approx((0.3, 0.3, 0.3))
+
+
+def test_nearest_by_vectors_and_by_words_against_loops():
+    rng = np.random.default_rng(2)
+    queries, others = (rng.standard_normal((n, 5)).astype(np.float32) for n in (7, 11))
+    rows, cosines = nearest_vectors(queries, others)
+    for row, query in enumerate(queries):
+        every = [query @ other / np.linalg.norm(query) / np.linalg.norm(other) for other in others]
+        assert rows[row] == int(np.argmax(every))
+        assert cosines[row] == pytest.approx(max(every), abs=1e-6)
+    texts = [["a", "b"], ["a", "c"], ["a", "d"], ["e"]]
+    rows, cosines = nearest_words([["c", "a"], ["a", "x"], []], texts)
+    weight = {word: np.log1p(4 / (1 + df)) for word, df in {"a": 3, "b": 1, "x": 0}.items()}
+    norms = [np.hypot(weight["a"], weight[word]) for word in ("b", "x")]
+    assert rows.tolist() == [1, 0, 0]
+    assert cosines == pytest.approx([1, weight["a"] ** 2 / norms[0] / norms[1], 0], abs=1e-6)
+
+
+def test_ndcg_of_vectors_against_a_loop():
+    rng = np.random.default_rng(4)
+    queries, documents = (rng.standard_normal((n, 6)).astype(np.float32) for n in (9, 40))
+    relevant = [rng.permutation(40)[: 1 + row % 3] for row in range(9)]
+    for row, value in enumerate(ndcg_of_vectors(queries, documents, Ragged.of(relevant))):
+        order = np.argsort(-(documents @ queries[row]))[:10]
+        gain = sum(1 / np.log2(place + 2) for place, document in enumerate(order) if document in relevant[row])
+        assert value == pytest.approx(gain / sum(1 / np.log2(place + 2) for place in range(len(relevant[row]))))
+    few = ndcg_of_vectors(queries, documents[:3], Ragged.of([[0]] * 9))
+    assert few.min() >= 0.5
