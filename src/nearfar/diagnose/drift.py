@@ -13,7 +13,7 @@ from nearfar.diagnose.finding import MOST_EXAMPLES, Example, Finding, Fix, Thres
 from nearfar.diagnose.spaces import Spaces, cosines, draw, linear_cka, procrustes_residual, ranks
 
 NAME = "drift"
-FEWEST = 30  # queries, for recall to be judged by
+FEWEST = 50  # queries, for recall to be judged by: one of them is less than what fails
 CHANGED = 0.99  # cosine of a stored vector with the same model's own, under which it is another vector
 SOURCE = "the failure zoo (benchmarks/failure_zoo)"
 BY_DESIGN = "an index answers queries of its own model alone"
@@ -24,7 +24,9 @@ BROKEN = (
 )
 FOREIGN = Threshold("fingerprints_differ", 1, 2, BY_DESIGN)  # watched at least, and no failure by itself
 DAMAGED = Threshold("changed", 0.001, 0.05, SOURCE)
-BY_RECALL = (Threshold("recall_lost", 0.01, 0.03, SOURCE), Threshold("ndcg_lost", 0.01, 0.03, SOURCE))
+BY_RECALL = tuple(
+    Threshold(f"{metric}_{loss}", 0.01, 0.03, SOURCE) for loss in ("lost", "dropped") for metric in ("recall", "ndcg")
+)
 BY_COSINE = (Threshold("cosine", 0.98, 0.9, SOURCE), Threshold("canary_cosine", 0.98, 0.9, SOURCE))
 
 Figures = dict[str, float]
@@ -45,7 +47,10 @@ def diagnose(evidence: Evidence) -> Finding:
         fingerprints_differ, dimensions_differ: 1 where they do, of the index's model and the one that asks.
         recall_X_queries_Y_documents, ndcg_X_queries_Y_documents: at 10, X and Y old (the index's model) or new (the one
             that asks); old queries only where the old model is at hand. nDCG counts all relevant documents alike.
-        recall_lost, ndcg_lost: new queries on new documents, less new queries on the stored ones.
+        recall_lost, ndcg_lost: new queries on new documents, less new queries on the stored ones: what re-embedding
+            brings back.
+        recall_dropped, ndcg_dropped: old queries on the stored documents, less new queries on them: what was lost when
+            the model was exchanged. A new model that is worse on these documents shows here alone.
         cosine: mean, of a stored vector with the same document's new one.
         changed: share of the stored vectors whose cosine with the new one is under 0.99.
         cka: linear, of stored and new documents; 1 where one space is the other turned and scaled.
@@ -105,9 +110,10 @@ def compared(spaces: Spaces) -> Figures:
             means = ranks(queries, documents, spaces.relevant)
             figures |= {f"{metric}_{cell}": float(values.mean()) for metric, values in means.items()}
     for metric in ("recall", "ndcg"):
-        old, new = (figures.get(f"{metric}_new_queries_{side}_documents") for side in ("old", "new"))
-        if old is not None and new is not None:
-            figures[f"{metric}_lost"] = new - old
+        for side, name in (("new", "lost"), ("old", "dropped")):
+            mixed, own = (f"{metric}_{pair}_documents" for pair in ("new_queries_old", f"{side}_queries_{side}"))
+            if mixed in figures and own in figures:
+                figures[f"{metric}_{name}"] = figures[own] - figures[mixed]
     whole = _finite(np.concatenate([spaces.old, spaces.new], axis=1))
     return figures | _alike(spaces, whole) if whole.any() else figures
 
@@ -156,11 +162,16 @@ def _summary(stored: Stored, figures: Mapping[str, float]) -> str:
         parts.append(f"{stored.vectors.shape[1]} dimensions are stored, {stored.encoded.shape[1]} are asked with")
     elif "recall_lost" in figures and parts:
         old, new = (figures[f"recall_new_queries_{side}_documents"] for side in ("old", "new"))
-        parts.append(f"recall@10 {old:.3f} in place of {new:.3f} after re-embedding")
+        parts.append(f"recall@10 {old:.3f} in place of {new:.3f} after re-embedding{_before(figures)}")
     if not figures["fingerprints_differ"] and "cosine" in figures:
         same = f"{figures['changed']:.1%} of the stored vectors are not the model's own"
         parts.append(same if figures["changed"] else "the stored vectors are the model's own")
     return "; ".join(parts)
+
+
+def _before(figures: Mapping[str, float]) -> str:
+    own = figures.get("recall_old_queries_old_documents")
+    return "" if own is None else f", {own:.3f} with its own model"
 
 
 def _examples(stored: Stored, spaces: Spaces, figures: Mapping[str, float]) -> tuple[Example, ...]:
@@ -202,6 +213,11 @@ def _place(queries: NDArray[np.float32], documents: NDArray[np.float32], spaces:
 def _advice(stored: Stored, figures: Mapping[str, float]) -> str:
     cost = f"about {figures['minutes']:.1f} minutes, " if "minutes" in figures else ""
     build = f"nearfar index build --from {stored.place} --model {stored.model}"
-    size = f"{figures['megabytes']:.1f} MB of vectors"
-    own = f"; or ask with the index's own model, {stored.fingerprint}" if figures["fingerprints_differ"] else ""
-    return f"re-embed {stored.size:,} documents ({cost}{size}): {build}{own}"
+    again = f"re-embed {stored.size:,} documents ({cost}{figures['megabytes']:.1f} MB of vectors): {build}"
+    if not figures["fingerprints_differ"]:
+        return again
+    back = f"ask with the index's own model, {stored.fingerprint}"
+    old, new = (figures.get(f"ndcg_{side}_queries_{side}_documents", math.nan) for side in ("old", "new"))
+    if old - new >= BY_RECALL[0].watch:
+        return f"{back}, which is better on these documents (nDCG@10 {old:.3f} against {new:.3f}); or {again}"
+    return f"{again}; or {back}"
