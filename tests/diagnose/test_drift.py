@@ -73,7 +73,7 @@ def test_a_foreign_model_fails_and_says_what_is_lost():
     assert len(finding.examples) == 10
     assert finding.examples[0]["query"] == "query " + str(finding.examples[0]["document"]).removeprefix("text ")
     assert "nearfar index build --from run/index --model new-run" in finding.fix.advice
-    assert "5,000 documents (about 2.0 minutes, 0.3 MB of vectors)" in finding.fix.advice
+    assert "5,000 documents (about 2 minutes, 0.3 MB of vectors)" in finding.fix.advice
     assert finding.fix.patch == {}
 
 

@@ -35,6 +35,12 @@ def test_a_turned_space_is_the_same_to_cka_and_procrustes_alone():
     assert cosines(first, turned).mean() < 0.9
 
 
+def test_cosines_of_rows():
+    first = np.array([[3, 4], [1, 0], [0, 0], [0, 0]], np.float32)
+    second = np.array([[4, 3], [-2, 0], [0, 0], [1, 0]], np.float32)
+    np.testing.assert_allclose(cosines(first, second), [0.96, -1, 1, 0], atol=1e-6)
+
+
 def test_procrustes_pads_and_does_not_flatter():
     first = cloud()
     assert procrustes_residual(np.pad(first, ((0, 0), (0, 2))) @ rotation(8), first) == pytest.approx(0, abs=1e-5)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nearfar.diagnose.evidence import Evidence, Questions, Stored, Subject
 from nearfar.diagnose.finding import MOST_EXAMPLES, Example, Finding, Fix, Threshold, judge, unknown
-from nearfar.diagnose.spaces import Spaces, cosines, draw, linear_cka, procrustes_residual, ranks
+from nearfar.diagnose.spaces import MOST_DOCUMENTS, Spaces, cosines, draw, linear_cka, procrustes_residual, ranks
 
 NAME = "drift"
 FEWEST = 50  # queries, for recall to be judged by: one of them is less than what fails
@@ -23,7 +23,7 @@ BROKEN = (
     Threshold("encoded_not_finite", 1, 1, BY_DESIGN),
 )
 FOREIGN = Threshold("fingerprints_differ", 1, 2, BY_DESIGN)  # watched at least, and no failure by itself
-DAMAGED = Threshold("changed", 0.001, 0.05, SOURCE)
+DAMAGED = Threshold("changed", 1 / MOST_DOCUMENTS, 0.05, SOURCE)  # rounding changes none
 BY_RECALL = tuple(
     Threshold(f"{metric}_{loss}", 0.01, 0.03, SOURCE) for loss in ("lost", "dropped") for metric in ("recall", "ndcg")
 )
@@ -211,7 +211,8 @@ def _place(queries: NDArray[np.float32], documents: NDArray[np.float32], spaces:
 
 
 def _advice(stored: Stored, figures: Mapping[str, float]) -> str:
-    cost = f"about {figures['minutes']:.1f} minutes, " if "minutes" in figures else ""
+    minutes = figures.get("minutes", math.nan)
+    cost = "" if math.isnan(minutes) else f"about {minutes:.0f} minutes, " if minutes >= 1.5 else "about a minute, "
     build = f"nearfar index build --from {stored.place} --model {stored.model}"
     again = f"re-embed {stored.size:,} documents ({cost}{figures['megabytes']:.1f} MB of vectors): {build}"
     if not figures["fingerprints_differ"]:

@@ -79,9 +79,9 @@ def _nearest(queries: Vectors, documents: Vectors) -> Run:
 
 
 def cosines(first: Vectors, second: Vectors) -> NDArray[np.float32]:
-    """Cosine of each row of one with the same row of the other, (n,)."""
+    """Cosine of each row of one with the same row of the other, (n,); two rows of zeros are one (an empty text)."""
     found: NDArray[np.float32] = np.einsum("nd,nd->n", unit(first), unit(second))
-    return found
+    return np.where(first.any(axis=1) | second.any(axis=1), found, np.float32(1))
 
 
 def linear_cka(first: Vectors, second: Vectors) -> float:
