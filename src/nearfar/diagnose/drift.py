@@ -27,7 +27,7 @@ DAMAGED = Threshold("changed", 1 / MOST_DOCUMENTS, 0.05, SOURCE)  # rounding cha
 BY_RECALL = tuple(
     Threshold(f"{metric}_{loss}", 0.01, 0.03, SOURCE) for loss in ("lost", "dropped") for metric in ("recall", "ndcg")
 )
-BY_COSINE = (Threshold("cosine", 0.98, 0.9, SOURCE), Threshold("canary_cosine", 0.98, 0.9, SOURCE))
+BY_COSINE = (Threshold("cosine", 0.999, 0.975, SOURCE), Threshold("canary_cosine", 0.999, 0.975, SOURCE))
 
 Figures = dict[str, float]
 Mask = NDArray[np.bool_]
