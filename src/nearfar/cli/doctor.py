@@ -70,6 +70,28 @@ def of_model(
     _tell(found, strict=strict, as_json=as_json)
 
 
+@app.command("index", context_settings=ANY_FIELD)
+def of_index(
+    context: typer.Context,
+    index: Annotated[str, typer.Argument(help="A run, or an index folder.")],
+    model: Annotated[str, typer.Option(help="The model that is to ask it: a run, a model folder, a hub name.")],
+    data: Annotated[str | None, typer.Option(help="Judged queries; left out: those of the index's run.")] = None,
+    strict: Strict = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say whether an index still fits a model: what its answers lose, and what re-embedding costs.
+
+    Without judged queries, the first words of documents are asked for them.
+
+    Example: nearfar doctor index run --model other
+    """
+    from nearfar.pipeline.doctor import diagnose
+    from nearfar.pipeline.progress import Terminal
+
+    found = diagnose(model, data=data, index=index, config=_config(context), reporter=Terminal())
+    _tell(found, strict=strict, as_json=as_json)
+
+
 def _config(context: typer.Context) -> DataConfig | None:
     from nearfar.data.config import DataConfig
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from typer._click.exceptions import ClickException, NoArgsIsHelpError  # typer exports only their children
 
-from nearfar.cli import doctor, show
+from nearfar.cli import doctor, index, show
 from nearfar.cli.compare import compare
 from nearfar.cli.merge import merge
 from nearfar.cli.mine import mine
@@ -46,6 +46,7 @@ app = typer.Typer(
 data_app = typer.Typer(help="Look at data before training on it.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(data_app, name="data")
 app.add_typer(doctor.app, name="doctor")
+app.add_typer(index.app, name="index")
 
 
 def main() -> None:

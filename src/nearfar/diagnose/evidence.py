@@ -38,6 +38,8 @@ class Subject:
     documents: Vectors  # (D, d)
     ndcg: Scores  # (Q,) nDCG@10 of the test queries among the documents
     encode: Encode
+    fingerprint: str = ""
+    seconds: float = float("nan")  # that encoding the documents took
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,24 @@ class Course:
 
 @dataclass(frozen=True)
 class Stored:
-    """An index as it lies on disk, and the model that is to ask it."""
+    """An index as it lies on disk, with a sample of its documents as the model that is to ask it encodes them."""
 
+    place: str
     fingerprint: str  # of the model that made it
-    vectors: Vectors  # (D, d) the evidence's documents, as stored
-    asked_by: str  # fingerprint of the model that is to ask
-    seconds_to_encode: float = float("nan")  # all documents again, as measured on a sample
+    size: int  # documents in it
+    ids: Sequence[str]  # (n,) of the sample
+    texts: Sequence[str]  # (n,)
+    vectors: Vectors  # (n, d) as stored
+    model: str  # that is to ask
+    asked_by: str  # its fingerprint
+    encoded: Vectors  # (n, d′) the sample by this model
+    questions: Questions  # relevant are rows of the sample
+    queries: Vectors  # (Q, d′) by this model
+    old_queries: Vectors | None = None  # (Q, d) by the model that made the index, where it is at hand
+    canaries: tuple[Vectors, Vectors] | None = None  # as stored (c, d), and by this model (c, d′)
+    not_finite: Sequence[tuple[str, str]] = ()  # id and text of what is stored as no numbers, in the whole index
+    norms: Mapping[str, float] = field(default_factory=dict)  # mean lengths before normalisation
+    seconds: float = float("nan")  # to encode all documents again, as measured on the sample
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from nearfar.diagnose import collapse, overfit
+from nearfar.diagnose import collapse, drift, overfit
 from nearfar.diagnose.evidence import Evidence
 from nearfar.diagnose.finding import Finding
 
@@ -29,5 +29,10 @@ FAILURES: Mapping[str, Failure] = {
         overfit.diagnose,
         "good on queries of the forms trained on, and on no others",
         "guide, section 7",
+    ),
+    drift.NAME: Failure(
+        drift.diagnose,
+        "an index whose vectors are not those of the model that asks it",
+        "CKA (Kornblith et al., 2019); Procrustes (Schönemann, 1966)",
     ),
 }

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from nearfar.core.artifact import read_manifest, writing
 from nearfar.core.errors import BadInput, DimensionMismatch, FingerprintMismatch
+from nearfar.index.canaries import Canaries
 
 KIND = "index"
 BLOCK_SCORES = 1 << 23  # similarities held at once
@@ -29,6 +30,7 @@ class ExactIndex:
     vectors: Vectors  # (D, d), memory-mapped
     ids: tuple[str, ...]
     texts: tuple[str, ...]
+    canaries: Canaries | None = None  # none in an index of before they were kept
 
     def search(self, queries: Vectors, k: int, fingerprint: str) -> tuple[NDArray[np.int32], Vectors]:
         """Return rows and scores of the k best documents of each query, (Q, k), best first.
@@ -51,6 +53,7 @@ class Documents:
     ids: Sequence[str]
     texts: Sequence[str]
     vectors: Vectors  # (D, d)
+    canaries: Canaries | None = None  # of the same model
 
 
 def write_index(
@@ -72,6 +75,8 @@ def write_index(
         with (folder / "documents.jsonl").open("w", encoding="utf-8") as file:
             for key, text in zip(documents.ids, documents.texts, strict=True):
                 file.write(json.dumps({"id": key, "text": text}, ensure_ascii=False) + "\n")
+        if documents.canaries is not None:
+            documents.canaries.save(folder)
 
 
 def open_index(path: Path) -> ExactIndex:
@@ -84,7 +89,8 @@ def open_index(path: Path) -> ExactIndex:
     documents = list(_documents(path / "documents.jsonl"))
     vectors = np.load(path / "vectors.npy", mmap_mode="r", allow_pickle=False)
     ids, texts = zip(*documents, strict=True) if documents else ((), ())
-    return ExactIndex(meta["fingerprint"], meta["similarity"], vectors, tuple(ids), tuple(texts))
+    return ExactIndex(meta["fingerprint"], meta["similarity"], vectors, tuple(ids), tuple(texts),
+                      Canaries.load(path))  # fmt: skip
 
 
 def top_k(queries: Vectors, vectors: Vectors, k: int) -> tuple[NDArray[np.int32], Vectors]:

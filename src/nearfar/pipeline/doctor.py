@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
@@ -19,8 +20,9 @@ from nearfar.data.dataset import Dataset, Judged
 from nearfar.data.live import LiveLog, read_live
 from nearfar.data.read import as_dataset
 from nearfar.data.split import ensure_splits
+from nearfar.diagnose import drift
 from nearfar.diagnose.evidence import Course, Evidence, Questions, Subject, Vectors, WordSearch
-from nearfar.diagnose.finding import Finding
+from nearfar.diagnose.finding import Finding, unknown
 from nearfar.diagnose.registry import FAILURES
 from nearfar.encoder.encode import open_store
 from nearfar.encoder.load import FRESH, load_encoder
@@ -28,9 +30,10 @@ from nearfar.encoder.precision import Policy, choose_policy
 from nearfar.evaluate.run import Run as Ranking
 from nearfar.index.exact import top_k
 from nearfar.pipeline.config import MAIN_METRIC, FitConfig
-from nearfar.pipeline.evaluate import Space, scored
+from nearfar.pipeline.evaluate import Space, scored, with_split
 from nearfar.pipeline.progress import Reporter, Silent
 from nearfar.pipeline.run import RECORD, Run
+from nearfar.pipeline.stored import Place, stored_of, stored_of_run
 from nearfar.text.bm25 import BM25
 
 MOST_QUERIES = 1000  # of a split
@@ -61,22 +64,26 @@ def diagnose(
     *,
     data: Any = None,
     base: str | Path | None = None,
+    index: str | Path | None = None,
     config: DataConfig | None = None,
     live: str | Path | None = None,
     reporter: Reporter | None = None,
 ) -> Diagnosis:
-    """Look for the five failures of contrastive training in a model, its data, or both.
+    """Look for the five failures of contrastive training in a model, its data, or both; or for drift in an index.
 
     Args:
         model: a run, a model folder or a base's name; without one, the data alone are looked at.
         data: a data set as `fit` takes it; left out, the run's own.
         base: what training started from; left out, what the run says.
         live: lines of {"query": text, "clicked": ids of documents} as users asked them.
+        index: a run or an index folder that the model is to ask; nothing but drift is looked for then.
 
     Raises:
         BadInput: there is nothing to look at, or it cannot be read.
     """
     reporter = reporter or Silent()
+    if index is not None:
+        return _of_index(Place.of(index), model, data, config, reporter)
     record = _record_of(model)
     settings = FitConfig.parse(record["config"], "run") if record else None
     config = config or (settings.data if settings else DataConfig())
@@ -94,8 +101,34 @@ def diagnose(
     base = base or (settings.base if settings and settings.base != FRESH else None)
     look = partial(_subject, evidence=evidence, judged=sampled, reporter=reporter, policy=choose_policy())
     evidence = replace(evidence, model=look(model) if model else None, base=look(base) if base else None)
+    if evidence.model and record:
+        evidence = replace(evidence, stored=stored_of_run(Place.of(str(model)), evidence, evidence.model))
     findings = tuple(failure.diagnose(evidence) for failure in FAILURES.values())
     return Diagnosis(str(model or dataset.name), findings, evidence)
+
+
+def _of_index(
+    place: Place, model: str | Path | None, data: Any, config: DataConfig | None, reporter: Reporter
+) -> Diagnosis:
+    if model is None:
+        raise BadInput.at("model", expected="the model that is to ask the index", found="none", do="give --model M")
+    config = config or DataConfig()
+    dataset = _own_data(place) if data is None else with_split(as_dataset(data, config), "test", config)
+    stored = stored_of(place, model, dataset, reporter)
+    evidence = Evidence(stored.texts, stored=stored)
+    elsewhere = "more than an index: nearfar doctor model looks for this"
+    findings = tuple(failure.diagnose(evidence) if name == drift.NAME else unknown(name, elsewhere)
+                     for name, failure in FAILURES.items())  # fmt: skip
+    return Diagnosis(str(place.run or place.index), findings, evidence)
+
+
+def _own_data(place: Place) -> Dataset | None:
+    """The data of the run that an index lies in; None where it is in none, or they are there no more."""
+    try:
+        config = FitConfig.parse((_record_of(place.run) or {}).get("config", {}), "run").data
+        return _data(place.run, None, config)
+    except BadInput:
+        return None
 
 
 def _record_of(model: str | Path | None) -> dict[str, Any] | None:
@@ -182,8 +215,10 @@ def _subject(name: str | Path, *, evidence: Evidence, judged: Judged, reporter: 
                               found="NaN or infinity", do="check the model")  # fmt: skip
         return found
 
+    start = time.perf_counter()
     documents = encode(evidence.documents, "document", f"documents by {name}")
+    seconds = time.perf_counter() - start
     test, train = encode(evidence.test.queries, "query"), encode(evidence.train.queries, "query")
     ranking = Ranking.ranked(*top_k(test, documents, 10))
     return Subject(str(name), test, train, documents, scored(ranking, judged, [MAIN_METRIC]).per_query[MAIN_METRIC],
-                   encode)  # fmt: skip
+                   encode, encoder.fingerprint(), seconds)  # fmt: skip

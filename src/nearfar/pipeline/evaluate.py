@@ -79,7 +79,7 @@ def evaluate(
     """
     config, reporter = config or DataConfig(), reporter or Silent()
     names = EvalConfig.parse({"metrics": tuple(metrics)}, "options").metrics
-    dataset = _with_split(as_dataset(data, config), split, config)
+    dataset = with_split(as_dataset(data, config), split, config)
     judged = judged_queries(dataset, split)
     policy = choose_policy()
     encoder = None if model == "bm25" else open_encoder(model, shortened(layers), policy.device)
@@ -95,7 +95,8 @@ def shortened(layers: int | None) -> EncoderConfig:
     return EncoderConfig.parse({} if layers is None else {"layers": layers}, "options")
 
 
-def _with_split(dataset: Dataset, split: str, config: DataConfig) -> Dataset:
+def with_split(dataset: Dataset, split: str, config: DataConfig) -> Dataset:
+    """`dataset`, split as `fit` would where it has no such split and can be split."""
     made = split not in dataset.splits and split in SPLITS and "train" in dataset.splits
     return ensure_splits(dataset, config) if made else dataset
 

@@ -15,6 +15,8 @@ from nearfar.core.artifact import write_json
 from nearfar.encoder.needs import opening
 from nearfar.encoder.save import save_encoder
 from nearfar.evaluate.statistics import Comparison, compare, decide
+from nearfar.index.canaries import TEXTS as CANARIES
+from nearfar.index.canaries import Canaries
 from nearfar.index.exact import Documents, write_index
 from nearfar.pipeline.config import MAIN_METRIC
 from nearfar.pipeline.evaluate import Evaluation, evaluate_bm25, evaluate_space
@@ -56,7 +58,8 @@ def finish(
     verdict = verdict_of(comparisons)
     text = card(session.config, systems, verdict, opening(space.encoder))
     fingerprint = save_encoder(space.encoder, folder / "model", card=text, overwrite=True, beside=adapter)
-    documents = Documents(dataset.documents.ids, dataset.documents.texts, model.vectors())
+    canaries = Canaries(CANARIES, space.vectors(CANARIES, "document", "encoding canaries"))
+    documents = Documents(dataset.documents.ids, dataset.documents.texts, model.vectors(), canaries)
     write_index(folder / "index", documents, fingerprint=fingerprint, similarity=space.encoder.similarity,
                 overwrite=True)  # fmt: skip
     arrays: Any = {"queries": model.evaluation.queries, **_per_query(systems)}
