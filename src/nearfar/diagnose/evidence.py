@@ -68,6 +68,8 @@ class Evidence:
     test: Questions = field(default_factory=Questions)
     train: Questions = field(default_factory=Questions)
     training_size: int = 0  # queries trained on, of which `train` may be a sample
+    training_pairs: int = 0  # pairs trained on
+    asked: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # (D,) of these, each document's
     leaked: Sequence[str] = ()  # queries that are in more than one split
     model: Subject | None = None
     base: Subject | None = None  # what training started from; none for a fresh token table

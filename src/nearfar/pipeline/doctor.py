@@ -30,6 +30,7 @@ from nearfar.pipeline.config import MAIN_METRIC, FitConfig
 from nearfar.pipeline.evaluate import Space, scored
 from nearfar.pipeline.progress import Reporter, Silent
 from nearfar.pipeline.run import RECORD, Run
+from nearfar.pipeline.stages import TrainStage
 
 MOST_QUERIES = 1000  # of a split
 MOST_DOCUMENTS = 20_000
@@ -79,7 +80,7 @@ def diagnose(
     if settings and record:
         course = Course(record["steps"], record["best_step"], tuple(record["losses"]),
                         tuple((int(step), float(value)) for step, value in record["dev"]))  # fmt: skip
-        evidence = replace(evidence, course=course, settings=settings.train.model_dump(mode="json"))
+        evidence = replace(evidence, course=course, settings=_training(settings))
     base = base or (settings.base if settings and settings.base != FRESH else None)
     look = partial(_subject, evidence=evidence, judged=sampled, reporter=reporter, policy=choose_policy())
     evidence = replace(evidence, model=look(model) if model else None, base=look(base) if base else None)
@@ -89,6 +90,13 @@ def diagnose(
 
 def _record_of(model: str | Path | None) -> dict[str, Any] | None:
     return Run.open(model).record if model is not None and (Path(model) / RECORD).exists() else None
+
+
+def _training(settings: FitConfig) -> dict[str, Any]:
+    """Settings of training, of the last stage where there are several."""
+    stages = [stage for stage in settings.plan if isinstance(stage, TrainStage)]
+    train = settings.train_of(stages[-1]) if stages else settings.train
+    return train.model_dump(mode="json")
 
 
 def _data(model: str | Path | None, data: Any, config: DataConfig) -> Dataset:
@@ -111,8 +119,10 @@ def _texts(dataset: Dataset) -> tuple[Evidence, Judged]:
     questions = [Questions([dataset.queries.texts[row] for row in part.queries], relevant)
                  for part, relevant in zip((test, train), within, strict=True)]  # fmt: skip
     documents = dataset.documents.rows(rows.tolist())
+    pairs = dataset.splits["train"].relevant
     evidence = Evidence(documents.texts, documents.groups, test=questions[0], train=questions[1],
-                        leaked=leaked_queries(dataset),
+                        training_pairs=len(pairs), leaked=leaked_queries(dataset),
+                        asked=np.bincount(pairs.documents, minlength=len(dataset.documents))[rows],
                         training_size=len(dataset.judged("train").queries))  # fmt: skip
     return evidence, Judged(np.arange(len(test.queries), dtype=np.int32), within[0], test.gains)
 
