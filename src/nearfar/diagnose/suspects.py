@@ -104,6 +104,13 @@ def numbered(texts: Sequence[str]) -> Rows:
     return np.array([number.setdefault(text, len(number)) for text in texts], np.int64)
 
 
+def keys(evidence: Evidence) -> Rows:
+    """A number for each document, (D,): its group's, or its text's where it has none."""
+    groups = evidence.groups or [""] * len(evidence.documents)
+    return numbered([f"g {group}" if group else f"t {text}"
+                     for group, text in zip(groups, evidence.documents, strict=True)])  # fmt: skip
+
+
 def _one_group(evidence: Evidence, triples: Triples) -> Mask:
     if not evidence.groups:
         return np.zeros(len(triples.queries), np.bool_)
