@@ -63,7 +63,7 @@ def diagnose(evidence: Evidence) -> Finding:
     trained = found.where(evidence.asked[found.documents] > 0)
     counted = count(evidence, trained)
     figures = _of_documents(evidence, likeness) | _of_batches(evidence, counted)
-    figures |= _by_labels(evidence, figures["batch_size"])
+    figures |= _by_labels(evidence, figures["batch_size"]) | _harm(evidence, counted)
     figures |= {"suspected": _queries(trained, evidence), "suspected_in_corpus": _queries(found, evidence)}
     verdict, causes = judge(figures, THRESHOLDS)
     examples = _examples(evidence, trained) if causes else ()
@@ -125,25 +125,33 @@ def _queries(found: Triples, evidence: Evidence) -> float:
 def _of_batches(evidence: Evidence, counted: Counted) -> dict[str, float]:
     size, pairs = float(evidence.settings.get("batch_size", BATCH_SIZE)), counted.pairs
     negatives = np.maximum(pairs - 1 - counted.masked, 1)
-    figures = {
+    return {
         "batch_size": size,
         "false_share": float((counted.answers / negatives).mean()),
         "met": _met(counted.answers, pairs, size),
         "met_without_masks": _met(counted.answers + counted.masked, pairs, size),
         **{f"met_{batch}": _met(counted.answers, pairs, batch) for batch in BATCH_SIZES},
     }
-    begins = harm_begins(counted.answers, pairs, TOLERATED)
-    return figures | ({"harm_from": begins} if np.isfinite(begins) else {})
+
+
+def _harm(evidence: Evidence, counted: Counted) -> dict[str, float]:
+    found = [harm_begins(answers, counted.pairs, TOLERATED) for answers in (counted.answers, unsaid(evidence))]
+    return {"harm_from": min(found)} if np.isfinite(min(found)) else {}
 
 
 def _by_labels(evidence: Evidence, batch_size: float) -> dict[str, float]:
-    """What the labels of the test queries name beyond one answer, against those of the training queries."""
-    texts = numbered(evidence.documents)
-    named = _others(evidence, evidence.test.relevant, keys(evidence))
-    if not len(named):
+    if not len(answers := unsaid(evidence)):
         return {}
-    unsaid = np.maximum(named - _others(evidence, evidence.train.relevant, texts).mean(), 0)
-    return {"unsaid": float(unsaid.mean()), "met_by_labels": _met(unsaid, float(evidence.training_pairs), batch_size)}
+    return {"unsaid": float(answers.mean()),
+            "met_by_labels": _met(answers, float(evidence.training_pairs), batch_size)}  # fmt: skip
+
+
+def unsaid(evidence: Evidence) -> Scores:
+    """Training pairs that answer a query beyond those it names, if training queries had the test queries' labels."""
+    named = _others(evidence, evidence.test.relevant, keys(evidence))
+    stated = _others(evidence, evidence.train.relevant, numbered(evidence.documents))
+    found: Scores = np.maximum(named - stated.mean(), 0)
+    return found
 
 
 def _others(evidence: Evidence, relevant: Ragged, kinds: Rows) -> Scores:
@@ -156,7 +164,8 @@ def _others(evidence: Evidence, relevant: Ragged, kinds: Rows) -> Scores:
     of_cell = np.bincount(cell, weights, len(cells))
     row = cells // len(kinds)
     total, square = (np.bincount(row, values, len(relevant)) for values in (of_cell, of_cell**2))
-    return total[total > 0] - square[total > 0] / total[total > 0]
+    others: Scores = total[total > 0] - square[total > 0] / total[total > 0]
+    return others
 
 
 def _met(answers: Scores, pairs: float, batch_size: float) -> float:
@@ -164,9 +173,10 @@ def _met(answers: Scores, pairs: float, batch_size: float) -> float:
 
 
 def _summary(figures: Mapping[str, float]) -> str:
+    labels = figures.get("met_by_labels", 0.0)
+    said = f"; by the test queries' labels {labels:.0%}" if labels > TOLERATED else ""
     return (f"{figures['met']:.1%} of the training queries meet an answer among the negatives of a batch of "
-            f"{figures['batch_size']:.0f}; {figures['near_duplicates']:.0%} of the training documents have a "
-            f"near-duplicate there")  # fmt: skip
+            f"{figures['batch_size']:.0f}{said}; {figures['suspected']:.0%} have one among all pairs")  # fmt: skip
 
 
 def _examples(evidence: Evidence, found: Triples) -> tuple[Example, ...]:

@@ -25,7 +25,7 @@ def met(answers: Scores, pairs: float, batch_size: float) -> Scores:
 def harm_begins(answers: Scores, pairs: float, tolerated: float) -> float:
     """The smallest batch size at which more than that share of the queries meets an answer; infinite if none does."""
     low, high = 1, max(int(pairs), 1)
-    if met(answers, pairs, high).mean() <= tolerated:
+    if not len(answers) or met(answers, pairs, high).mean() <= tolerated:
         return float("inf")
     while high - low > 1:
         middle = (low + high) // 2

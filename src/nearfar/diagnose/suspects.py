@@ -90,11 +90,11 @@ def suspects(evidence: Evidence, likeness: Likeness) -> Triples:
 def masked(evidence: Evidence, triples: Triples) -> Mask:
     """Whether training leaves the document out: the text of a positive or of the query, or the positive's group."""
     numbers = numbered([*evidence.documents, *evidence.train.queries])
-    documents, count = numbers[triples.documents], len(numbers)
-    relevant = evidence.train.relevant
-    known = np.unique(relevant.row_of_value() * count + numbers[relevant.values])
-    same = documents == numbers[len(evidence.documents) + triples.queries]
-    found: Mask = same | np.isin(triples.queries * count + documents, known) | _one_group(evidence, triples)
+    documents, asking = numbers[triples.documents], numbers[len(evidence.documents) :]  # equal queries are one query
+    relevant, count = evidence.train.relevant, len(numbers)
+    known = asking[relevant.row_of_value()] * count + numbers[relevant.values]
+    own = asking[triples.queries]
+    found: Mask = (documents == own) | np.isin(own * count + documents, known) | _one_group(evidence, triples)
     return found
 
 
