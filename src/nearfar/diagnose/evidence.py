@@ -76,3 +76,4 @@ class Evidence:
     course: Course = field(default_factory=Course)
     settings: Mapping[str, Any] = field(default_factory=dict)  # of training, as in the YAML's group `train`
     stored: Stored | None = None
+    probes: Mapping[int, float] = field(default_factory=dict)  # nDCG@10 of dev by batch size, of short trainings

@@ -54,6 +54,9 @@ def diagnose(evidence: Evidence) -> Finding:
         unsaid: mean number of training pairs whose document answers a training query unsaid, by the test queries'
             labels: as many as those of a test query name beyond what training queries' name; met_by_labels: as met,
             of these. Both are left out where the test queries' answers are not among the training documents.
+        probe_64, probe_256, probe_1024: nDCG@10 of the dev queries after a short training with such batches on equally
+            many pairs (with --probe); stalls: what the largest loses to the best. The steps are fewer where batches
+            are larger, so that a healthy set may stall too: no threshold.
         harm_from: the smallest batch size at which more than 5 % meet one; left out where none does it.
     """
     if len(evidence.train) < FEWEST or not evidence.asked.any():
@@ -64,6 +67,7 @@ def diagnose(evidence: Evidence) -> Finding:
     counted = count(evidence, trained)
     figures = _of_documents(evidence, likeness) | _of_batches(evidence, counted)
     figures |= _by_labels(evidence, figures["batch_size"]) | _harm(evidence, counted)
+    figures |= _of_probes(evidence.probes)
     figures |= {"suspected": _queries(trained, evidence), "suspected_in_corpus": _queries(found, evidence)}
     verdict, causes = judge(figures, THRESHOLDS)
     examples = _examples(evidence, trained) if causes else ()
@@ -170,6 +174,13 @@ def _others(evidence: Evidence, relevant: Ragged, kinds: Rows) -> Scores:
 
 def _met(answers: Scores, pairs: float, batch_size: float) -> float:
     return float(met(answers, pairs, batch_size).mean())
+
+
+def _of_probes(probes: Mapping[int, float]) -> dict[str, float]:
+    if not probes:
+        return {}
+    stalls = max(probes.values()) - probes[max(probes)]
+    return {**{f"probe_{size}": ndcg for size, ndcg in probes.items()}, "stalls": stalls}
 
 
 def _summary(figures: Mapping[str, float]) -> str:

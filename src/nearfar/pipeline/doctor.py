@@ -27,6 +27,7 @@ from nearfar.encoder.precision import Policy, choose_policy
 from nearfar.evaluate.run import Run as Ranking
 from nearfar.index.exact import top_k
 from nearfar.pipeline.config import MAIN_METRIC, FitConfig
+from nearfar.pipeline.doctor_probe import probed
 from nearfar.pipeline.evaluate import Space, scored
 from nearfar.pipeline.progress import Reporter, Silent
 from nearfar.pipeline.run import RECORD, Run
@@ -60,6 +61,7 @@ def diagnose(
     data: Any = None,
     base: str | Path | None = None,
     config: DataConfig | None = None,
+    probe: bool = False,
     reporter: Reporter | None = None,
 ) -> Diagnosis:
     """Look for the five failures of contrastive training in a model, its data, or both.
@@ -68,6 +70,7 @@ def diagnose(
         model: a run, a model folder or a base's name; without one, the data alone are looked at.
         data: a data set as `fit` takes it; left out, the run's own.
         base: what training started from; left out, what the run says.
+        probe: train shortly with small and large batches, to see whether larger ones still help.
 
     Raises:
         BadInput: there is nothing to look at, or it cannot be read.
@@ -84,6 +87,9 @@ def diagnose(
     base = base or (settings.base if settings and settings.base != FRESH else None)
     look = partial(_subject, evidence=evidence, judged=sampled, reporter=reporter, policy=choose_policy())
     evidence = replace(evidence, model=look(model) if model else None, base=look(base) if base else None)
+    if probe:
+        start = settings or FitConfig(data=config or DataConfig())
+        evidence = replace(evidence, probes=probed(dataset, base or FRESH, start, reporter))
     findings = tuple(failure.diagnose(evidence) for failure in FAILURES.values())
     return Diagnosis(str(model or dataset.name), findings, evidence)
 
