@@ -209,11 +209,10 @@ def _example(evidence: Evidence, query: int, positive: int, document: int) -> Ex
 
 
 def _fix(figures: Mapping[str, float]) -> Fix:
-    """Batches below harm, and a loss that does not lean on the hardest documents of the batch."""
-    begins = figures.get("harm_from", np.inf)
-    below = 2 ** int(np.log2(max(min(begins, 1 << 20) - 1, 1)))
-    train = {"batch_size": max(SMALLEST, min(below, int(figures["batch_size"]))),
-             "loss": {"adaptive_margin": {"margin": 0.95}}}  # fmt: skip
-    return Fix({"train": train}, "merge the near-duplicates among the documents or give those of one entity a 'group', "
-               "which keeps them out of each other's negatives; until then, batches in which few queries meet one, and "
-               "a loss that leaves out what scores as high as the positive")  # fmt: skip
+    """Batches below harm, and a softmax that leans less on the hardest documents of the batch."""
+    below = 2 ** int(np.log2(max(min(figures.get("harm_from", np.inf), 1 << 20) - 1, 1)))
+    train = {"batch_size": max(SMALLEST, min(below, int(figures["batch_size"]))), "loss": "info_nce",
+             "temperature": 0.1}  # fmt: skip
+    return Fix({"train": train}, "merge the near-duplicates among the documents, or give those of one entity a 'group', "
+               "which keeps them out of each other's negatives; until then, smaller batches, in which fewer queries "
+               "meet one, and a temperature that leans less on the hardest negatives")  # fmt: skip
