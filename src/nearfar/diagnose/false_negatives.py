@@ -213,6 +213,6 @@ def _fix(figures: Mapping[str, float]) -> Fix:
     below = 2 ** int(np.log2(max(min(figures.get("harm_from", np.inf), 1 << 20) - 1, 1)))
     train = {"batch_size": max(SMALLEST, min(below, int(figures["batch_size"]))), "loss": "info_nce",
              "temperature": 0.1}  # fmt: skip
-    return Fix({"train": train}, "merge the near-duplicates among the documents, or give those of one entity a 'group', "
+    return Fix({"train": train}, "merge the near-duplicates among the documents, or give those of one entity a group, "
                "which keeps them out of each other's negatives; until then, smaller batches, in which fewer queries "
                "meet one, and a temperature that leans less on the hardest negatives")  # fmt: skip
