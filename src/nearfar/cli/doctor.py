@@ -22,12 +22,15 @@ app = typer.Typer(help="Look for the five failures of contrastive training.", no
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 when a failure is found.")]
 Base = Annotated[str | None, typer.Option(help="What training starts from: minilm, a model folder, a hub name.")]
 
+Probed = Annotated[bool, typer.Option("--probe", help="Train shortly with small and large batches, to compare.")]
+
 
 @app.command("data", context_settings=ANY_FIELD)
 def of_data(
     context: typer.Context,
     data: Annotated[str, typer.Argument(help="File, BEIR folder or hub name with the pairs.")],
     base: Base = None,
+    probe: Probed = False,
     strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
@@ -40,7 +43,8 @@ def of_data(
     from nearfar.pipeline.doctor import diagnose
     from nearfar.pipeline.progress import Terminal
 
-    _tell(diagnose(data=data, base=base, config=_config(context), reporter=Terminal()), strict=strict, as_json=as_json)
+    found = diagnose(data=data, base=base, config=_config(context), probe=probe, reporter=Terminal())
+    _tell(found, strict=strict, as_json=as_json)
 
 
 @app.command("model", context_settings=ANY_FIELD)
@@ -54,6 +58,7 @@ def of_model(
     live: Annotated[
         Path | None, typer.Option(help='Log of live queries, a line each: {"query": …, "clicked": ids of documents}.')
     ] = None,
+    probe: Probed = False,
     strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
@@ -66,7 +71,9 @@ def of_model(
     from nearfar.pipeline.doctor import diagnose
     from nearfar.pipeline.progress import Terminal
 
-    found = diagnose(model, data=data, base=against, config=_config(context), live=live, reporter=Terminal())
+    found = diagnose(
+        model, data=data, base=against, config=_config(context), live=live, probe=probe, reporter=Terminal()
+    )
     _tell(found, strict=strict, as_json=as_json)
 
 

@@ -87,9 +87,12 @@ class Evidence:
     dev_queries: Sequence[str] = ()
     live: Questions = field(default_factory=Questions)  # asked by users, with what they clicked
     lexical: WordSearch | None = None  # word search: queries → documents (Q, k)
+    training_pairs: int = 0  # pairs trained on
+    asked: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # (D,) of these, each document's
     leaked: Sequence[str] = ()  # queries that are in more than one split
     model: Subject | None = None
     base: Subject | None = None  # what training started from; none for a fresh token table
     course: Course = field(default_factory=Course)
     settings: Mapping[str, Any] = field(default_factory=dict)  # of training, as in the YAML's group `train`
     stored: Stored | None = None
+    probes: Mapping[int, float] = field(default_factory=dict)  # nDCG@10 of dev by batch size, of short trainings

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from nearfar.diagnose import collapse, drift, overfit
+from nearfar.diagnose import collapse, drift, false_negatives, overfit
 from nearfar.diagnose.evidence import Evidence
 from nearfar.diagnose.finding import Finding
 
@@ -24,6 +24,11 @@ FAILURES: Mapping[str, Failure] = {
         collapse.diagnose,
         "all texts in one place, or in few dimensions",
         "RankMe (Garrido et al., 2023); Wang and Isola (2020)",
+    ),
+    false_negatives.NAME: Failure(
+        false_negatives.diagnose,
+        "answers among the negatives of a batch",
+        "MinHash (Broder, 1997); NV-Retriever (Moreira et al., 2024)",
     ),
     overfit.NAME: Failure(
         overfit.diagnose,

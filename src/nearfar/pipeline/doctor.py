@@ -30,9 +30,11 @@ from nearfar.encoder.precision import Policy, choose_policy
 from nearfar.evaluate.run import Run as Ranking
 from nearfar.index.exact import top_k
 from nearfar.pipeline.config import MAIN_METRIC, FitConfig
+from nearfar.pipeline.doctor_probe import probed
 from nearfar.pipeline.evaluate import Space, scored, with_split
 from nearfar.pipeline.progress import Reporter, Silent
 from nearfar.pipeline.run import RECORD, Run
+from nearfar.pipeline.stages import TrainStage
 from nearfar.pipeline.stored import Place, stored_of, stored_of_run
 from nearfar.text.bm25 import BM25
 
@@ -59,7 +61,7 @@ class Diagnosis:
         return {"subject": self.subject, "findings": [asdict(finding) for finding in self.findings]}
 
 
-def diagnose(
+def diagnose(  # noqa: PLR0913  # all but the model by keyword
     model: str | Path | None = None,
     *,
     data: Any = None,
@@ -67,6 +69,7 @@ def diagnose(
     index: str | Path | None = None,
     config: DataConfig | None = None,
     live: str | Path | None = None,
+    probe: bool = False,
     reporter: Reporter | None = None,
 ) -> Diagnosis:
     """Look for the five failures of contrastive training in a model, its data, or both; or for drift in an index.
@@ -77,6 +80,7 @@ def diagnose(
         base: what training started from; left out, what the run says.
         live: lines of {"query": text, "clicked": ids of documents} as users asked them.
         index: a run or an index folder that the model is to ask; nothing but drift is looked for then.
+        probe: train shortly with small and large batches, to see whether larger ones still help.
 
     Raises:
         BadInput: there is nothing to look at, or it cannot be read.
@@ -97,12 +101,15 @@ def diagnose(
     if settings and record:
         course = Course(record["steps"], record["best_step"], tuple(record["losses"]),
                         tuple((int(step), float(value)) for step, value in record["dev"]))  # fmt: skip
-        evidence = replace(evidence, course=course, settings=settings.train.model_dump(mode="json"))
+        evidence = replace(evidence, course=course, settings=_training(settings))
     base = base or (settings.base if settings and settings.base != FRESH else None)
     look = partial(_subject, evidence=evidence, judged=sampled, reporter=reporter, policy=choose_policy())
     evidence = replace(evidence, model=look(model) if model else None, base=look(base) if base else None)
     if evidence.model and record:
         evidence = replace(evidence, stored=stored_of_run(Place.of(str(model)), evidence, evidence.model))
+    if probe:
+        start = settings or FitConfig(data=config or DataConfig())
+        evidence = replace(evidence, probes=probed(dataset, base or FRESH, start, reporter))
     findings = tuple(failure.diagnose(evidence) for failure in FAILURES.values())
     return Diagnosis(str(model or dataset.name), findings, evidence)
 
@@ -133,6 +140,13 @@ def _own_data(place: Place) -> Dataset | None:
 
 def _record_of(model: str | Path | None) -> dict[str, Any] | None:
     return Run.open(model).record if model is not None and (Path(model) / RECORD).exists() else None
+
+
+def _training(settings: FitConfig) -> dict[str, Any]:
+    """Settings of training, of the last stage where there are several."""
+    stages = [stage for stage in settings.plan if isinstance(stage, TrainStage)]
+    train = settings.train_of(stages[-1]) if stages else settings.train
+    return train.model_dump(mode="json")
 
 
 def _data(model: str | Path | None, data: Any, config: DataConfig) -> Dataset:
@@ -174,10 +188,13 @@ def _texts(dataset: Dataset, log: LiveLog | None) -> tuple[Evidence, Judged]:
              [log.queries[row] for row in asked] if log else []]  # fmt: skip
     questions = [Questions(*part) for part in zip(texts, within, strict=True)]
     documents = dataset.documents.rows(rows.tolist())
+    pairs = dataset.splits["train"].relevant
     evidence = Evidence(documents.texts, documents.groups, test=questions[0], train=questions[1], live=questions[2],
                         training_queries=_queries(dataset, "train", MOST_TRAINING),
                         dev_queries=_queries(dataset, "dev", MOST_TRAINING),
                         lexical=_word_search(documents.texts), leaked=leaked_queries(dataset),
+                        training_pairs=len(pairs),
+                        asked=np.bincount(pairs.documents, minlength=len(dataset.documents))[rows],
                         training_size=len(dataset.judged("train").queries))  # fmt: skip
     return evidence, Judged(np.arange(len(test.queries), dtype=np.int32), within[0], test.gains)
 
