@@ -16,6 +16,7 @@ from nearfar.core.ragged import Ragged
 from nearfar.data.check import leaked_queries
 from nearfar.data.config import DataConfig
 from nearfar.data.dataset import Dataset, Judged
+from nearfar.data.paraphrase import paraphrase
 from nearfar.data.read import as_dataset
 from nearfar.data.split import ensure_splits
 from nearfar.diagnose.evidence import Course, Evidence, Questions, Subject, Vectors
@@ -79,7 +80,9 @@ def diagnose(
     if settings and record:
         course = Course(record["steps"], record["best_step"], tuple(record["losses"]),
                         tuple((int(step), float(value)) for step, value in record["dev"]))  # fmt: skip
-        evidence = replace(evidence, course=course, settings=settings.train.model_dump(mode="json"))
+        evidence = replace(evidence, course=course, settings=settings.train.model_dump(mode="json"),
+                           stages=[stage.model_dump(mode="json", exclude_unset=True) | {"kind": stage.kind}
+                                   for stage in settings.plan])  # fmt: skip
     base = base or (settings.base if settings and settings.base != FRESH else None)
     look = partial(_subject, evidence=evidence, judged=sampled, reporter=reporter, policy=choose_policy())
     evidence = replace(evidence, model=look(model) if model else None, base=look(base) if base else None)
@@ -113,7 +116,8 @@ def _texts(dataset: Dataset) -> tuple[Evidence, Judged]:
     documents = dataset.documents.rows(rows.tolist())
     evidence = Evidence(documents.texts, documents.groups, test=questions[0], train=questions[1],
                         leaked=leaked_queries(dataset),
-                        training_size=len(dataset.judged("train").queries))  # fmt: skip
+                        training_size=len(dataset.judged("train").queries),
+                        paraphrase=lambda query: paraphrase(query, (), np.random.default_rng(0)))  # fmt: skip
     return evidence, Judged(np.arange(len(test.queries), dtype=np.int32), within[0], test.gains)
 
 
