@@ -28,7 +28,7 @@ FEWEST = 30  # judged queries, and queries that share surface tokens with a rele
 MOST_PROBED = 300  # queries that are rewritten and encoded again
 USUAL_BATCH = 256
 SOME = 0.1  # share of the queries that a kind of rewriting must be for
-SOURCE = "measured on nl2bash, medquad and the standard library with tokens injected into 0, 50 and 100 % of the pairs"
+SOURCE = "static models of nl2bash and the standard library, tokens injected into 0, 50 and 100 % of the pairs"
 OF_DATA = (Threshold("decided_by_surface", 0.5, 0.7, SOURCE),)
 OF_MODEL = (Threshold("masked_drop", 0.05, 0.08, SOURCE),)
 
