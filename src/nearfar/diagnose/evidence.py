@@ -94,5 +94,7 @@ class Evidence:
     base: Subject | None = None  # what training started from; none for a fresh token table
     course: Course = field(default_factory=Course)
     settings: Mapping[str, Any] = field(default_factory=dict)  # of training, as in the YAML's group `train`
+    stages: Sequence[Mapping[str, Any]] = ()  # of the run's recipe, as in the YAML
     stored: Stored | None = None
     probes: Mapping[int, float] = field(default_factory=dict)  # nDCG@10 of dev by batch size, of short trainings
+    paraphrase: Callable[[str], str | None] | None = None  # a query in other words; None where no rule applies

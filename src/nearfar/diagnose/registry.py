@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from nearfar.diagnose import collapse, drift, false_negatives, overfit
+from nearfar.diagnose import collapse, drift, false_negatives, overfit, shortcut
 from nearfar.diagnose.evidence import Evidence
 from nearfar.diagnose.finding import Finding
 
@@ -29,6 +29,11 @@ FAILURES: Mapping[str, Failure] = {
         false_negatives.diagnose,
         "answers among the negatives of a batch",
         "MinHash (Broder, 1997); NV-Retriever (Moreira et al., 2024)",
+    ),
+    shortcut.NAME: Failure(
+        shortcut.diagnose,
+        "tokens that query and document share decide in place of the meaning",
+        "shortcut learning (Geirhos et al., 2020)",
     ),
     overfit.NAME: Failure(
         overfit.diagnose,

@@ -18,6 +18,7 @@ from nearfar.data.check import leaked_queries
 from nearfar.data.config import DataConfig
 from nearfar.data.dataset import Dataset, Judged
 from nearfar.data.live import LiveLog, read_live
+from nearfar.data.paraphrase import paraphrase
 from nearfar.data.read import as_dataset
 from nearfar.data.split import ensure_splits
 from nearfar.diagnose import drift
@@ -101,7 +102,9 @@ def diagnose(  # noqa: PLR0913  # all but the model by keyword
     if settings and record:
         course = Course(record["steps"], record["best_step"], tuple(record["losses"]),
                         tuple((int(step), float(value)) for step, value in record["dev"]))  # fmt: skip
-        evidence = replace(evidence, course=course, settings=_training(settings))
+        evidence = replace(evidence, course=course, settings=_training(settings),
+                           stages=[stage.model_dump(mode="json", exclude_unset=True) | {"kind": stage.kind}
+                                   for stage in settings.plan])  # fmt: skip
     base = base or (settings.base if settings and settings.base != FRESH else None)
     look = partial(_subject, evidence=evidence, judged=sampled, reporter=reporter, policy=choose_policy())
     evidence = replace(evidence, model=look(model) if model else None, base=look(base) if base else None)
@@ -195,7 +198,8 @@ def _texts(dataset: Dataset, log: LiveLog | None) -> tuple[Evidence, Judged]:
                         lexical=_word_search(documents.texts), leaked=leaked_queries(dataset),
                         training_pairs=len(pairs),
                         asked=np.bincount(pairs.documents, minlength=len(dataset.documents))[rows],
-                        training_size=len(dataset.judged("train").queries))  # fmt: skip
+                        training_size=len(dataset.judged("train").queries),
+                        paraphrase=lambda query: paraphrase(query, (), np.random.default_rng(0)))  # fmt: skip
     return evidence, Judged(np.arange(len(test.queries), dtype=np.int32), within[0], test.gains)
 
 
