@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import altair as alt
 import numpy as np
@@ -86,7 +87,7 @@ def embedding_map(place: Place | None, failures: Sequence[str]) -> Figure | None
         tooltip=[alt.Tooltip("title:N"), alt.Tooltip("text:N")],
     ).add_params(alone)  # fmt: skip
     counts = {kind: sum(p.kind == kind for p in place.points) for kind in SHAPES}
-    caption = (f"{place.method} of {counts['document']:,} documents (circles) and {counts['query']:,} queries (triangles). "
+    caption = (f"{place.method}: {counts['document']:,} documents (circles), {counts['query']:,} queries (triangles). "
                "Point at one to read it; click on a name in the legend to see that colour alone.")  # fmt: skip
     return Figure("map", place.title, caption, (fitted(points.properties(height=520)),))
 
@@ -108,7 +109,9 @@ def spectrum(spectra: Mapping[str, NDArray[np.float64]]) -> Figure | None:
         color=_coloured("model", list(spectra)),
         tooltip=tips(rows[0]),
     )  # fmt: skip
-    seen = [f"{_directions(values)} of {len(values)} directions ({name})" for name, values in spectra.items()]
+    seen = [
+        f"{_directions(values)} of {len(values)} directions{_of(name, spectra)}" for name, values in spectra.items()
+    ]
     caption = "Singular values of the documents' vectors. A line that drops early: few dimensions are in use."
     title = f"{percent(ENERGY)} of the vectors' energy lies in {', '.join(reversed(seen))}"
     return Figure("spectrum", title, caption, (fitted(lines.properties(height=240)),))
@@ -124,7 +127,7 @@ def similarity(sides: Sides) -> Figure | None:
     sides = {name: parts for name, parts in sides.items() if all(map(len, parts))}
     if not sides:
         return None
-    shares = [f"{100 * precedence(*parts):.1f}\u00a0% of cases ({name})" for name, parts in sides.items()]
+    shares = [f"{100 * precedence(*parts):.1f}\u00a0% of cases{_of(name, sides)}" for name, parts in sides.items()]
     title = f"A relevant document is closer than a random one in {', '.join(reversed(shares))}"
     caption = "Similarity of queries to relevant and to other documents, each as a share of its own kind."
     return Figure("similarities", title, caption, histograms({f"by the {name}": p for name, p in sides.items()}))
@@ -221,6 +224,11 @@ def _coloured(name: str, values: list[str]) -> alt.Color:
     palette = [LINES[i % len(LINES)] for i in range(len(values))]
     legend = alt.Legend() if len(values) > 1 else None
     return alt.Color(f"{name}:N", title=None, sort=values, scale=alt.Scale(domain=values, range=palette), legend=legend)
+
+
+def _of(name: str, names: Mapping[str, Any]) -> str:
+    """Whose figure it is, where there are several."""
+    return f" ({name})" if len(names) > 1 else ""
 
 
 def _words(name: str) -> str:
