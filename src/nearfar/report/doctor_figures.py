@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,7 @@ LABELS = {PLAIN: EQUAL, ANSWERED: WON, UNANSWERED: LOST}
 SHAPES = {"document": "circle", "query": "triangle-up"}
 FAILURES = ("#8b5cf6", "#1f6feb", "#f0b429", "#d6409f", "#9ccc3c")  # apart from the colours of the labels
 LINES = (BLUE, "#e0903a", "#8b5cf6", "#14a38b")
+LEGEND = f"(indexof({json.dumps(list(LABELS))}, datum.label) < 0 ? 'example: ' : '') + replace(datum.label, '_', ' ')"
 FLOOR = 1e-4  # of the spectrum's axis, in shares of the largest value
 MOST_VALUES = 400  # of a spectrum
 ENERGY = 0.9
@@ -70,20 +72,21 @@ def embedding_map(place: Place | None, failures: Sequence[str]) -> Figure | None
     """All texts as points, coloured by what was found; a click in the legend leaves one colour."""
     if place is None or not place.points:
         return None
-    rows = [{"x": p.x, "y": p.y, "kind": p.kind, "label": p.label, "title": p.heading, "text": p.text}
-            for p in place.points]  # fmt: skip
+    rows = [{"x": p.x, "y": p.y, "kind": p.kind, "label": p.label, "title": p.heading, "text": p.text,
+             "layer": 2 if p.label not in LABELS else int(p.kind == "query")} for p in place.points]  # fmt: skip
     colours = LABELS | dict(zip(failures, FAILURES, strict=False))
     names = [name for name in colours if any(p.label == name for p in place.points)]
     alone = alt.selection_point(fields=["label"], bind="legend")
     scale = alt.Scale(zero=False, nice=False, padding=8)
+    shade = alt.Opacity("layer:Q", legend=None, scale=alt.Scale(domain=[0, 2], range=[0.55, 1]))
     points = chart(rows).mark_point(filled=True, strokeWidth=0).encode(
         x=alt.X("x:Q", axis=None, scale=scale),
         y=alt.Y("y:Q", axis=None, scale=scale),
-        color=alt.Color("label:N", title=None, legend=alt.Legend(columns=3, symbolOpacity=1),
+        color=alt.Color("label:N", title=None, legend=alt.Legend(columns=2, symbolOpacity=1, labelLimit=0, labelExpr=LEGEND),
                         scale=alt.Scale(domain=names, range=[colours[name] for name in names])),
         shape=alt.Shape("kind:N", legend=None, scale=alt.Scale(domain=list(SHAPES), range=list(SHAPES.values()))),
-        size=alt.condition(f"datum.label == '{PLAIN}'", alt.value(22), alt.value(54)),
-        opacity=alt.condition(alone, alt.value(0.8), alt.value(0.04)),
+        size=alt.Size("layer:Q", legend=None, scale=alt.Scale(domain=[0, 1, 2], range=[20, 50, 110])),
+        opacity=alt.condition(alone, shade, alt.value(0.04)),
         tooltip=[alt.Tooltip("title:N"), alt.Tooltip("text:N")],
     ).add_params(alone)  # fmt: skip
     counts = {kind: sum(p.kind == kind for p in place.points) for kind in SHAPES}
@@ -215,13 +218,15 @@ def _series(finding: Finding, pattern: re.Pattern[str]) -> Series:
 
 
 def _ends(found: Series, where: str) -> str:
-    parts = (f"{_words(stem)} {values[0][1]:.2f} {where}{values[0][0]:,}, {values[-1][1]:.2f} {where}{values[-1][0]:,}"
-             for stem, values in found.items())  # fmt: skip
-    return "; ".join(parts)
+    """The first series from its first number to its last."""
+    stem, values = next(iter(found.items()))
+    (first, before), (last, after) = values[0], values[-1]
+    return f"{_words(stem)} {before:.2f} {where}{first:,}, {after:.2f} {where}{last:,}"
 
 
 def _coloured(name: str, values: list[str]) -> alt.Color:
-    palette = [LINES[i % len(LINES)] for i in range(len(values))]
+    own = iter(LINES * len(values))
+    palette = [EQUAL if value == "base" else next(own) for value in values]
     legend = alt.Legend() if len(values) > 1 else None
     return alt.Color(f"{name}:N", title=None, sort=values, scale=alt.Scale(domain=values, range=palette), legend=legend)
 
@@ -232,4 +237,4 @@ def _of(name: str, names: Mapping[str, Any]) -> str:
 
 
 def _words(name: str) -> str:
-    return name.replace("_", " ")
+    return name.replace("_", " ").replace("ndcg", "nDCG")

@@ -20,12 +20,12 @@ def shorten(text: str) -> str:
 
 def words(name: str) -> str:
     """A name without its underscores; the verdict `unknown` in words."""
-    return {"unknown": "cannot tell"}.get(name, name.replace("_", " "))
+    return {"unknown": "cannot tell"}.get(name, name.replace("_", " ").replace("ndcg", "nDCG"))
 
 
 def number(value: float) -> str:
-    """At most four digits that count; a dash where there is no number."""
-    return "–" if not math.isfinite(value) else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    """At most three digits that count; a dash where there is no number."""
+    return "–" if not math.isfinite(value) else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def patch(fix: Mapping[str, Any]) -> str:
