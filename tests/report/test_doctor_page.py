@@ -116,8 +116,9 @@ def test_every_cell_of_the_recall_matrix_is_drawn(findings):
 
 def test_two_texts_of_an_example_stand_side_by_side(data):
     page = render_diagnosis(data)
-    pairs = re.findall(r'<div class="pair">(.*?)\n  </div>', page, flags=re.DOTALL)
-    assert {len(re.findall("<pre>", pair)) for pair in pairs} == {2}
+    pairs = [re.split("<details|<p |</section", rest)[0] for rest in page.split('<div class="pair">')[1:]]
+    assert {pair.count("<pre>") for pair in pairs} == {2}
+    assert len(pairs) == 6 + 1 + 1
     assert "temperature: 0.05\n" in page
 
 

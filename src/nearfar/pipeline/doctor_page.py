@@ -122,6 +122,7 @@ def flat(vectors: Vectors) -> tuple[NDArray[np.float32], str]:
     from umap import UMAP  # takes seconds to import
 
     start = 10 * places / max(float(np.abs(places).max()), 1e-9)
+    start += np.random.default_rng(SEED).normal(scale=1e-3, size=start.shape)  # all in one place would be NaN
     layout = UMAP(metric="precomputed", init=start, random_state=SEED, n_jobs=1, n_neighbors=NEIGHBOURS)
     distances = np.maximum(1 - rows @ rows.T, 0)  # its own cosine takes a call of Python for each pair
     np.fill_diagonal(distances, 0)

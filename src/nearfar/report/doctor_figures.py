@@ -79,10 +79,11 @@ def embedding_map(place: Place | None, failures: Sequence[str]) -> Figure | None
     alone = alt.selection_point(fields=["label"], bind="legend")
     scale = alt.Scale(zero=False, nice=False, padding=8)
     shade = alt.Opacity("layer:Q", legend=None, scale=alt.Scale(domain=[0, 2], range=[0.55, 1]))
+    legend = alt.Legend(columns=2, symbolOpacity=1, labelLimit=0, labelExpr=LEGEND)
     points = chart(rows).mark_point(filled=True, strokeWidth=0).encode(
         x=alt.X("x:Q", axis=None, scale=scale),
         y=alt.Y("y:Q", axis=None, scale=scale),
-        color=alt.Color("label:N", title=None, legend=alt.Legend(columns=2, symbolOpacity=1, labelLimit=0, labelExpr=LEGEND),
+        color=alt.Color("label:N", title=None, legend=legend,
                         scale=alt.Scale(domain=names, range=[colours[name] for name in names])),
         shape=alt.Shape("kind:N", legend=None, scale=alt.Scale(domain=list(SHAPES), range=list(SHAPES.values()))),
         size=alt.Size("layer:Q", legend=None, scale=alt.Scale(domain=[0, 1, 2], range=[20, 50, 110])),
