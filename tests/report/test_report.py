@@ -12,8 +12,9 @@ from markupsafe import escape
 
 from nearfar.core.errors import BadInput
 from nearfar.report.contents import Curve, Estimate, Example, Hit, ReportData, Similarities
-from nearfar.report.figures import figures, precedence
+from nearfar.report.figures import figures
 from nearfar.report.html import render, write_report
+from nearfar.report.vega import precedence
 
 HOSTILE = "</script><script>document.title='owned'</script><!-- <img src=x onerror=\"document.title='owned'\">"
 CODE = "def read(path):\n    with open(path, encoding='utf-8') as f:\n        return [line.rstrip() for line in f]"

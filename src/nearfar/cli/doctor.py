@@ -20,6 +20,7 @@ app = typer.Typer(help="Look for the five failures of contrastive training.", no
                   rich_markup_mode=None)  # fmt: skip
 
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 when a failure is found.")]
+Html = Annotated[Path | None, typer.Option("--html", help="Write a page to look at, one file that needs no network.")]
 Base = Annotated[str | None, typer.Option(help="What training starts from: minilm, a model folder, a hub name.")]
 
 Probed = Annotated[bool, typer.Option("--probe", help="Train shortly with small and large batches, to compare.")]
@@ -31,6 +32,7 @@ def of_data(
     data: Annotated[str, typer.Argument(help="File, BEIR folder or hub name with the pairs.")],
     base: Base = None,
     probe: Probed = False,
+    html: Html = None,
     strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
@@ -44,7 +46,7 @@ def of_data(
     from nearfar.pipeline.progress import Terminal
 
     found = diagnose(data=data, base=base, config=_config(context), probe=probe, reporter=Terminal())
-    _tell(found, strict=strict, as_json=as_json)
+    _tell(found, html, strict=strict, as_json=as_json)
 
 
 @app.command("model", context_settings=ANY_FIELD)
@@ -59,10 +61,13 @@ def of_model(
         Path | None, typer.Option(help='Log of live queries, a line each: {"query": …, "clicked": ids of documents}.')
     ] = None,
     probe: Probed = False,
+    html: Html = None,
     strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
     """Say which of the five failures a trained model has, with evidence and the fix.
+
+    Of a run, the page is written to its folder, as doctor.html, unless --html says otherwise.
 
     Every field of the configuration's data is an option too: --columns.query title --columns.positive body
 
@@ -74,7 +79,7 @@ def of_model(
     found = diagnose(
         model, data=data, base=against, config=_config(context), live=live, probe=probe, reporter=Terminal()
     )
-    _tell(found, strict=strict, as_json=as_json)
+    _tell(found, html or _page_of(model), strict=strict, as_json=as_json)
 
 
 @app.command("index", context_settings=ANY_FIELD)
@@ -83,6 +88,7 @@ def of_index(
     index: Annotated[str, typer.Argument(help="A run, or an index folder.")],
     model: Annotated[str, typer.Option(help="The model that is to ask it: a run, a model folder, a hub name.")],
     data: Annotated[str | None, typer.Option(help="Judged queries; left out: those of the index's run.")] = None,
+    html: Html = None,
     strict: Strict = False,
     as_json: AsJson = False,
 ) -> None:
@@ -96,7 +102,7 @@ def of_index(
     from nearfar.pipeline.progress import Terminal
 
     found = diagnose(model, data=data, index=index, config=_config(context), reporter=Terminal())
-    _tell(found, strict=strict, as_json=as_json)
+    _tell(found, html, strict=strict, as_json=as_json)
 
 
 def _config(context: typer.Context) -> DataConfig | None:
@@ -106,7 +112,19 @@ def _config(context: typer.Context) -> DataConfig | None:
     return DataConfig.parse(values, "options") if values else None
 
 
-def _tell(found: Diagnosis, *, strict: bool, as_json: bool) -> None:
+def _page_of(model: str) -> Path | None:
+    """Where the page goes by itself: into the folder of a run."""
+    from nearfar.pipeline.run import RECORD
+
+    return Path(model) / "doctor.html" if (Path(model) / RECORD).exists() else None
+
+
+def _tell(found: Diagnosis, html: Path | None, *, strict: bool, as_json: bool) -> None:
+    from nearfar.pipeline.doctor_page import write_page
+
     typer.echo(show.json_line(found.record()) if as_json else show.diagnosis(found))
+    if html is not None:
+        write_page(found, html)
+        typer.echo(f"\npage: {html}", err=as_json)
     if strict and found.failed:
         raise typer.Exit(1)

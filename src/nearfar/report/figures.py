@@ -6,36 +6,33 @@ Arrays are binned here, so a page's size does not grow with the number of querie
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import altair as alt
 import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.report.contents import Curve, ReportData, Similarities
+from nearfar.report.vega import (
+    BLUE,
+    EQUAL,
+    LOST,
+    SYSTEMS,
+    WON,
+    Figure,
+    Rows,
+    Spec,
+    chart,
+    fitted,
+    histograms,
+    percent,
+    precedence,
+    tips,
+)
 
-Spec = dict[str, Any]
-Rows = list[dict[str, Any]]
-
-SYSTEMS = ("#9aa3af", "#7cb0ee", "#1f6feb", "#8b5cf6", "#14a38b", "#e0903a")
-WON, EQUAL, LOST = "#14a38b", "#9aa3af", "#e0563f"
-BLUE = "#1f6feb"
 GRID = 20  # bins a side of the before/after figure
-BINS = 60  # of a histogram
 MOST_POINTS = 800  # of a curve
 RATE_LABEL = "datum.value ? format(datum.value, '~e') : '0'"
 SMOOTHING = 0.9  # weight of the past in the smoothed loss
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One or more panels under one title; `name` is its anchor in the page."""
-
-    name: str
-    title: str
-    caption: str
-    panels: tuple[Spec, ...]
 
 
 def figures(data: ReportData) -> list[Figure]:
@@ -59,13 +56,13 @@ def metric_bars(data: ReportData) -> Figure | None:
     if not rows:
         return None
     names = list(data.systems)
-    base = alt.Chart(_values(rows)).encode(
+    base = chart(rows).encode(
         y=alt.Y("metric:N", title=None, sort=None, axis=alt.Axis(ticks=False, domain=False)),
         yOffset=alt.YOffset("system:N", sort=names),
     )
     colour = alt.Color("system:N", title=None, sort=names, scale=alt.Scale(domain=names, range=_palette(len(names))))
     bars = base.mark_bar(cornerRadiusEnd=2).encode(
-        x=alt.X("value:Q", title=None, scale=alt.Scale(domain=[0, 1])), color=colour, tooltip=_tips(rows[0])
+        x=alt.X("value:Q", title=None, scale=alt.Scale(domain=[0, 1])), color=colour, tooltip=tips(rows[0])
     )
     spread = base.mark_rule(strokeWidth=1.5).encode(x="low:Q", x2="high:Q")
     height = alt.Step(20)
@@ -73,7 +70,7 @@ def metric_bars(data: ReportData) -> Figure | None:
         "metrics",
         _leader(data),
         "Mean over the test queries; the thin line is the 95\u00a0% interval.",
-        (_spec((bars + spread).properties(height=height)),),
+        (fitted((bars + spread).properties(height=height)),),
     )
 
 
@@ -89,24 +86,22 @@ def before_after(before: NDArray[np.float64], after: NDArray[np.float64]) -> Fig
     kinds = ["better", "equal", "worse"]
     axis = alt.Scale(domain=[-0.04, 1.04], nice=False)
     bubbles = (
-        alt.Chart(_values(rows))
+        chart(rows)
         .mark_circle(opacity=0.75, stroke="white", strokeWidth=0.5)
         .encode(
             x=alt.X("before:Q", title="nDCG@10 before", scale=axis),
             y=alt.Y("after:Q", title="nDCG@10 after", scale=axis),
             size=alt.Size("queries:Q", legend=None, scale=alt.Scale(range=[14, 1400])),
             color=alt.Color("change:N", title=None, scale=alt.Scale(domain=kinds, range=[WON, EQUAL, LOST])),
-            tooltip=_tips(rows[0]),
+            tooltip=tips(rows[0]),
         )
     )
     ends: Rows = [{"before": 0, "after": 0}, {"before": 1, "after": 1}]
-    diagonal = alt.Chart(_values(ends)).mark_line(color=EQUAL, strokeDash=[4, 4]).encode(x="before:Q", y="after:Q")
-    title = (
-        f"{_share(after > before)} of the queries are better answered than before, {_share(after < before)} worse, "
-        f"{_share(after == before)} the same"
-    )
+    diagonal = chart(ends).mark_line(color=EQUAL, strokeDash=[4, 4]).encode(x="before:Q", y="after:Q")
+    better, worse, same = (percent(which.mean()) for which in (after > before, after < before, after == before))
+    title = f"{better} of the queries are better answered than before, {worse} worse, {same} the same"
     caption = "One bubble for all queries at that place, its area their number. Above the dashed line is better."
-    return Figure("queries", title, caption, (_spec((diagonal + bubbles).properties(height=420)),))
+    return Figure("queries", title, caption, (fitted((diagonal + bubbles).properties(height=420)),))
 
 
 def similarity(sample: Similarities | None) -> Figure | None:
@@ -117,22 +112,14 @@ def similarity(sample: Similarities | None) -> Figure | None:
         "before": (sample.positives_before, sample.negatives_before),
         "after": (sample.positives_after, sample.negatives_after),
     }
-    edges = np.histogram_bin_edges(np.concatenate([part for side in sides.values() for part in side]), BINS)
     chance = {side: precedence(*parts) for side, parts in sides.items()}
     return Figure(
         "similarities",
         f"A relevant document is closer than another one in {100 * chance['after']:.1f}\u00a0% of cases, "
         f"{100 * chance['before']:.1f}\u00a0% before",
         "Similarity of queries to relevant and to other documents, each as a share of its own kind.",
-        tuple(_histogram(*parts, edges, side) for side, parts in sides.items()),
+        histograms(sides),
     )
-
-
-def precedence(positives: NDArray[np.float32], negatives: NDArray[np.float32]) -> float:
-    """Chance that a random positive is above a random negative, ties counted half (the area under the ROC curve)."""
-    ordered = np.sort(negatives)
-    below = np.searchsorted(ordered, positives, "left") + np.searchsorted(ordered, positives, "right")
-    return float(below.mean() / 2 / len(negatives))
 
 
 def training(curve: Curve) -> Figure | None:
@@ -152,43 +139,19 @@ def _curve_panels(curve: Curve) -> Iterator[Spec]:
         points = [{"step": step, "ndcg": value} for step, value in curve.dev]
         y = alt.Y("ndcg:Q", title="dev nDCG@10", scale=alt.Scale(zero=False))
         line = (
-            alt.Chart(_values(points))
+            chart(points)
             .mark_line(point=alt.OverlayMarkDef(color=WON), color=WON)
-            .encode(x=x, y=y, tooltip=_tips(points[0]))
+            .encode(x=x, y=y, tooltip=tips(points[0]))
         )
-        yield _spec(line.properties(height=150))
+        yield fitted(line.properties(height=150))
     if rows:
-        chart = alt.Chart(_values(rows))
-        raw = chart.mark_line(color=BLUE, opacity=0.3, strokeWidth=1).encode(x=x, y=alt.Y("loss:Q", title="loss"))
-        mean = chart.mark_line(color=BLUE).encode(x=x, y=alt.Y("smooth:Q", title="loss"))
-        rate = chart.mark_area(color=EQUAL, opacity=0.4, line={"color": EQUAL})
-        yield _spec((raw + mean).properties(height=170))
+        drawn = chart(rows)
+        raw = drawn.mark_line(color=BLUE, opacity=0.3, strokeWidth=1).encode(x=x, y=alt.Y("loss:Q", title="loss"))
+        mean = drawn.mark_line(color=BLUE).encode(x=x, y=alt.Y("smooth:Q", title="loss"))
+        rate = drawn.mark_area(color=EQUAL, opacity=0.4, line={"color": EQUAL})
+        yield fitted((raw + mean).properties(height=170))
         y = alt.Y("rate:Q", title="learning rate", axis=alt.Axis(labelExpr=RATE_LABEL, tickCount=2))
-        yield _spec(rate.encode(x=x.title("step"), y=y).properties(height=70))
-
-
-def _histogram(
-    positives: NDArray[np.float32], negatives: NDArray[np.float32], edges: NDArray[np.float32], side: str
-) -> Spec:
-    kinds = {"relevant": positives, "other": negatives}
-    rows = [
-        {"kind": kind, "from": float(low), "to": float(high), "share": count / len(values)}
-        for kind, values in kinds.items()
-        for low, high, count in zip(edges[:-1], edges[1:], np.histogram(values, edges)[0], strict=True)
-        if count
-    ]
-    span = alt.Scale(domain=[float(edges[0]), float(edges[-1])], nice=False)
-    colour = alt.Scale(domain=list(kinds), range=[WON, LOST])
-    legend = alt.Legend() if side == "before" else None  # one for both panels
-    chart = alt.Chart(_values(rows)).mark_bar(opacity=0.6, binSpacing=0)
-    encoded = chart.encode(
-        x=alt.X("from:Q", title=f"similarity {side}", scale=span, bin="binned"),
-        x2="to:Q",
-        y=alt.Y("share:Q", title=None, stack=None, axis=alt.Axis(format="%", tickCount=4)),
-        color=alt.Color("kind:N", title=None, scale=colour, legend=legend),
-        tooltip=_tips(rows[0]),
-    )
-    return _spec(encoded.properties(height=150))
+        yield fitted(rate.encode(x=x.title("step"), y=y).properties(height=70))
 
 
 def _leader(data: ReportData) -> str:
@@ -224,29 +187,5 @@ def _change(difference: float) -> str:
     return "equal" if difference == 0 else "better" if difference > 0 else "worse"
 
 
-def _share(which: NDArray[np.bool_]) -> str:
-    return f"{100 * which.mean():.0f}\u00a0%"
-
-
 def _palette(count: int) -> list[str]:
     return [SYSTEMS[i % len(SYSTEMS)] for i in range(count)]
-
-
-def _tips(row: dict[str, Any]) -> list[alt.Tooltip]:
-    return [_tip(name, value) for name, value in row.items()]
-
-
-def _tip(name: str, value: str | float) -> alt.Tooltip:
-    if isinstance(value, str):
-        return alt.Tooltip(field=name, type="nominal")
-    return alt.Tooltip(field=name, type="quantitative", format="," if isinstance(value, int) else ".3f")
-
-
-def _values(rows: Rows) -> alt.InlineData:
-    return alt.InlineData(values=rows)
-
-
-def _spec(chart: alt.Chart | alt.LayerChart) -> Spec:
-    spec: Spec = chart.properties(width="container").to_dict()
-    spec.pop("config", None)  # the page brings its own, light or dark
-    return spec

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -17,18 +18,55 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from nearfar.core.errors import BadInput
 from nearfar.report.contents import ReportData
+from nearfar.report.doctor_contents import DiagnosisData
+from nearfar.report.doctor_figures import figures as doctor_figures
+from nearfar.report.doctor_figures import of_finding
 from nearfar.report.figures import figures
-
-LONGEST_TEXT = 600  # characters of a document shown in an example
+from nearfar.report.filters import FILTERS
+from nearfar.report.vega import Figure
 
 
 def write_report(data: ReportData, path: Path) -> None:
-    """Write the report to `path`: the old file or the new one is there at any time, never a half.
+    """Write the report of a run to `path`.
 
     Raises:
         BadInput: the file cannot be written.
     """
-    page = render(data)
+    _write(render(data), path)
+
+
+def write_diagnosis(data: DiagnosisData, path: Path) -> None:
+    """Write the doctor's page to `path`.
+
+    Raises:
+        BadInput: the file cannot be written.
+    """
+    _write(render_diagnosis(data), path)
+
+
+def render(data: ReportData) -> str:
+    """The report of a run as text."""
+    return _page("report.html.j2", data, figures(data), {"metrics": _metrics(data)})
+
+
+def render_diagnosis(data: DiagnosisData) -> str:
+    """The doctor's page as text."""
+    own = {finding.failure: of_finding(finding) for finding in data.findings}
+    return _page("doctor.html.j2", data, doctor_figures(data), {"own": own})
+
+
+def _page(template: str, data: Any, drawn: list[Figure], more: Mapping[str, Any]) -> str:
+    """The template with its figures: `drawn`, and those of each finding under "own" of the other values."""
+    every = [*drawn, *(figure for figures in more.get("own", {}).values() for figure in figures)]
+    panels = {f"{figure.name}-{i}": panel for figure in every for i, panel in enumerate(figure.panels)}
+    scripts = [_vega(), _script("draw.js")]
+    values = {"data": data, "figures": drawn, "panels": _json(panels), "scripts": scripts, "policy": _policy(scripts)}
+    page: str = _template(template).render(values | dict(more))
+    return page
+
+
+def _write(page: str, path: Path) -> None:
+    """The old file or the new one is there at any time, never a half."""
     scratch = path.with_name(f".{path.name}.writing-{os.getpid()}")
     try:
         scratch.write_text(page, encoding="utf-8", errors="replace")  # a lone surrogate shows as "?"
@@ -38,17 +76,6 @@ def write_report(data: ReportData, path: Path) -> None:
         raise BadInput.at(path, expected="a place to write to", found=found, do=do) from error
     finally:
         scratch.unlink(missing_ok=True)
-
-
-def render(data: ReportData) -> str:
-    """The whole page as text."""
-    drawn = figures(data)
-    panels = {f"{figure.name}-{i}": panel for figure in drawn for i, panel in enumerate(figure.panels)}
-    scripts = [_vega(), _script("draw.js")]
-    page: str = _template().render(
-        data=data, figures=drawn, panels=_json(panels), scripts=scripts, policy=_policy(scripts), metrics=_metrics(data)
-    )
-    return page
 
 
 def _metrics(data: ReportData) -> list[str]:
@@ -84,7 +111,7 @@ def _script(name: str) -> str:
     return resources.files("nearfar.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _template() -> Any:
+def _template(name: str) -> Any:
     environment = Environment(
         autoescape=True,
         loader=PackageLoader("nearfar", "report"),
@@ -92,9 +119,5 @@ def _template() -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["shorten"] = _shorten
-    return environment.get_template("template.html.j2")
-
-
-def _shorten(text: str) -> str:
-    return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT].rstrip() + " …"
+    environment.filters.update(FILTERS)
+    return environment.get_template(name)

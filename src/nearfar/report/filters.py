@@ -1,0 +1,60 @@
+"""How values are written in a page: the filters of its templates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import yaml
+
+from nearfar.diagnose.finding import Example, Finding, Threshold
+
+LONGEST_TEXT = 600  # characters of a document shown in an example
+
+
+def shorten(text: str) -> str:
+    """The beginning of a text."""
+    return text if len(text) <= LONGEST_TEXT else text[:LONGEST_TEXT].rstrip() + " …"
+
+
+def words(name: str) -> str:
+    """A name without its underscores; the verdict `unknown` in words."""
+    return {"unknown": "cannot tell"}.get(name, name.replace("_", " ").replace("ndcg", "nDCG"))
+
+
+def number(value: float) -> str:
+    """At most three digits that count; a dash where there is no number."""
+    return "–" if not math.isfinite(value) else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def patch(fix: Mapping[str, Any]) -> str:
+    """A patch as it is written in the YAML."""
+    return yaml.safe_dump(dict(fix), sort_keys=False, allow_unicode=True).rstrip()
+
+
+def texts(example: Example) -> list[tuple[str, str]]:
+    """What there is to read in an example."""
+    return [(name, value) for name, value in example.items() if isinstance(value, str)]
+
+
+def numbers(example: Example) -> list[tuple[str, float]]:
+    """What was measured of an example."""
+    return [(name, value) for name, value in example.items() if not isinstance(value, str)]
+
+
+def measured(finding: Finding) -> list[tuple[str, float, Threshold | None]]:
+    """Name, value and threshold of every figure, those with a threshold first."""
+    rules = {rule.figure: rule for rule in finding.thresholds}
+    rows = [(name, value, rules.get(name)) for name, value in finding.figures.items()]
+    return sorted(rows, key=lambda row: row[2] is None)
+
+
+def side(rule: Threshold) -> str:
+    """Which values are bad."""
+    return "≥" if rule.fail >= rule.watch else "≤"
+
+
+FILTERS: Mapping[str, Callable[..., Any]] = {
+    function.__name__: function for function in (shorten, words, number, patch, texts, numbers, measured, side)
+}
