@@ -25,7 +25,6 @@ if TYPE_CHECKING:  # imports torch, which reads the allocator's setting when it 
     from numpy.typing import NDArray
 
     from nearfar.data.dataset import Dataset
-    from nearfar.pipeline.run import Run
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 STDLIB, METRIC = "stdlib", "ndcg@10"
@@ -66,57 +65,78 @@ def _key(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 class Keeper:
-    """One data set and seed: trains a twin, then every case, and has the doctor look at each."""
+    """One data set and seed: trains each case and its twin, and has the doctor look at what comes out."""
 
     def __init__(self, name: str, seed: int, options: argparse.Namespace) -> None:
         self.name, self.seed, self.options = name, seed, options
+        self.clean = data_set(name, options.data)
+        self.twins: dict[str, tuple[Path, NDArray[np.float64]]] = {}
+        self.own = Case(HEALTHY, "twin", self.clean)
 
     def rows(self, known: set[tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
         """A row for each case that is not known yet."""
-        clean, twin = data_set(self.name, self.options.data), None
-        for failure in (HEALTHY, *self.options.failures):
-            for number, case in enumerate(CASES[failure](clean, self.seed)):
-                key = (self.name, self.options.base, self.seed, failure, case.strength)
-                if key in known or 0 < self.options.most <= number:
-                    continue
-                if twin is None:
-                    twin = self._trained(Case(HEALTHY, "twin", clean), clean)[1]
-                yield dict(zip(("set", "base", "seed", "failure", "strength"), key, strict=True)) | self._row(
-                    case, clean, twin
-                )
+        with tempfile.TemporaryDirectory() as folder:
+            for kind in (HEALTHY, *self.options.failures):
+                for number, case in enumerate(CASES[kind](self.clean, self.seed)):
+                    row = {"set": self.name, "base": self.options.base, "seed": self.seed, "failure": case.failure,
+                           "strength": case.strength}  # fmt: skip
+                    if _key(row) not in known and not 0 < self.options.most <= number:
+                        yield row | self._row(case, Path(folder))
 
-    def _row(self, case: Case, clean: Dataset, twin: NDArray[np.float64]) -> dict[str, Any]:
+    def _row(self, case: Case, folder: Path) -> dict[str, Any]:
+        import nearfar
         from nearfar.core.errors import NearfarError
         from nearfar.evaluate.statistics import compare
 
         began = time.perf_counter()
+        twin, healthy = self._twin(case.twin or self.own, folder)
         try:
-            found, ndcg, steps = self._trained(case, clean)
+            path, ndcg = self._trained(case, folder / "case")
+            found = nearfar.diagnose(path, index=twin) if case.asks else nearfar.diagnose(path)
+            if case.asks:
+                ndcg = self._asked(path, twin)
         except NearfarError as error:  # training diverged: it has said so itself
             say(f"{self.name} {self.seed} {case.failure}, {case.strength}: {error}")
             return {"problem": str(error), "failing": True}
-        against = compare(ndcg, twin, seed=0)
-        verdicts = {finding["failure"]: finding["verdict"] for finding in found}
+        record, against = nearfar.Run.open(path).record, compare(ndcg, healthy, seed=0)
+        verdicts = {finding.failure: finding.verdict for finding in found.findings}
         say(f"{self.name} {self.seed} {case.failure}, {case.strength}: {against.mean_a:.3f}, twin "
             f"{against.mean_b:.3f}, {verdicts}, {time.perf_counter() - began:.0f} s")  # fmt: skip
         return {
-            "ndcg": against.mean_a, "twin": against.mean_b,
+            "ndcg": against.mean_a, "twin": against.mean_b, "verdicts": verdicts,
             "failing": against.difference <= -WORSE and against.high < 0,
-            "verdicts": verdicts, "steps": steps,
-            "figures": {finding["failure"]: finding["figures"] for finding in found},
+            "figures": {finding.failure: dict(finding.figures) for finding in found.findings},
+            "alarms": record["alarms"], "steps": record["steps"],
         }  # fmt: skip
 
-    def _trained(self, case: Case, clean: Dataset) -> tuple[list[dict[str, Any]], NDArray[np.float64], int]:
-        """What the doctor finds, and nDCG@10 of each clean test query."""
+    def _twin(self, case: Case, folder: Path) -> tuple[Path, NDArray[np.float64]]:
+        if case.strength not in self.twins:
+            self.twins[case.strength] = self._trained(case, folder / f"twin {len(self.twins)}")
+        return self.twins[case.strength]
+
+    def _trained(self, case: Case, folder: Path) -> tuple[Path, NDArray[np.float64]]:
+        """The run, and nDCG@10 of each clean test query."""
         import nearfar
 
-        with tempfile.TemporaryDirectory() as folder:
-            config = {**settings(self.seed), **case.config}
-            run: Run = nearfar.fit(case.dataset, base=self.options.base, out=Path(folder) / "run", config=config,
-                                   reporter=_silent())  # fmt: skip
-            found = nearfar.diagnose(run.path).record()["findings"]
-            ndcg = nearfar.evaluate(run.path, clean, metrics=[METRIC]).per_query[METRIC]
-            return found, ndcg, run.record["steps"]
+        config = {**settings(self.seed), **case.config}
+        run = nearfar.fit(case.dataset, base=self.options.base, out=folder, config=config, mode="overwrite",
+                          reporter=_silent())  # fmt: skip
+        return run.path, nearfar.evaluate(run.path, self.clean, metrics=[METRIC]).per_query[METRIC]
+
+    def _asked(self, model: Path, index: Path) -> NDArray[np.float64]:
+        """nDCG@10 of the clean test queries by this model, among the documents as the index has them."""
+        from nearfar.encoder.encode import encode
+        from nearfar.encoder.load import load_encoder
+        from nearfar.encoder.precision import choose_policy
+        from nearfar.evaluate.run import Run as Ranking
+        from nearfar.index.exact import open_index, top_k
+        from nearfar.pipeline.evaluate import scored
+
+        judged, policy = self.clean.judged("test"), choose_policy()
+        texts = [self.clean.queries.texts[row] for row in judged.queries]
+        queries = encode(load_encoder(model, policy.device), texts, "query", policy)
+        ranking = Ranking.ranked(*top_k(queries, open_index(index / "index").vectors, 10))
+        return scored(ranking, judged, [METRIC]).per_query[METRIC]
 
 
 def _silent() -> Any:

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from nearfar.core.errors import BadInput
-from nearfar.evaluate.statistics import Comparison, compare, interval, verdict
+from nearfar.evaluate.statistics import Comparison, compare, detectable, holm, interval, verdict
 
 
 def pair(queries, gain, seed=0):
@@ -114,3 +114,23 @@ def test_interval_of_one_system_covers_its_mean():
     values = np.random.default_rng(0).random(500)
     low, high = interval(values, seed=0)
     assert low < values.mean() < high
+
+
+def test_holm_is_the_step_down_of_the_definition():
+    p_values = [0.04, 0.001, 0.03, 0.2]
+    order = sorted(p_values)
+    by_hand, highest = {}, 0.0
+    for place, value in enumerate(order):
+        highest = max(highest, min(1.0, value * (len(order) - place)))
+        by_hand[value] = highest
+    assert holm(p_values) == pytest.approx([by_hand[value] for value in p_values])
+    assert holm([]) == []
+
+
+def test_what_is_detectable_is_detected_four_times_in_five():
+    rng = np.random.default_rng(0)
+    size = detectable(0.3 * rng.standard_normal(200))
+    found = [compare(size + 0.3 * rng.standard_normal(200), np.zeros(200), seed=1, resamples=499).p_value < 0.05
+             for _ in range(200)]  # fmt: skip
+    assert np.mean(found) == pytest.approx(0.8, abs=0.1)
+    assert detectable(np.array([0.5])) == float("inf")

@@ -12,6 +12,7 @@ from nearfar.diagnose.geometry import mean_cosine, spread, unit
 
 SOURCE = "the failure zoo (benchmarks/failure_zoo)"
 SHARE_OF_A_STEP = 0.02  # what the probe may cost
+FEWEST_TEXTS, MOST_TEXTS = 8, 64  # of a probe
 BACKWARD = 3  # a step encodes forward and backward, a probe only forward
 
 SPREAD = Threshold("spread", 0.6, 0.4, SOURCE)
@@ -28,6 +29,11 @@ class Alarm:
     step: int
     failure: str
     reason: str
+
+
+def probe_size(batch_size: int) -> int:
+    """Documents of a probe: enough for the mean cosine to be right to a digit, and not much beside a batch."""
+    return min(MOST_TEXTS, max(FEWEST_TEXTS, batch_size // 2))
 
 
 def every(batch_size: int, probe_texts: int) -> int:

@@ -13,14 +13,16 @@ from nearfar.pipeline.dev import DevSet
 from nearfar.pipeline.evaluate import Space
 from nearfar.train.progress import Progress
 
-PROBE_TEXTS = 64  # documents of the dev set: enough for the mean cosine to be right to the second digit
-
 Watch = Callable[[Encoder, Progress], list[tuple[int, str, str]]]
 
 
-def watcher(dev: DevSet, space: Space) -> Watch:
-    """What the loop calls: alarms that are new, each said once; collapse only when two probes in a row show it."""
-    rows = np.random.default_rng(0).permutation(len(dev.documents))[:PROBE_TEXTS]
+def watcher(dev: DevSet, space: Space, documents: int) -> Watch:
+    """What the loop calls: alarms that are new, each said once; collapse only when two probes in a row show it.
+
+    Args:
+        documents: of the dev set, drawn, whose vectors are looked at.
+    """
+    rows = np.random.default_rng(0).permutation(len(dev.documents))[:documents]
     texts = [dev.documents[row] for row in rows]
     suspected: list[int] = []  # steps of the probes that showed collapse, without a break
 

@@ -1,0 +1,80 @@
+"""`nearfar doctor` and `nearfar compare` as a user calls them."""
+
+import json
+
+import numpy as np
+import pytest
+
+import nearfar as package
+from command_line import SMALL, nearfar, write_pairs
+
+FAILURES = ["collapse", "false_negatives", "shortcut", "overfit", "drift"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_pairs(tmp_path_factory.mktemp("data") / "pairs.jsonl")
+
+
+@pytest.fixture(scope="module")
+def run(data, tmp_path_factory):
+    return package.fit(data, base="static", out=tmp_path_factory.mktemp("runs") / "run", config=SMALL).path
+
+
+def test_all_five_verdicts_and_a_page(run):
+    done = nearfar("doctor", "model", run)
+    assert done.code == 0, done.err
+    assert [line.split()[0] for line in done.out.splitlines()[1:6]] == FAILURES
+    assert (run / "doctor.html").stat().st_size > 10_000
+
+
+def test_json_is_the_findings_alone(run, data):
+    found = json.loads(nearfar("doctor", "model", run, "--data", data, "--json").out)["findings"]
+    assert [finding["failure"] for finding in found] == FAILURES
+    for finding in found:
+        assert finding["verdict"] in {"ok", "watch", "fail", "unknown"}
+        assert {"figures", "thresholds", "examples", "fix", "summary"} <= set(finding)
+
+
+def test_python_gives_the_same(run):
+    assert [finding.failure for finding in package.diagnose(run).findings] == FAILURES
+
+
+def test_data_without_a_model(data):
+    done = nearfar("doctor", "data", data, "--json")
+    assert done.code == 0, done.err
+    verdicts = {finding["failure"]: finding["verdict"] for finding in json.loads(done.out)["findings"]}
+    assert verdicts["collapse"] == verdicts["drift"] == "unknown"
+
+
+def test_strict_is_an_exit_code(run, tmp_path):
+    other = package.fit(write_pairs(tmp_path / "pairs.jsonl"), base="static", out=tmp_path / "other",
+                        config=SMALL | {"train.seed": 5}).path  # fmt: skip
+    assert nearfar("doctor", "index", run, "--model", run, "--strict").code == 0
+    assert nearfar("doctor", "index", run, "--model", other, "--strict").code == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("doctor", "model", "minilm"), "expected a data set"),
+        (("doctor", "data", "nowhere.jsonl"), "nowhere.jsonl"),
+        (("compare", "bm25", "--data", "pairs.jsonl"), "expected two or more"),
+        (("compare", "bm25", "bm25", "--data", "pairs.jsonl"), "expected two or more"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, said):
+    done = nearfar(*arguments)
+    assert (done.code, len(done.lines)) == (2, 1)
+    assert said in done.err
+
+
+def test_compare_says_who_is_better(run, data):
+    done = nearfar("compare", run, "bm25", "--data", data, "--json")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    assert list(found["means"]) == sorted(found["means"], key=found["means"].get, reverse=True)
+    [duel] = found["duels"]
+    assert duel["comparison"]["difference"] == pytest.approx(np.subtract(*found["means"].values()))
+    assert duel["verdict"] in {"better", "cannot tell"}
+    assert "you cannot see less than" in nearfar("compare", run, run / "model", "--data", data).out

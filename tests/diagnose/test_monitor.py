@@ -1,0 +1,56 @@
+"""What the monitor says of made-up courses, and that it sees a run that is made to fail."""
+
+import numpy as np
+import pytest
+
+import nearfar
+from nearfar.diagnose.monitor import BACKWARD, SHARE_OF_A_STEP, every, of_dev, of_losses, of_vectors
+from tiny_models import pairs
+
+SMALL = {"static.dimension": 32, "static.vocabulary": 400, "train.batch_size": 16, "train.epochs": 4,
+         "eval.dev_documents": 50, "train.patience": 99}  # fmt: skip
+
+
+@pytest.mark.parametrize(("batch", "texts"), [(16, 64), (256, 64), (2048, 64), (64, 1)])
+def test_the_probe_costs_at_most_its_share(batch, texts):
+    assert texts / (BACKWARD * 2 * batch) / every(batch, texts) <= SHARE_OF_A_STEP + 1e-3
+
+
+def test_vectors_in_one_place_are_seen():
+    rows = np.random.default_rng(0).standard_normal((64, 32)).astype(np.float32)
+    assert of_vectors(3, rows) is None
+    alarm = of_vectors(3, rows + 9)
+    assert (alarm.step, alarm.failure) == (3, "collapse")
+
+
+def test_a_loss_that_shot_up_is_seen():
+    assert of_losses([4.0, 4.5, 2.0]) is None
+    assert of_losses([]) is None
+    assert of_losses([4.0, 9.0]).step == 2
+
+
+@pytest.mark.parametrize(
+    ("dev", "seen"),
+    [
+        ([(0, 0.2), (5, 0.5), (10, 0.6)], False),
+        ([(0, 0.2), (5, 0.6), (10, 0.5)], False),  # one evaluation is not a trend
+        ([(0, 0.2), (5, 0.6), (10, 0.55), (15, 0.5)], True),
+        ([(0, 0.2), (5, 0.6), (10, 0.595), (15, 0.59)], False),
+    ],
+)
+def test_quality_that_has_peaked_is_seen(dev, seen):
+    assert bool(of_dev(dev)) == seen
+
+
+@pytest.mark.parametrize(("monitor", "stopped"), [("warn", False), ("stop", True), ("off", False)])
+def test_a_run_that_collapses_is_told_or_stopped(tmp_path, monitor, stopped):
+    config = SMALL | {"train.learning_rate": 50.0, "train.monitor": monitor}
+    run = nearfar.fit(pairs(120), base="static", out=tmp_path / "run", config=config)
+    assert bool(run.record["alarms"]) == (monitor != "off")
+    assert (run.record["steps"] < 15) == stopped
+    assert not run.record["alarms"] or run.record["alarms"][0][1] == "collapse"
+
+
+def test_a_healthy_run_is_left_alone(tmp_path):
+    run = nearfar.fit(pairs(120), base="static", out=tmp_path / "run", config=SMALL)
+    assert run.record["alarms"] == ()
