@@ -114,9 +114,10 @@ def _config(context: typer.Context) -> DataConfig | None:
 
 def _page_of(model: str) -> Path | None:
     """Where the page goes by itself: into the folder of a run."""
+    from nearfar.pipeline.doctor_page import PAGE
     from nearfar.pipeline.run import RECORD
 
-    return Path(model) / "doctor.html" if (Path(model) / RECORD).exists() else None
+    return Path(model) / PAGE if (Path(model) / RECORD).exists() else None
 
 
 def _tell(found: Diagnosis, html: Path | None, *, strict: bool, as_json: bool) -> None:

@@ -159,15 +159,18 @@ def demo(
 ) -> None:
     """Train on the standard library of this Python, and show that the model got better."""
     from nearfar.pipeline.demo import demo as demo_
+    from nearfar.pipeline.doctor_page import PAGE
 
     result = demo_(out, base=base, mode=mode_of(resume=resume, overwrite=overwrite))
     if as_json:
-        return _show({**result.run.record, "answers": {q: [asdict(hit) for hit in hits] for q, hits in result.answers}})
+        answers = {question: [asdict(hit) for hit in hits] for question, hits in result.answers}
+        return _show({**result.run.record, "answers": answers, "doctor": result.diagnosis.record()})
     typer.echo(show.summary(result.run.record, out))
     for question, hits in result.answers:
         typer.echo(f"\n{question}")
         for hit in hits:
             typer.echo(f"  {hit.score:.3f}  {hit.id}")
+    typer.echo(f"\nthe five failures, in\n{show.diagnosis(result.diagnosis)}\npage: {out / PAGE}")
     return typer.echo(f'\nask more with: nearfar search {out} "your question"')
 
 

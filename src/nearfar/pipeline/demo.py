@@ -7,6 +7,8 @@ from pathlib import Path
 
 from nearfar.data.stdlib import stdlib_dataset
 from nearfar.pipeline.config import FitConfig
+from nearfar.pipeline.doctor import Diagnosis, diagnose
+from nearfar.pipeline.doctor_page import PAGE, write_page
 from nearfar.pipeline.fit import fit
 from nearfar.pipeline.progress import Reporter, Terminal
 from nearfar.pipeline.run import Run
@@ -23,16 +25,17 @@ RECIPE = "quick"
 
 @dataclass(frozen=True)
 class Demo:
-    """A finished demo: the run, and answers to the sample questions."""
+    """A finished demo: the run, answers to the sample questions, and what the doctor says."""
 
     run: Run
     answers: tuple[tuple[str, tuple[Hit, ...]], ...]
+    diagnosis: Diagnosis
 
 
 def demo(
     out: str | Path = "run", *, base: str = "minilm", mode: Mode = "new", reporter: Reporter | None = None
 ) -> Demo:
-    """Fine-tune `base` on the standard library, and ask the result three questions.
+    """Fine-tune `base` on the standard library, ask the result three questions, and look for the five failures.
 
     Raises:
         BadInput: `out` exists and the mode is "new".
@@ -42,4 +45,7 @@ def demo(
     reporter.say("reading the standard library of this Python")
     config = FitConfig.parse({"base": base, "out": str(out), "recipe": RECIPE}, "demo")
     run = fit(stdlib_dataset(), config=config, mode=mode, reporter=reporter)
-    return Demo(run, tuple((question, tuple(run.index.search(question, k=3))) for question in QUESTIONS))
+    answers = tuple((question, tuple(run.index.search(question, k=3))) for question in QUESTIONS)
+    diagnosis = diagnose(run.path, reporter=reporter)
+    write_page(diagnosis, run.path / PAGE)
+    return Demo(run, answers, diagnosis)

@@ -19,6 +19,7 @@ from nearfar.report.doctor_figures import ANSWERED, PLAIN, UNANSWERED
 from nearfar.report.html import write_diagnosis
 from nearfar.report.vega import Sides
 
+PAGE = "doctor.html"  # in a run folder
 MOST_DOCUMENTS, MOST_QUERIES = 2000, 500  # on the map
 MOST_PAIRS = 4000  # of the histograms
 FEWEST = 50  # points that UMAP is asked to place
