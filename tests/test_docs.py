@@ -27,6 +27,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FIGURE = re.compile(r"\d+\.\d+")
 FILES = {
     "pairs.jsonl": "".join(json.dumps({"query": q, "positive": d}) + "\n" for q, d in pairs(120)),
+    "live.jsonl": "".join(json.dumps({"query": q, "clicked": d}) + "\n" for q, d in pairs(40)),
     "faq.csv": "title,body\nwhere is the key?,Keys are at the desk.\n",
     "broken.jsonl": '{"query": "restart the router", "positive": "Hold the button for ten seconds."}\n'
     '{"query": "change the password", "positive": ""}\n'
