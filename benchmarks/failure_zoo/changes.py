@@ -76,18 +76,20 @@ def duplicated(dataset: Dataset, share: float, seed: int) -> tuple[Dataset, Data
     rng, train = np.random.default_rng(seed), dataset.splits["train"].relevant
     rows = np.flatnonzero(rng.random(len(train)) < share)
     queries, documents = list(dataset.queries.texts), list(dataset.documents.texts)
-    groups = [""] * len(documents)
+    of_queries, of_documents = [""] * len(queries), [""] * len(documents)  # both have one, or nothing is masked
     added = []
     for row in rows.tolist():
         query, document = int(train.queries[row]), int(train.documents[row])
         added.append((len(queries), len(documents), 1.0))
         queries.append(_shortened(queries[query], rng))
         documents.append(_shortened(documents[document], rng))
-        groups[document] = groups[document] or f"copies {document}"
-        groups.append(groups[document])
+        of_documents[document] = of_queries[query] = f"copies {document}"
+        of_documents.append(of_documents[document])
+        of_queries.append(of_documents[document])
     pairs = Pairs.joined([dataset.splits["train"], Pairs.of(added)])
     copied = replace(with_texts(dataset, queries, documents), splits={**dataset.splits, "train": pairs})
-    return copied, replace(copied, documents=replace(copied.documents, groups=groups))
+    return copied, replace(copied, queries=replace(copied.queries, groups=of_queries),
+                           documents=replace(copied.documents, groups=of_documents))  # fmt: skip
 
 
 def _shortened(text: str, rng: np.random.Generator) -> str:

@@ -30,7 +30,7 @@ RECIPES: Mapping[str, Recipe] = {
     ),
     "balanced": Recipe(
         (
-            TrainStage.of({"epochs": 1, "hard_negatives": 1}),
+            TrainStage.of({"epochs": 2, "hard_negatives": 1}),
             MineStage(negatives=3, relative_margin=0.05),
             TrainStage.of({"epochs": 1, "hard_negatives": 2}, rate=0.5),
             MergeStage(method="greedy"),
