@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:  # imports torch, which reads the allocator's setting when it 
     from numpy.typing import NDArray
 
     from nearfar.data.dataset import Dataset
+    from nearfar.pipeline.doctor import Diagnosis
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 STDLIB, METRIC = "stdlib", "ndcg@10"
@@ -99,15 +101,30 @@ class Keeper:
             say(f"{self.name} {self.seed} {case.failure}, {case.strength}: {error}")
             return {"problem": str(error), "failing": True}
         record, against = nearfar.Run.open(path).record, compare(ndcg, healthy, seed=0)
+        failing = against.difference <= -WORSE and against.high < 0
         verdicts = {finding.failure: finding.verdict for finding in found.findings}
         say(f"{self.name} {self.seed} {case.failure}, {case.strength}: {against.mean_a:.3f}, twin "
             f"{against.mean_b:.3f}, {verdicts}, {time.perf_counter() - began:.0f} s")  # fmt: skip
         return {
             "ndcg": against.mean_a, "twin": against.mean_b, "verdicts": verdicts,
-            "failing": against.difference <= -WORSE and against.high < 0,
+            "failing": failing,
+            **(self._fixed(case, found, folder) if failing and verdicts.get(case.failure) == "fail" else {}),
             "figures": {finding.failure: dict(finding.figures) for finding in found.findings},
             "alarms": record["alarms"], "steps": record["steps"],
         }  # fmt: skip
+
+    def _fixed(self, case: Case, found: Diagnosis, folder: Path) -> dict[str, float]:
+        """nDCG@10 after the printed fix: trained again as the patch says, or, of an index, embedded again."""
+        import nearfar
+
+        if case.asks:
+            again = nearfar.evaluate(folder / "case", self.clean, metrics=[METRIC])
+            return {"fixed": again.metrics[METRIC]}
+        from nearfar.core.config import merged
+
+        patch = next(finding.fix.patch for finding in found.findings if finding.failure == case.failure)
+        config = merged(merged({}, {**settings(self.seed), **case.config}), patch)
+        return {"fixed": float(self._trained(replace(case, config=config), folder / "fixed")[1].mean())}
 
     def _twin(self, case: Case, folder: Path) -> tuple[Path, NDArray[np.float64]]:
         if case.strength not in self.twins:

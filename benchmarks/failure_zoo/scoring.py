@@ -7,6 +7,8 @@ from typing import Any
 
 from cases import HEALTHY
 
+REPAIRED = 0.01  # nDCG under the twin's up to which a run is repaired
+
 import measure
 
 
@@ -22,6 +24,8 @@ def scored(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         result[failure] = {
             "sensitivity": _share(ill, failure),
             "false_alarms": _share(well, failure),
+            "repaired": {"found": sum(run["fixed"] >= run["twin"] - REPAIRED for run in ill if "fixed" in run),
+                         "of": sum("fixed" in run for run in ill)},
             "induced": sum(run["failure"] == failure for run in seen),
             "by_set": {name: {"sensitivity": _share([r for r in ill if r["set"] == name], failure),
                               "false_alarms": _share([r for r in well if r["set"] == name], failure)}
@@ -44,7 +48,8 @@ def _share(runs: Sequence[Mapping[str, Any]], failure: str) -> dict[str, Any]:
 def show(result: Mapping[str, Any]) -> None:
     """Print a row for each failure."""
     rows = [{"failure": failure, "induced": row["induced"], "failing runs found": _text(row["sensitivity"]),
-             "healthy runs accused": _text(row["false_alarms"])} for failure, row in result.items()]  # fmt: skip
+             "healthy runs accused": _text(row["false_alarms"]),
+             "repaired by the fix": f"{row['repaired']['found']} of {row['repaired']['of']}"} for failure, row in result.items()]  # fmt: skip
     if rows:
         measure.show("The failure zoo", rows)
 
