@@ -7,9 +7,9 @@ from typing import Any
 
 from cases import HEALTHY
 
-REPAIRED = 0.01  # nDCG under the twin's up to which a run is repaired
-
 import measure
+
+REPAIRED = 0.01  # nDCG under the twin's up to which a run is repaired
 
 
 def scored(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -47,9 +47,16 @@ def _share(runs: Sequence[Mapping[str, Any]], failure: str) -> dict[str, Any]:
 
 def show(result: Mapping[str, Any]) -> None:
     """Print a row for each failure."""
-    rows = [{"failure": failure, "induced": row["induced"], "failing runs found": _text(row["sensitivity"]),
-             "healthy runs accused": _text(row["false_alarms"]),
-             "repaired by the fix": f"{row['repaired']['found']} of {row['repaired']['of']}"} for failure, row in result.items()]  # fmt: skip
+    rows = [
+        {
+            "failure": failure,
+            "induced": row["induced"],
+            "failing runs found": _text(row["sensitivity"]),
+            "healthy runs accused": _text(row["false_alarms"]),
+            "repaired by the fix": f"{row['repaired']['found']} of {row['repaired']['of']}",
+        }
+        for failure, row in result.items()
+    ]
     if rows:
         measure.show("The failure zoo", rows)
 

@@ -23,7 +23,8 @@ def evidence(documents, **course):
     queries = unit(documents + 0.1 * cloud(1, *documents.shape))
     subject = Subject("model", queries, queries[:0], unit(documents), np.ones(len(documents)), lambda *_: queries)
     asked = Questions([f"query {i}" for i in range(COUNT)], Ragged.of([[i] for i in range(COUNT)]))
-    return Evidence([f"document {i}" for i in range(COUNT)], test=asked, model=subject, course=Course(**course))
+    course = Course(**{"steps": 10} | course)
+    return Evidence([f"document {i}" for i in range(COUNT)], test=asked, model=subject, course=course)
 
 
 def test_figures_are_those_of_the_formulas():
@@ -60,7 +61,7 @@ def test_a_sphere_is_fine():
 @pytest.mark.parametrize(
     ("documents", "cause"),
     [
-        (cloud() + 5, "mean cosine"),  # one direction beside which the others are small
+        (cloud() + 5, "cosine gained"),  # one direction beside which the others are small
         (np.pad(cloud(width=4), ((0, 0), (0, WIDTH - 4))), "dead dimensions"),
         (np.ones((COUNT, WIDTH), np.float32), "spread"),
     ],
@@ -72,6 +73,13 @@ def test_a_collapsed_cloud_fails_and_says_why(documents, cause):
     assert finding.fix.patch
     assert 0 < len(finding.examples) <= 10
     assert finding.examples[0]["document"] != finding.examples[0]["other"]
+
+
+def test_what_the_base_had_is_no_collapse():
+    narrow = evidence(cloud() + 2)
+    assert diagnose(narrow).verdict == "fail"
+    assert diagnose(replace(narrow, base=narrow.model)).verdict == "ok"
+    assert diagnose(replace(narrow, course=Course())).verdict == "ok"  # no run: nobody knows what it was
 
 
 def test_a_loss_that_shot_up_fails():

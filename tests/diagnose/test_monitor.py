@@ -18,8 +18,9 @@ def test_the_probe_costs_at_most_its_share(batch, texts):
 
 def test_vectors_in_one_place_are_seen():
     rows = np.random.default_rng(0).standard_normal((64, 32)).astype(np.float32)
-    assert of_vectors(3, rows) is None
-    alarm = of_vectors(3, rows + 9)
+    assert of_vectors(3, rows, rows) is None
+    assert of_vectors(3, rows + 9, rows + 9) is None  # as the base was
+    alarm = of_vectors(3, rows + 9, rows)
     assert (alarm.step, alarm.failure) == (3, "collapse")
 
 

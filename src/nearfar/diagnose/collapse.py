@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from nearfar.diagnose.evidence import Evidence, Subject, Vectors
@@ -20,13 +23,19 @@ from nearfar.diagnose.geometry import (
 NAME = "collapse"
 FEWEST = 30  # documents, and judged queries
 SOURCE = "the failure zoo (benchmarks/failure_zoo)"
+OVERSHOOT = Threshold("loss_overshoot", 1.3, 1.8, SOURCE)
+SPREAD = Threshold("spread_kept", 0.8, 0.65, SOURCE)
+COSINE = Threshold("cosine_gained", 0.35, 0.5, SOURCE)
 THRESHOLDS = (
-    Threshold("spread", 0.6, 0.4, SOURCE),
+    SPREAD,
+    COSINE,
     Threshold("rank_share", 0.25, 0.15, SOURCE),
-    Threshold("mean_cosine", 0.6, 0.8, SOURCE),
     Threshold("dead_dimensions", 0.1, 0.3, SOURCE),
-    Threshold("loss_overshoot", 1.5, 2.0, SOURCE),
+    OVERSHOOT,
 )
+USUAL_TEMPERATURE, LOWEST_TEMPERATURE = 0.05, 0.02  # guide, section 8
+CONTRASTIVE = "info_nce"
+SPHERE = {"spread": 1.0, "mean_cosine": 0.0}  # a fresh token table's
 
 
 def diagnose(evidence: Evidence) -> Finding:
@@ -35,12 +44,17 @@ def diagnose(evidence: Evidence) -> Finding:
     Figures:
         spread: mean over the dimensions of the standard deviation of the documents' unit vectors, times √d; 1 on a
             sphere, 0 where all are one.
+        spread_kept: that, over the base's; 1 is the base's where it is a fresh token table.
+        cosine_gained: mean cosine less the base's; less 0 where it is a fresh token table.
         rank_share: effective rank (RankMe) over the highest possible, min(n, d).
         mean_cosine: of two different documents.
         uniformity, alignment: Wang and Isola (2020).
         dead_dimensions: share of the dimensions with a spread under 0.05.
         loss_overshoot: highest loss of training over its first: steps that are too large throw the vectors about.
         ndcg: nDCG@10 of the test queries; the last loss beside it tells a loss that fell for the wrong reason.
+
+    Good models have mean cosines of 0.7 and more where they were trained at low temperatures (E5), so that it is what
+    training has changed that is judged; of a model that is no run, and has no base beside it, only rank and dimensions.
     """
     model = evidence.model
     if model is None:
@@ -48,13 +62,17 @@ def diagnose(evidence: Evidence) -> Finding:
     if len(model.documents) < FEWEST:
         return unknown(NAME, f"at least {FEWEST} documents, found {len(model.documents)}")
     figures = measured(model.documents)
+    if evidence.base is not None:
+        figures |= changed(figures, measured(evidence.base.documents))
+    elif evidence.course.steps:
+        figures |= changed(figures, SPHERE)
     if len(evidence.test):
         figures |= _of_pairs(evidence, model)
     verdict, causes = judge(figures, THRESHOLDS)
     seen = f"documents fill {figures['rank_share']:.0%} of the dimensions, their spread is {figures['spread']:.2f}"
     summary = "; ".join(causes) if causes else f"{seen} of a sphere's"
     examples = _examples(evidence, model) if causes else ()
-    return Finding(NAME, verdict, summary, figures, THRESHOLDS, examples, _fix(evidence) if causes else Fix())
+    return Finding(NAME, verdict, summary, figures, THRESHOLDS, examples, _fix(evidence, figures) if causes else Fix())
 
 
 def measured(documents: Vectors) -> dict[str, float]:
@@ -68,6 +86,12 @@ def measured(documents: Vectors) -> dict[str, float]:
         "uniformity": uniformity(rows),
         "dead_dimensions": float((spreads < DEAD).mean()),
     }
+
+
+def changed(figures: Mapping[str, float], before: Mapping[str, float]) -> dict[str, float]:
+    """What training has made of the spread and the mean cosine."""
+    return {"spread_kept": figures["spread"] / max(before["spread"], DEAD),
+            "cosine_gained": figures["mean_cosine"] - before["mean_cosine"]}  # fmt: skip
 
 
 def _of_pairs(evidence: Evidence, model: Subject) -> dict[str, float]:
@@ -91,10 +115,17 @@ def _examples(evidence: Evidence, model: Subject) -> tuple[Example, ...]:
                   "cosine": float(cosines[first[i], second[i]])} for i in nearest)  # fmt: skip
 
 
-def _fix(evidence: Evidence) -> Fix:
-    """A usual temperature, the default learning rate, and a term against collapse (guide, sections 7 and 8)."""
-    temperature = float(evidence.settings.get("temperature", 0.05))
-    patch = {"temperature": max(temperature, 0.05), "learning_rate": None,
-             "loss": {"info_nce": 1.0, "anti_collapse": 0.1}}  # fmt: skip
-    return Fix({"train": patch}, "train again with the default learning rate, a temperature of 0.05 or more and a "
-               "term that keeps the dimensions apart")  # fmt: skip
+def _fix(evidence: Evidence, figures: Mapping[str, float]) -> Fix:
+    """What the settings and the course of training point to; a term against collapse where they point to nothing."""
+    patch: dict[str, Any] = {}
+    advice: list[str] = []
+    if OVERSHOOT.verdict(figures.get("loss_overshoot", 0.0)) != "ok":
+        patch["learning_rate"] = None
+        advice.append("the default learning rate")
+    if float(evidence.settings.get("temperature", USUAL_TEMPERATURE)) < LOWEST_TEMPERATURE:
+        patch["temperature"] = USUAL_TEMPERATURE
+        advice.append(f"a temperature of {USUAL_TEMPERATURE}")
+    if evidence.settings.get("loss", CONTRASTIVE) != CONTRASTIVE or not patch:
+        patch["loss"] = {CONTRASTIVE: 1.0, "anti_collapse": 0.1}
+        advice.append("a loss that keeps different documents apart")
+    return Fix({"train": patch}, f"train again with {' and '.join(advice)}")

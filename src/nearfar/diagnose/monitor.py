@@ -5,20 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from nearfar.diagnose import collapse
+from nearfar.diagnose.collapse import COSINE, NAME, OVERSHOOT, SPREAD, changed
 from nearfar.diagnose.evidence import Vectors
 from nearfar.diagnose.finding import Threshold
 from nearfar.diagnose.geometry import mean_cosine, spread, unit
 
-SOURCE = "the failure zoo (benchmarks/failure_zoo)"
 SHARE_OF_A_STEP = 0.02  # what the probe may cost
 FEWEST_TEXTS, MOST_TEXTS = 8, 64  # of a probe
 BACKWARD = 3  # a step encodes forward and backward, a probe only forward
 
-SPREAD = Threshold("spread", 0.6, 0.4, SOURCE)
-MEAN_COSINE = Threshold("mean_cosine", 0.6, 0.8, SOURCE)
-OVERSHOOT = Threshold("loss_overshoot", 1.5, 2.0, SOURCE)
-FALLEN = Threshold("fallen", 0.01, 0.03, SOURCE)  # dev nDCG under its best, evaluations later
+FALLEN = Threshold("fallen", 0.01, 0.03, "LOG.md")  # dev nDCG under its best, evaluations later
 LATER = 2  # evaluations after the best, for a fall to be one
 
 
@@ -42,22 +38,22 @@ def every(batch_size: int, probe_texts: int) -> int:
     return max(1, -(-round(1000 * cost) // round(1000 * SHARE_OF_A_STEP)))
 
 
-def of_vectors(step: int, documents: Vectors) -> Alarm | None:
-    """Look for collapse in the vectors of a few documents, (n, d)."""
-    rows = unit(documents)
-    figures = {"spread": float(spread(rows).mean()), "mean_cosine": mean_cosine(rows)}
-    failing = [rule for rule in (SPREAD, MEAN_COSINE) if rule.verdict(figures[rule.figure]) == "fail"]
-    if not failing:
+def of_vectors(step: int, documents: Vectors, before: Vectors) -> Alarm | None:
+    """Look for collapse in the vectors of a few documents, (n, d), as they are and as they were before training."""
+    now, then = ({"spread": float(spread(rows).mean()), "mean_cosine": mean_cosine(rows)}
+                 for rows in (unit(documents), unit(before)))  # fmt: skip
+    figures = changed(now, then)
+    if all(rule.verdict(figures[rule.figure]) != "fail" for rule in (SPREAD, COSINE)):
         return None
-    seen = f"the mean cosine of unlike documents is {figures['mean_cosine']:.2f}"
-    return Alarm(step, collapse.NAME, f"{seen}, their spread {figures['spread']:.2f} of a sphere's")
+    return Alarm(step, NAME, f"the mean cosine of unlike documents is {now['mean_cosine']:.2f} (at first "
+                 f"{then['mean_cosine']:.2f}), their spread {now['spread']:.2f} of a sphere's")  # fmt: skip
 
 
 def of_losses(losses: Sequence[float]) -> Alarm | None:
     """Look for steps so large that the loss rises far above where it began."""
     if not losses or losses[0] <= 0 or OVERSHOOT.verdict(max(losses) / losses[0]) != "fail":
         return None
-    return Alarm(len(losses), collapse.NAME, f"the loss rose from {losses[0]:.2f} to {max(losses):.2f}: "
+    return Alarm(len(losses), NAME, f"the loss rose from {losses[0]:.2f} to {max(losses):.2f}: "
                  "the learning rate is too high")  # fmt: skip
 
 
