@@ -90,7 +90,7 @@ def test_copies_fail_and_different_documents_do_not():
     assert healthy.figures["suspected"] == 0
     assert (healthy.examples, healthy.fix.patch) == ((), {})
     assert failed.figures["suspected"] == failed.figures["near_duplicates"] == 1
-    assert failed.figures["met_32"] == pytest.approx(31 / 399)
+    assert failed.figures["met_at_32"] == pytest.approx(31 / 399)
     assert failed.figures["false_share"] == pytest.approx(1 / 399)
     example = failed.examples[0]
     assert len({one["query"] for one in failed.examples}) == len(failed.examples) == 10

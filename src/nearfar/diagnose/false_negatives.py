@@ -48,14 +48,14 @@ def diagnose(evidence: Evidence) -> Finding:
         suspected: share of the training queries that another training document answers and that no mask keeps from it.
         suspected_in_corpus: the same among all documents: what mined hard negatives would bring.
         false_share: expected share of such among a query's negatives; the same for every batch size.
-        met_32 … met_8192: expected share of the queries that meet one or more in a batch of so many pairs, drawn
+        met_at_32 … met_at_8192: expected share of the queries that meet one or more in a batch of so many pairs, drawn
             without replacement; met: at the batch size of training, batch_size.
         met_without_masks: as met, were texts and groups not masked.
         unsaid: mean number of training pairs whose document answers a training query unsaid, by the test queries'
             labels: as many as those of a test query name beyond what training queries' name; met_by_labels: as met,
             of these. Both are left out where the test queries' answers are not among the training documents.
-        probe_64, probe_256, probe_1024: nDCG@10 of the dev queries after a short training with such batches on equally
-            many pairs (with --probe); stalls: what the largest loses to the best. The steps are fewer where batches
+        probe_at_64, probe_at_256, probe_at_1024: nDCG@10 of the dev queries after short trainings with such batches on as
+            many pairs each (with --probe); stalls: what the largest loses to the best. The steps are fewer where batches
             are larger, so that a healthy set may stall too: no threshold.
         harm_from: the smallest batch size at which more than 5 % meet one; left out where none does it.
     """
@@ -134,7 +134,7 @@ def _of_batches(evidence: Evidence, counted: Counted) -> dict[str, float]:
         "false_share": float((counted.answers / negatives).mean()),
         "met": _met(counted.answers, pairs, size),
         "met_without_masks": _met(counted.answers + counted.masked, pairs, size),
-        **{f"met_{batch}": _met(counted.answers, pairs, batch) for batch in BATCH_SIZES},
+        **{f"met_at_{batch}": _met(counted.answers, pairs, batch) for batch in BATCH_SIZES},
     }
 
 
@@ -180,7 +180,7 @@ def _of_probes(probes: Mapping[int, float]) -> dict[str, float]:
     if not probes:
         return {}
     stalls = max(probes.values()) - probes[max(probes)]
-    return {**{f"probe_{size}": ndcg for size, ndcg in probes.items()}, "stalls": stalls}
+    return {**{f"probe_at_{size}": ndcg for size, ndcg in probes.items()}, "stalls": stalls}
 
 
 def _summary(figures: Mapping[str, float]) -> str:
