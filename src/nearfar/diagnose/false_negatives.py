@@ -54,9 +54,9 @@ def diagnose(evidence: Evidence) -> Finding:
         unsaid: mean number of training pairs whose document answers a training query unsaid, by the test queries'
             labels: as many as those of a test query name beyond what training queries' name; met_by_labels: as met,
             of these. Both are left out where the test queries' answers are not among the training documents.
-        probe_at_64, probe_at_256, probe_at_1024: nDCG@10 of the dev queries after short trainings with such batches on as
-            many pairs each (with --probe); stalls: what the largest loses to the best. The steps are fewer where batches
-            are larger, so that a healthy set may stall too: no threshold.
+        probe_at_64, probe_at_256, probe_at_1024: nDCG@10 of the dev queries after short trainings with such batches
+            on as many pairs each (with --probe); stalls: what the largest loses to the best. The steps are fewer where
+            batches are larger, so that a healthy set may stall too: no threshold.
         harm_from: the smallest batch size at which more than 5 % meet one; left out where none does it.
     """
     if len(evidence.train) < FEWEST or not evidence.asked.any():
