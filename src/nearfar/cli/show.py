@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nearfar.pipeline.doctor import Diagnosis
     from nearfar.pipeline.listing import Entry
     from nearfar.pipeline.mine import Suspect
+    from nearfar.pipeline.slices import Slice
 
 LINES_SHOWN = 8  # of a found document
 SUSPECTS_SHOWN = 5
@@ -184,6 +185,18 @@ def compared(found: Compared) -> str:
     for title, queries in ((f"won by {first.a}", first.won), (f"won by {first.b}", first.lost)):
         lines += ["", f"{title}:", *(f"  {gain:+.3f}  {_line(query)}" for query, gain in queries)]
     return "\n".join(lines)
+
+
+def slices(found: Sequence[Slice]) -> list[str]:
+    """A line for each slice of the queries, under the name of what they are cut by."""
+    if not found:
+        return ["", "the queries are too few, or too much alike, to be cut into slices"]
+    lines: list[str] = []
+    for number, one in enumerate(found):
+        if not number or found[number - 1].by != one.by:
+            lines += ["", f"by {one.by}"]
+        lines.append(f"  {one.name:<28}{one.mean:.4f}  ({one.low:.4f} to {one.high:.4f}, {one.queries} queries)")
+    return lines
 
 
 def diagnosis(found: Diagnosis) -> str:
