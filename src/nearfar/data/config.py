@@ -15,6 +15,8 @@ FieldName = Literal["query", "positive", "negative", "score", "group", "source",
 class DataConfig(Config):
     source: str | None = None
     """A file (.jsonl, .json, .csv, .tsv, .parquet; .gz too), a folder (BEIR, or train/dev/test files) or a hub name."""
+    licence: str | None = None
+    """Licence of the data, for the data card; nothing depends on it."""
     columns: dict[FieldName, str] = Field(default_factory=dict)
     """Which column holds a field when its name does not say so, such as {query: title, positive: body}."""
     skip_bad_rows: bool = False

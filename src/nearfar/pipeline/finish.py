@@ -19,6 +19,7 @@ from nearfar.index.canaries import TEXTS as CANARIES
 from nearfar.index.canaries import Canaries
 from nearfar.index.exact import Documents, write_index
 from nearfar.pipeline.config import MAIN_METRIC
+from nearfar.pipeline.data_card import write_card
 from nearfar.pipeline.evaluate import Evaluation, evaluate_bm25, evaluate_space
 from nearfar.pipeline.report import Measured, card, report_data, verdict_of
 from nearfar.pipeline.run import RECORD, Run, versions
@@ -67,6 +68,7 @@ def finish(
     record = _record(session, systems, comparisons, progress, fingerprint)
     if stages:
         record["stages"] = [dict(stage) for stage in stages]
+    write_card(dataset, session.config.data, folder / "data")
     write_report(report_data(dataset, systems, progress, record), folder / "report.html")
     write_json(folder / RECORD, record)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
