@@ -24,7 +24,8 @@ def evidence(documents, **course):
     subject = Subject("model", queries, queries[:0], unit(documents), np.ones(len(documents)), lambda *_: queries)
     asked = Questions([f"query {i}" for i in range(COUNT)], Ragged.of([[i] for i in range(COUNT)]))
     course = Course(**{"steps": 10} | course)
-    return Evidence([f"document {i}" for i in range(COUNT)], test=asked, model=subject, course=course)
+    return Evidence([f"document {i}" for i in range(COUNT)], test=asked, model=subject, course=course,
+                    settings={"batch_size": 64})  # fmt: skip
 
 
 def test_figures_are_those_of_the_formulas():

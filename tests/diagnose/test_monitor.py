@@ -9,6 +9,7 @@ from tiny_models import pairs
 
 SMALL = {"static.dimension": 32, "static.vocabulary": 400, "train.batch_size": 16, "train.epochs": 4,
          "eval.dev_documents": 50, "train.patience": 99}  # fmt: skip
+COLLAPSING = {"train.loss": {"info_nce": 0.01, "alignment": 1.0}, "train.learning_rate": 0.1}
 
 
 @pytest.mark.parametrize(("batch", "texts"), [(16, 64), (256, 64), (2048, 64), (64, 1)])
@@ -25,9 +26,10 @@ def test_vectors_in_one_place_are_seen():
 
 
 def test_a_loss_that_shot_up_is_seen():
-    assert of_losses([4.0, 4.5, 2.0]) is None
-    assert of_losses([]) is None
-    assert of_losses([4.0, 9.0]).step == 2
+    assert of_losses([4.0, 4.5, 2.0], 4.0) is None
+    assert of_losses([], 4.0) is None
+    assert of_losses([0.2, 1.5], 4.0) is None  # a trained base: noise beside what a guess has
+    assert of_losses([4.0, 9.0], 4.0).step == 2
 
 
 @pytest.mark.parametrize(
@@ -40,16 +42,37 @@ def test_a_loss_that_shot_up_is_seen():
     ],
 )
 def test_quality_that_has_peaked_is_seen(dev, seen):
-    assert bool(of_dev(dev)) == seen
+    assert bool(of_dev(dev, 400)) == seen
+    assert of_dev(dev, 20) is None  # so few queries may differ by as much
 
 
 @pytest.mark.parametrize(("monitor", "stopped"), [("warn", False), ("stop", True), ("off", False)])
 def test_a_run_that_collapses_is_told_or_stopped(tmp_path, monitor, stopped):
-    config = SMALL | {"train.learning_rate": 50.0, "train.monitor": monitor}
+    config = SMALL | COLLAPSING | {"train.monitor": monitor}
     run = nearfar.fit(pairs(120), base="static", out=tmp_path / "run", config=config)
     assert bool(run.record["alarms"]) == (monitor != "off")
     assert (run.record["steps"] < 15) == stopped
     assert not run.record["alarms"] or run.record["alarms"][0][1] == "collapse"
+
+
+def test_stages_hand_on_their_alarms_and_stop(tmp_path):
+    stages = [{"kind": "train", "epochs": 2}, {"kind": "train", "epochs": 2}]
+    config = SMALL | COLLAPSING | {"stages": stages}
+    run = nearfar.fit(pairs(120), base="static", out=tmp_path / "run", config=config)
+    assert run.record["alarms"]
+    assert len(run.record["stages"]) == 2
+    stopped = nearfar.fit(
+        pairs(120), base="static", out=tmp_path / "stopped", config=config | {"train.monitor": "stop"}
+    )
+    assert len(stopped.record["stages"]) == 1
+
+
+@pytest.mark.parametrize("batch", [8, 16])
+def test_noise_of_small_batches_is_no_alarm(tmp_path, batch):
+    config = SMALL | {"train.batch_size": batch}
+    first = nearfar.fit(pairs(300), base="static", out=tmp_path / "run", config=config)
+    again = nearfar.fit(pairs(300), base=str(tmp_path / "run"), out=tmp_path / "more", config=config)
+    assert first.record["alarms"] == again.record["alarms"] == ()
 
 
 def test_a_healthy_run_is_left_alone(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,7 +24,7 @@ from nearfar.diagnose.geometry import (
 NAME = "collapse"
 FEWEST = 30  # documents, and judged queries
 SOURCE = "the failure zoo (benchmarks/failure_zoo)"
-OVERSHOOT = Threshold("loss_overshoot", 1.3, 1.8, SOURCE)
+OVERSHOOT = Threshold("loss_overshoot", 1.2, 1.4, SOURCE)
 SPREAD = Threshold("spread_kept", 0.8, 0.65, SOURCE)
 COSINE = Threshold("cosine_gained", 0.35, 0.5, SOURCE)
 THRESHOLDS = (
@@ -50,7 +51,8 @@ def diagnose(evidence: Evidence) -> Finding:
         mean_cosine: of two different documents.
         uniformity, alignment: Wang and Isola (2020).
         dead_dimensions: share of the dimensions with a spread under 0.05.
-        loss_overshoot: highest loss of training over its first: steps that are too large throw the vectors about.
+        loss_overshoot: highest loss of training over its first, or over ln(batch), that of a guess, where this is
+            more: steps that are too large throw the vectors about. Of one stage of InfoNCE alone.
         ndcg: nDCG@10 of the test queries; the last loss beside it tells a loss that fell for the wrong reason.
 
     Good models have mean cosines of 0.7 and more where they were trained at low temperatures (E5), so that it is what
@@ -94,6 +96,18 @@ def changed(figures: Mapping[str, float], before: Mapping[str, float]) -> dict[s
             "cosine_gained": figures["mean_cosine"] - before["mean_cosine"]}  # fmt: skip
 
 
+def chance_of(settings: Mapping[str, Any], *, stages: int = 0) -> float | None:
+    """InfoNCE of a guess among the documents of a batch; None where the loss is another, or there are several stages.
+
+    Args:
+        settings: of training, as in the YAML.
+    """
+    if settings.get("loss", CONTRASTIVE) != CONTRASTIVE or settings.get("task_losses") or stages > 1:
+        return None
+    queue = settings.get("queue") or {}
+    return math.log(max(2, int(settings.get("batch_size", 0)) + int(queue.get("size", 0))))
+
+
 def _of_pairs(evidence: Evidence, model: Subject) -> dict[str, float]:
     relevant = evidence.test.relevant
     queries, documents = model.test[relevant.row_of_value()], model.documents[relevant.values]
@@ -101,7 +115,8 @@ def _of_pairs(evidence: Evidence, model: Subject) -> dict[str, float]:
     if evidence.course.losses:
         losses = evidence.course.losses
         figures["last_loss"] = float(np.mean(losses[-5:]))
-        figures["loss_overshoot"] = max(losses) / losses[0] if losses[0] > 0 else 0.0
+        if chance := chance_of(evidence.settings, stages=len(evidence.stages)):
+            figures["loss_overshoot"] = max(losses) / max(losses[0], chance)
     return figures
 
 
@@ -125,7 +140,8 @@ def _fix(evidence: Evidence, figures: Mapping[str, float]) -> Fix:
     if float(evidence.settings.get("temperature", USUAL_TEMPERATURE)) < LOWEST_TEMPERATURE:
         patch["temperature"] = USUAL_TEMPERATURE
         advice.append(f"a temperature of {USUAL_TEMPERATURE}")
-    if evidence.settings.get("loss", CONTRASTIVE) != CONTRASTIVE or not patch:
-        patch["loss"] = {CONTRASTIVE: 1.0, "anti_collapse": 0.1}
+    apart = {CONTRASTIVE: 1.0, "anti_collapse": 0.1}
+    if evidence.settings.get("loss", CONTRASTIVE) not in (CONTRASTIVE, apart) or not patch:
+        patch["loss"] = apart
         advice.append("a loss that keeps different documents apart")
     return Fix({"train": patch}, f"train again with {' and '.join(advice)}")

@@ -19,6 +19,7 @@ BATCH_SIZES = (32, 128, 512, 2048, 8192)
 BATCH_SIZE = 256  # of a run that says nothing else
 SMALLEST = 32  # batch that is worth training with
 TOLERATED = 0.05  # the guide's
+SOFT = 0.1  # temperature
 SOURCE = "the guide's 5 % (section 7); the failure zoo (benchmarks/failure_zoo)"
 THRESHOLDS = (
     Threshold("met", TOLERATED, 0.5, SOURCE),
@@ -72,7 +73,7 @@ def diagnose(evidence: Evidence) -> Finding:
     verdict, causes = judge(figures, THRESHOLDS)
     examples = _examples(evidence, trained) if causes else ()
     return Finding(NAME, verdict, _summary(figures), figures, THRESHOLDS, examples,
-                   _fix(figures) if causes else Fix())  # fmt: skip
+                   _fix(evidence, figures) if causes else Fix())  # fmt: skip
 
 
 def count(evidence: Evidence, found: Triples) -> Counted:
@@ -89,7 +90,7 @@ def count(evidence: Evidence, found: Triples) -> Counted:
     return Counted(
         float(evidence.training_pairs),
         np.bincount(answers // size, asked[answers % size], queries).astype(np.float64) * larger,
-        (shared + _in_group(evidence)) * larger,
+        shared + _in_group(evidence) * larger,  # the pairs of its own documents are all known
     )
 
 
@@ -208,11 +209,12 @@ def _example(evidence: Evidence, query: int, positive: int, document: int) -> Ex
             "false negative": evidence.documents[document]}  # fmt: skip
 
 
-def _fix(figures: Mapping[str, float]) -> Fix:
+def _fix(evidence: Evidence, figures: Mapping[str, float]) -> Fix:
     """Batches below harm, and a softmax that leans less on the hardest documents of the batch."""
     below = 2 ** int(np.log2(max(min(figures.get("harm_from", np.inf), 1 << 20) - 1, 1)))
-    train = {"batch_size": max(SMALLEST, min(below, int(figures["batch_size"]))), "loss": "info_nce",
-             "temperature": 0.1}  # fmt: skip
-    return Fix({"train": train}, "merge the near-duplicates among the documents, or give those of one entity a group, "
-               "which keeps them out of each other's negatives; until then, smaller batches, in which fewer queries "
-               "meet one, and a temperature that leans less on the hardest negatives")  # fmt: skip
+    wanted = {"batch_size": max(SMALLEST, min(below, int(figures["batch_size"]))),
+              "temperature": max(SOFT, float(evidence.settings.get("temperature", 0.0)))}  # fmt: skip
+    train = {name: value for name, value in wanted.items() if value != evidence.settings.get(name)}
+    return Fix({"train": train} if train else {}, "merge the near-duplicates among the documents, or give those of one "
+               "entity a group, which keeps them out of each other's negatives; until then, smaller batches, in which "
+               "fewer queries meet one, and a temperature that leans less on the hardest negatives")  # fmt: skip

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nearfar.diagnose.collapse import COSINE, NAME, OVERSHOOT, SPREAD, changed
 from nearfar.diagnose.evidence import Vectors
-from nearfar.diagnose.finding import Threshold
 from nearfar.diagnose.geometry import mean_cosine, spread, unit
 
 SHARE_OF_A_STEP = 0.02  # what the probe may cost
 FEWEST_TEXTS, MOST_TEXTS = 8, 64  # of a probe
 BACKWARD = 3  # a step encodes forward and backward, a probe only forward
 
-FALLEN = Threshold("fallen", 0.01, 0.03, "LOG.md")  # dev nDCG under its best, evaluations later
+FALLEN = 0.03  # dev nDCG under its best, evaluations later
+SCATTER = 0.25
 LATER = 2  # evaluations after the best, for a fall to be one
 
 
@@ -49,20 +50,24 @@ def of_vectors(step: int, documents: Vectors, before: Vectors) -> Alarm | None:
                  f"{then['mean_cosine']:.2f}), their spread {now['spread']:.2f} of a sphere's")  # fmt: skip
 
 
-def of_losses(losses: Sequence[float]) -> Alarm | None:
-    """Look for steps so large that the loss rises far above where it began."""
-    if not losses or losses[0] <= 0 or OVERSHOOT.verdict(max(losses) / losses[0]) != "fail":
+def of_losses(losses: Sequence[float], chance: float) -> Alarm | None:
+    """Look for steps so large that the loss rises far above where it began and above that of a guess, `chance`."""
+    if not losses or OVERSHOOT.verdict(max(losses) / max(losses[0], chance)) != "fail":
         return None
     return Alarm(len(losses), NAME, f"the loss rose from {losses[0]:.2f} to {max(losses):.2f}: "
                  "the learning rate is too high")  # fmt: skip
 
 
-def of_dev(dev: Sequence[tuple[int, float]]) -> Alarm | None:
-    """Look for quality that has peaked and fallen since: (steps done, nDCG@10) of every evaluation."""
+def of_dev(dev: Sequence[tuple[int, float]], queries: int) -> Alarm | None:
+    """Look for quality that has peaked and fallen since: (steps done, nDCG@10) of every evaluation.
+
+    A fall is one of 0.03 or more, and of two standard errors: nDCG of so many queries, on which two states of a model
+    differ by some 0.25 (standard deviation), is not known better.
+    """
     if len(dev) <= LATER:
         return None
     best = max(range(len(dev)), key=lambda number: dev[number][1])
     (at, value), (step, last) = dev[best], dev[-1]
-    if len(dev) - 1 - best < LATER or FALLEN.verdict(value - last) != "fail":
+    if len(dev) - 1 - best < LATER or value - last < max(FALLEN, 2 * SCATTER / math.sqrt(queries)):
         return None
     return Alarm(step, "overfit", f"dev nDCG@10 was best after step {at} with {value:.3f} and has fallen to {last:.3f}")

@@ -88,6 +88,8 @@ def diagnose(evidence: Evidence) -> Finding:
     thresholds = _thresholds(evidence, figures)
     verdict, causes = judge(figures, thresholds)
     summary = "; ".join(causes) if causes else _healthy(figures)
+    if 0 < len(evidence.live) < FEWEST:
+        summary += f"; of the live log it cannot tell: needs at least {FEWEST} queries, found {len(evidence.live)}"
     examples = _examples(evidence, queries, nearest) if causes else ()
     fix = _fix(evidence, figures, thresholds) if causes else Fix()
     return Finding(NAME, verdict, summary, figures, thresholds, examples, fix)

@@ -20,6 +20,7 @@ from nearfar.pipeline.config import MAIN_METRIC
 from nearfar.pipeline.evaluate import Evaluation, evaluate
 from nearfar.pipeline.progress import Reporter, Silent
 
+LEVEL = 0.05  # of significance; shared by all pairs
 EXAMPLES = 5  # queries won, and as many lost
 
 
@@ -84,7 +85,7 @@ def _duels(
     compared = [compare(scores[a], scores[b], seed=0) for a, b in pairs]
     corrected = holm([one.p_value for one in compared])
     return tuple(
-        Duel(a, b, one, value, decide(one, p_value=value), detectable(scores[a] - scores[b]),
+        Duel(a, b, one, value, decide(one, p_value=value), detectable(scores[a] - scores[b], level=LEVEL / len(pairs)),
              **_examples(scores[a] - scores[b], texts))
         for (a, b), one, value in zip(pairs, compared, corrected, strict=True)
     )  # fmt: skip

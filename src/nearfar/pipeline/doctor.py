@@ -16,7 +16,7 @@ from nearfar.core.errors import BadInput, excerpt
 from nearfar.core.ragged import Ragged
 from nearfar.data.check import leaked_queries
 from nearfar.data.config import DataConfig
-from nearfar.data.dataset import Dataset, Judged
+from nearfar.data.dataset import Dataset, Judged, Pairs
 from nearfar.data.live import LiveLog, read_live
 from nearfar.data.paraphrase import paraphrase
 from nearfar.data.read import as_dataset
@@ -88,11 +88,16 @@ def diagnose(  # noqa: PLR0913  # all but the model by keyword
     """
     reporter = reporter or Silent()
     if index is not None:
+        if live or probe or base:
+            raise BadInput.at("index", expected="no live, probe or base beside it", found="one of them",
+                              do="diagnose the model for these")  # fmt: skip
         return _of_index(Place.of(index), model, data, config, reporter)
     record = _record_of(model)
     settings = FitConfig.parse(record["config"], "run") if record else None
     config = config or (settings.data if settings else DataConfig())
     dataset = _data(model, data, config)
+    if data is not None and settings and str(data) != settings.data.source:  # the model was not trained on these
+        dataset = replace(dataset, splits={**dataset.splits, "train": Pairs.of([])})
     log = read_live(Path(live), dataset.documents, config) if live else None
     for notice in log.notices if log else ():
         reporter.say(f"live: {notice}")
@@ -105,7 +110,8 @@ def diagnose(  # noqa: PLR0913  # all but the model by keyword
         evidence = replace(evidence, course=course, settings=_training(settings),
                            stages=[stage.model_dump(mode="json", exclude_unset=True) | {"kind": stage.kind}
                                    for stage in settings.plan])  # fmt: skip
-    base = base or (settings.base if settings and settings.base != FRESH else None)
+    base = base or (settings.base if settings else None)
+    base = None if base == FRESH else base  # a table of noise: nothing to compare with
     look = partial(_subject, evidence=evidence, judged=sampled, reporter=reporter, policy=choose_policy())
     evidence = replace(evidence, model=look(model) if model else None, base=look(base) if base else None)
     if evidence.model and record:
@@ -159,7 +165,11 @@ def _data(model: str | Path | None, data: Any, config: DataConfig) -> Dataset:
     if source is None:
         raise BadInput.at("data", expected="a data set to look at the model with", found="none",
                           do="give --data FILE_OR_FOLDER")  # fmt: skip
-    return ensure_splits(as_dataset(source, config), config)
+    dataset = as_dataset(source, config)
+    if "train" in dataset.splits:
+        return ensure_splits(dataset, config)
+    none = Pairs.of([])  # a set to measure on, with nothing to learn from
+    return replace(dataset, splits={"train": none, "test": none, **dataset.splits})
 
 
 def _own_queries(model: str | Path | None, settings: FitConfig | None) -> Sequence[str]:

@@ -57,6 +57,9 @@ def run_stages(session: Session, dev: DevSet) -> Outcome:
                       "settings": stage.model_dump(mode="json", exclude={"kind"})})  # fmt: skip
         if "progress" in record:
             curves.append(Progress.parse(record["progress"]))
+            if curves[-1].alarms and session.config.train.monitor == "stop":
+                session.space.reporter.say("the stages after it are left out: train.monitor is stop")
+                break
     return Outcome(state.encoder, _joined(curves, sum(line["seconds"] for line in lines)), tuple(lines))
 
 
@@ -118,6 +121,8 @@ def _joined(curves: Sequence[Progress], seconds: float) -> Progress:
         best_step=starts[-1] + curves[-1].best_step,
         best=curves[-1].best,
         seconds=seconds,
+        alarms=tuple((start + step, failure, reason) for start, curve in zip(starts, curves, strict=True)
+                     for step, failure, reason in curve.alarms),
     )  # fmt: skip
 
 

@@ -227,7 +227,7 @@ def begin(session: Session) -> Session:
 
 
 # Settings that the weights do not depend on, or that enter the identity as what they were resolved to.
-UNSEEN = {"shard", "keep_gib", "checkpoint_minutes", "device", "precision", "budget_tokens"}
+UNSEEN = {"monitor", "shard", "keep_gib", "checkpoint_minutes", "device", "precision", "budget_tokens"}
 
 
 def unchanged(encoder: Encoder, base: Any, settings: FitConfig, policy: Policy) -> Encoder:

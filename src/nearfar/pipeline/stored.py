@@ -23,6 +23,7 @@ from nearfar.index.exact import BLOCK_ROWS, KIND, ExactIndex, open_index
 from nearfar.pipeline.evaluate import Space, judged_queries
 from nearfar.pipeline.progress import Reporter
 
+MOST_ITEMS = 2000  # documents that are asked for by their first words
 ITEM_WORDS = 8  # of a document, as a query for it
 MOST_NORMS = 256  # texts whose lengths before normalisation are looked at
 
@@ -123,10 +124,10 @@ def _judged(index: ExactIndex, data: Dataset | None) -> Questions:
 
 def _known_items(texts: Sequence[str]) -> Questions:
     """The first half of a document's words, at most so many, as a query for it."""
-    split = [text.split() for text in texts]
-    queries = [" ".join(words[: min(ITEM_WORDS, (len(words) + 1) // 2)]) for words in split]
-    kept = [row for row, query in enumerate(queries) if query]
-    return Questions([queries[row] for row in kept], Ragged.of([[row] for row in kept]))
+    drawn = np.sort(np.random.default_rng(0).permutation(len(texts))[:MOST_ITEMS]).tolist()
+    split = {row: texts[row].split() for row in drawn if texts[row].strip()}
+    queries = [" ".join(words[: min(ITEM_WORDS, (len(words) + 1) // 2)]) for words in split.values()]
+    return Questions(queries, Ragged.of([[row] for row in split]))
 
 
 def _space(model: str | Path, reporter: Reporter) -> Space:

@@ -15,7 +15,7 @@ from nearfar.pipeline.plan import reach_of
 from nearfar.pipeline.progress import Advance
 from nearfar.pipeline.session import Session
 from nearfar.pipeline.supply import supplied
-from nearfar.pipeline.watch import watcher
+from nearfar.pipeline.watch import Watch, watcher
 from nearfar.train.data import training_data
 from nearfar.train.estimate import estimate, with_kept_memory
 from nearfar.train.loop import Callbacks, Trainer, total_steps
@@ -45,14 +45,13 @@ def train(session: Session, dev: DevSet) -> Progress:
     if workers.is_first and not (config.shard and workers.size > 1):  # the estimate makes a step with the whole model
         space.reporter.say(f"training: {estimate(space.encoder, data, config, policy, workers.size).line()}")
     space.reporter.say(f"dev: {len(dev.queries)} queries against {len(dev.documents)} documents")
-    probed = probe_size(config.batch_size)
     with space.reporter.bar("training", total_steps(config, data)) as advance:
         callbacks = Callbacks(
             on_eval=lambda encoder: dev.metric(encoder, policy, store),
             on_step=lambda progress, _: _tell(session, advance, progress),
             on_mine=_refresher(session, policy) if config.mine.every_steps else None,
-            on_watch=watcher(dev, replace(space, policy=policy), probed) if config.monitor != "off" else None,
-            watch_every=every(config.batch_size, probed),
+            on_watch=_watcher(session, dev, policy),
+            watch_every=every(config.batch_size, probe_size(config.batch_size)),
         )
         trainer = Trainer(space.encoder, data, config, policy, session.checkpoints, session.identity, callbacks,
                           workers=workers)  # fmt: skip
@@ -66,6 +65,14 @@ def train(session: Session, dev: DevSet) -> Progress:
         with diverged_told(session), memory_told(need, policy):
             progress = trainer.run()
     return replace(progress, seconds=progress.seconds + set_up)
+
+
+def _watcher(session: Session, dev: DevSet, policy: Policy) -> Watch | None:
+    """What looks for failures; nobody where weights are spread over processes, which would gather them each time."""
+    config, workers = session.config.train, session.workers
+    if config.monitor == "off" or (config.shard and workers.size > 1):
+        return None
+    return watcher(dev, replace(session.space, policy=policy), config) if workers.is_first else (lambda *_: [])
 
 
 def _refresher(session: Session, policy: Policy) -> MineNegatives:

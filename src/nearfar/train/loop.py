@@ -196,7 +196,7 @@ class Trainer:
 
     def _watch(self, done: int) -> None:
         watch = self.callbacks.on_watch
-        if watch and done % self.callbacks.watch_every == 0:
+        if watch and (done % self.callbacks.watch_every == 0 or self.progress.dev[-1][0] == done):
             seen = self._by_first(lambda encoder: watch(encoder, self.progress))
             alarms = tuple((int(step), str(failure), str(reason)) for step, failure, reason in seen)
             self.progress = replace(self.progress, alarms=(*self.progress.alarms, *alarms))

@@ -29,6 +29,6 @@ class Progress:
     def parse(cls, values: Mapping[str, Any]) -> Progress:
         """What `asdict` and JSON have made of one."""
         dev = tuple((int(step), float(metric)) for step, metric in values["dev"])
-        alarms = tuple((int(step), str(failure), str(reason)) for step, failure, reason in values["alarms"])
+        alarms = tuple((int(step), str(failure), str(reason)) for step, failure, reason in values.get("alarms", ()))
         lists = {name: tuple(values[name]) for name in ("losses", "learning_rates")}
         return cls(**{**values, **lists, "dev": dev, "alarms": alarms})
