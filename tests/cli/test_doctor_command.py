@@ -1,6 +1,7 @@
 """`nearfar doctor` and `nearfar compare` as a user calls them."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -57,7 +58,8 @@ def test_strict_is_an_exit_code(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("doctor", "model", "minilm"), "expected a data set"),
+        (("doctor", "model", "minilm"), "minilm: expected a run, or a data set"),
+        (("doctor", "model", "nowhere"), "nowhere: expected a run"),
         (("doctor", "data", "nowhere.jsonl"), "nowhere.jsonl"),
         (("compare", "bm25", "--data", "pairs.jsonl"), "expected two or more"),
         (("compare", "bm25", "bm25", "--data", "pairs.jsonl"), "expected two or more"),
@@ -77,4 +79,36 @@ def test_compare_says_who_is_better(run, data):
     [duel] = found["duels"]
     assert duel["comparison"]["difference"] == pytest.approx(np.subtract(*found["means"].values()))
     assert duel["verdict"] in {"better", "cannot tell"}
-    assert "you cannot see less than" in nearfar("compare", run, run / "model", "--data", data).out
+    same = nearfar("compare", run, run / "model", "--data", data)
+    assert (same.code, "are the same model" in same.err) == (2, True)
+
+
+def test_a_run_that_is_damaged_is_told(run, tmp_path):
+    damaged = tmp_path / "damaged"
+    shutil.copytree(run, damaged)
+    (damaged / "index" / "manifest.json").write_text("{")
+    assert nearfar("doctor", "model", damaged, "--data", damaged / "data" / "beir").code == 2
+    (damaged / "run.json").write_text('{"config": {}}')
+    done = nearfar("doctor", "model", damaged)
+    assert (done.code, len(done.lines)) == (2, 1)
+
+
+def test_data_too_few_to_tell(tmp_path):
+    few = tmp_path / "few.jsonl"
+    few.write_text('{"query": "where is the key?", "positive": "Keys are at the desk."}\n')
+    found = json.loads(nearfar("doctor", "data", few, "--json").out)["findings"]
+    assert {finding["verdict"] for finding in found} == {"unknown"}
+
+
+def test_a_set_without_training_queries_will_do(run, tmp_path):
+    (tmp_path / "qrels").mkdir()
+    for name, count in (("corpus", 60), ("queries", 40)):
+        lines = [json.dumps({"_id": f"{name[0]}{i}", "text": f"text {i} of it"}) for i in range(count)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines))
+    judged = "".join(f"q{i}\tc{i}\t1\n" for i in range(40))
+    (tmp_path / "qrels" / "test.tsv").write_text("query-id\tcorpus-id\tscore\n" + judged)
+    done = nearfar("doctor", "model", run, "--data", tmp_path, "--json")
+    assert done.code == 0, done.err
+    verdicts = {finding["failure"]: finding["verdict"] for finding in json.loads(done.out)["findings"]}
+    assert verdicts["collapse"] != "unknown"
+    assert verdicts["false_negatives"] == "unknown"

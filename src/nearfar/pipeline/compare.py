@@ -15,9 +15,11 @@ from nearfar.core.errors import BadInput
 from nearfar.data.config import DataConfig
 from nearfar.data.dataset import Dataset
 from nearfar.data.read import Item, as_dataset
+from nearfar.encoder.encoder import Encoder
+from nearfar.encoder.load import load_encoder
 from nearfar.evaluate.statistics import Comparison, compare, decide, detectable, holm
-from nearfar.pipeline.config import MAIN_METRIC
-from nearfar.pipeline.evaluate import Evaluation, evaluate
+from nearfar.pipeline.config import LEXICAL, MAIN_METRIC
+from nearfar.pipeline.evaluate import Evaluation, evaluate, with_split
 from nearfar.pipeline.progress import Reporter, Silent
 
 LEVEL = 0.05  # of significance; shared by all pairs
@@ -67,14 +69,27 @@ def compare_systems(
         raise BadInput.at("compare", expected="two or more different systems", found=", ".join(names) or "none",
                           do="name each once, such as: nearfar compare run bm25 --data D")  # fmt: skip
     config, reporter = config or DataConfig(), reporter or Silent()
-    dataset, found = as_dataset(data, config), {}
-    for name in names:
-        found[name] = evaluate(name, dataset, split=split, metrics=[metric], config=config, reporter=reporter)
+    dataset, found = with_split(as_dataset(data, config), split, config), {}
+    for name, system in _opened(names).items():
+        found[name] = evaluate(system, dataset, split=split, metrics=[metric], config=config, reporter=reporter)
         reporter.say(f"{name}: {metric} {found[name].metrics[metric]:.4f}")
     ranked = sorted(names, key=lambda name: -found[name].metrics[metric])
     texts = [dataset.queries.texts[row] for row in found[names[0]].queries]
     return Compared(metric, len(texts), {name: found[name].metrics[metric] for name in ranked},
                     _duels(ranked, found, metric, texts))  # fmt: skip
+
+
+def _opened(names: Sequence[str]) -> dict[str, str | Encoder]:
+    """Every system, opened before the first is measured: a wrong name is told at once."""
+    opened: dict[str, str | Encoder] = {name: name if name == LEXICAL else load_encoder(name) for name in names}
+    known: dict[str, str] = {}
+    for name, system in opened.items():
+        content = system if isinstance(system, str) else system.fingerprint()
+        if content in known:
+            raise BadInput.at("compare", expected="different systems", found=f"'{known[content]}' and '{name}', which "
+                              "are the same model", do="leave one of them out")  # fmt: skip
+        known[content] = name
+    return opened
 
 
 def _duels(

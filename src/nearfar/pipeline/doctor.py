@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -20,7 +20,7 @@ from nearfar.data.dataset import Dataset, Judged, Pairs
 from nearfar.data.live import LiveLog, read_live
 from nearfar.data.paraphrase import paraphrase
 from nearfar.data.read import as_dataset
-from nearfar.data.split import ensure_splits
+from nearfar.data.split import QUERIES_NEEDED, ensure_splits
 from nearfar.diagnose import drift
 from nearfar.diagnose.evidence import Course, Evidence, Questions, Subject, Vectors, WordSearch
 from nearfar.diagnose.finding import Finding, unknown
@@ -35,6 +35,7 @@ from nearfar.pipeline.doctor_probe import probed
 from nearfar.pipeline.evaluate import Space, scored, with_split
 from nearfar.pipeline.progress import Reporter, Silent
 from nearfar.pipeline.run import RECORD, Run
+from nearfar.pipeline.session import STARTED
 from nearfar.pipeline.stages import TrainStage
 from nearfar.pipeline.stored import Place, stored_of, stored_of_run
 from nearfar.text.bm25 import BM25
@@ -87,40 +88,67 @@ def diagnose(  # noqa: PLR0913  # all but the model by keyword
         BadInput: there is nothing to look at, or it cannot be read.
     """
     reporter = reporter or Silent()
-    if index is not None:
-        if live or probe or base:
-            raise BadInput.at("index", expected="no live, probe or base beside it", found="one of them",
-                              do="diagnose the model for these")  # fmt: skip
-        return _of_index(Place.of(index), model, data, config, reporter)
+    if model is not None and not isinstance(model, str | Path):
+        raise BadInput.at("model", expected="a run, a model folder or a name", found=type(model).__name__,
+                          do="save the model to a folder and name that")  # fmt: skip
+    if index is None:
+        return _of_model(model, data, base, config, _Looks(live, probe, reporter))
+    if live or probe or base:
+        raise BadInput.at("index", expected="no live, probe or base beside it", found="one of them",
+                          do="diagnose the model for these")  # fmt: skip
+    return _of_index(Place.of(index), model, data, config, reporter)
+
+
+@dataclass(frozen=True)
+class _Looks:
+    """What is looked at beside model and data, and whom to tell."""
+
+    live: str | Path | None
+    probe: bool
+    reporter: Reporter
+
+    def log(self, dataset: Dataset, config: DataConfig) -> LiveLog | None:
+        """The log of live queries, if one was given."""
+        if not self.live:
+            return None
+        log = read_live(Path(self.live), dataset.documents, config)
+        for notice in log.notices:
+            self.reporter.say(f"live: {notice}")
+        return log
+
+
+def _of_model(
+    model: str | Path | None, data: Any, base: str | Path | None, config: DataConfig | None, looks: _Looks
+) -> Diagnosis:
     record = _record_of(model)
     settings = FitConfig.parse(record["config"], "run") if record else None
     config = config or (settings.data if settings else DataConfig())
     dataset = _data(model, data, config)
     if data is not None and settings and str(data) != settings.data.source:  # the model was not trained on these
         dataset = replace(dataset, splits={**dataset.splits, "train": Pairs.of([])})
-    log = read_live(Path(live), dataset.documents, config) if live else None
-    for notice in log.notices if log else ():
-        reporter.say(f"live: {notice}")
-    evidence, sampled = _texts(dataset, log)
+    evidence, sampled = _texts(dataset, looks.log(dataset, config))
     if data is not None and (own := _own_queries(model, settings)):
         evidence = replace(evidence, training_queries=own)
     if settings and record:
-        course = Course(record["steps"], record["best_step"], tuple(record["losses"]),
-                        tuple((int(step), float(value)) for step, value in record["dev"]))  # fmt: skip
-        evidence = replace(evidence, course=course, settings=_training(settings),
+        evidence = replace(evidence, course=_course(record), settings=_training(settings),
                            stages=[stage.model_dump(mode="json", exclude_unset=True) | {"kind": stage.kind}
                                    for stage in settings.plan])  # fmt: skip
     base = base or (settings.base if settings else None)
     base = None if base == FRESH else base  # a table of noise: nothing to compare with
-    look = partial(_subject, evidence=evidence, judged=sampled, reporter=reporter, policy=choose_policy())
+    look = partial(_subject, evidence=evidence, judged=sampled, reporter=looks.reporter, policy=choose_policy())
     evidence = replace(evidence, model=look(model) if model else None, base=look(base) if base else None)
     if evidence.model and record:
         evidence = replace(evidence, stored=stored_of_run(Place.of(str(model)), evidence, evidence.model))
-    if probe:
-        start = settings or FitConfig(data=config or DataConfig())
-        evidence = replace(evidence, probes=probed(dataset, base or FRESH, start, reporter))
+    if looks.probe:
+        start = settings or FitConfig(data=config)
+        evidence = replace(evidence, probes=probed(dataset, base or FRESH, start, looks.reporter))
     findings = tuple(failure.diagnose(evidence) for failure in FAILURES.values())
     return Diagnosis(str(model or dataset.name), findings, evidence)
+
+
+def _course(record: Mapping[str, Any]) -> Course:
+    return Course(record["steps"], record["best_step"], tuple(record["losses"]),
+                  tuple((int(step), float(value)) for step, value in record["dev"]))  # fmt: skip
 
 
 def _of_index(
@@ -148,7 +176,14 @@ def _own_data(place: Place) -> Dataset | None:
 
 
 def _record_of(model: str | Path | None) -> dict[str, Any] | None:
-    return Run.open(model).record if model is not None and (Path(model) / RECORD).exists() else None
+    """The record of a run; None of a model that is none.
+
+    Raises:
+        BadInput: it is a run that is damaged, or was not finished.
+    """
+    if model is None or not any((Path(model) / name).exists() for name in (RECORD, STARTED)):
+        return None
+    return Run.open(model).record
 
 
 def _training(settings: FitConfig) -> dict[str, Any]:
@@ -163,12 +198,12 @@ def _data(model: str | Path | None, data: Any, config: DataConfig) -> Dataset:
         data = own
     source = data if data is not None else config.source
     if source is None:
-        raise BadInput.at("data", expected="a data set to look at the model with", found="none",
-                          do="give --data FILE_OR_FOLDER")  # fmt: skip
+        raise BadInput.at(model or "data", expected="a run, or a data set to look at the model with",
+                          found="neither", do="check the path, or give --data FILE_OR_FOLDER")  # fmt: skip
     dataset = as_dataset(source, config)
-    if "train" in dataset.splits:
-        return ensure_splits(dataset, config)
-    none = Pairs.of([])  # a set to measure on, with nothing to learn from
+    none = Pairs.of([])  # of a set to measure on, or of one too small for a split: the rules say what they need
+    if "train" in dataset.splits and len(dataset.judged("train").queries) >= QUERIES_NEEDED:
+        dataset = ensure_splits(dataset, config)
     return replace(dataset, splits={"train": none, "test": none, **dataset.splits})
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from nearfar.search.index import Index
 
 RECORD = "run.json"
+NEEDED = {"config", "metrics", "steps", "best_step", "losses", "dev", "fingerprint"}
 PACKAGES = ("nearfar", "torch", "sentence-transformers", "transformers", "tokenizers", "numpy")
 
 
@@ -37,7 +38,10 @@ class Run:
         """
         path = Path(path)
         try:
-            return cls(path, json.loads((path / RECORD).read_text(encoding="utf-8")))
+            record = json.loads((path / RECORD).read_text(encoding="utf-8"))
+            if not isinstance(record, dict) or not record.keys() >= NEEDED:
+                raise ValueError(f"none of a finished run: {', '.join(sorted(NEEDED))} are in it")
+            return cls(path, record)
         except FileNotFoundError:
             raise BadInput.at(path, expected="a run folder", found=f"no {RECORD}",
                               do="check the path, or finish the run with --resume") from None  # fmt: skip

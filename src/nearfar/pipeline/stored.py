@@ -19,7 +19,7 @@ from nearfar.encoder.encode import open_store
 from nearfar.encoder.load import load_encoder
 from nearfar.encoder.precision import choose_policy
 from nearfar.encoder.raw import raw_norm
-from nearfar.index.exact import BLOCK_ROWS, KIND, ExactIndex, open_index
+from nearfar.index.exact import BLOCK_ROWS, ExactIndex, open_index
 from nearfar.pipeline.evaluate import Space, judged_queries
 from nearfar.pipeline.progress import Reporter
 
@@ -78,7 +78,7 @@ def stored_of(place: Place, model: str | Path, data: Dataset | None, reporter: R
 
 def stored_of_run(place: Place, evidence: Evidence, subject: Subject) -> Stored | None:
     """The run's own index beside the vectors of its documents that the evidence has already; None without an index."""
-    if not is_artifact(place.index, KIND):
+    if not place.index.exists():
         return None
     index = open_index(place.index)
     known = {text: row for row, text in enumerate(index.texts)}

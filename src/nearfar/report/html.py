@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -75,7 +76,8 @@ def _write(page: str, path: Path) -> None:
         found, do = error.strerror or str(error), "free some space or choose another folder"
         raise BadInput.at(path, expected="a place to write to", found=found, do=do) from error
     finally:
-        scratch.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the first error is the one to tell
+            scratch.unlink()
 
 
 def _metrics(data: ReportData) -> list[str]:
