@@ -209,7 +209,7 @@ def diagnosis(found: Diagnosis) -> str:
 def _detail(finding: Finding) -> str:
     lines = [f"{finding.failure}:"]
     for example in finding.examples[:EXAMPLES_SHOWN]:
-        lines += [f"  {key}: {_line(value) if isinstance(value, str) else f'{value:.3g}'}"
+        lines += [f"  {key}: {_line(value) if isinstance(value, str) else f'{value:.4g}'}"
                   for key, value in example.items()]  # fmt: skip
         lines.append("")
     if finding.fix.advice:
