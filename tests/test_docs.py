@@ -133,6 +133,7 @@ def test_commands_run(page, place, monkeypatch, capfd):
 
 
 @pytest.mark.usefixtures("empty")
+@pytest.mark.timeout(900)  # forty commands, one after the other
 def test_the_guide_runs(monkeypatch, capfd):
     for page in GUIDE:
         printed = ""

@@ -173,6 +173,8 @@ def leaves(config, prefix=""):
 
 FIELDS = dict(leaves(FitConfig()))
 OTHER = {
+    "train.monitor": "stop",
+    "data.licence": "CC0",
     "base": "static",
     "data.columns": {"query": "title"},
     "data.positive_above": 0.5,

@@ -38,7 +38,7 @@ class ChangingStage(Config):
         """
         if found := next((name for name in self.whole_run if name in self.changes), None):
             raise BadInput.at(where, expected="settings of one stage", found=f"'{found}', which is the whole run's",
-                              do="leave it out, or set it for the run")  # fmt: skip
+                              do=f"set train.{found}" if found in WHOLE_RUN else "leave it out")  # fmt: skip
 
 
 class TrainStage(ChangingStage):
