@@ -297,7 +297,7 @@ def settings_of(**values):
 
 def test_what_the_user_says_goes_before_the_recipe():
     settings = settings_of(recipe="balanced", train__hard_negatives=3)
-    assert [stage.changes for stage in settings.plan if stage.kind == "train"] == [{"epochs": 1}, {"epochs": 1}]
+    assert [stage.changes for stage in settings.plan if stage.kind == "train"] == [{"epochs": 2}, {"epochs": 1}]
     assert [one.hard_negatives for one in trains(settings, tiny_static())] == [3, 3]
     assert [one.hard_negatives for one in trains(settings_of(recipe="balanced"), tiny_static())] == [1, 2]
 

@@ -183,7 +183,11 @@ def _record_of(model: str | Path | None) -> dict[str, Any] | None:
     """
     if model is None or not any((Path(model) / name).exists() for name in (RECORD, STARTED)):
         return None
-    return Run.open(model).record
+    record = Run.open(model).record
+    if missing := [name for name in ("config", "steps", "best_step", "losses", "dev") if name not in record]:
+        raise BadInput.at(Path(model) / RECORD, expected="the record of a finished run",
+                          found=f"one without {', '.join(missing)}", do="run again")  # fmt: skip
+    return record
 
 
 def _training(settings: FitConfig) -> dict[str, Any]:
