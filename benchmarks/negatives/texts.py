@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from nearfar.core.folding import folded
 from nearfar.data.dataset import Dataset, Pairs, Texts
-from nearfar.data.folding import folded
 from nearfar.encoder.load import load_encoder
 from nearfar.text.code_units import Function, python_files
 

@@ -82,10 +82,12 @@ class Study:
 
     def measure(self, name: str) -> None:
         """Train with each learning rate, then with each seed at the best, all for the time of plain InfoNCE."""
+        from nearfar.core.errors import NearfarError
+
         technique = self.techniques[name]
         try:
             relative = self._relative_cost(technique)
-        except Exception as error:  # of one technique: the others are still to be compared
+        except NearfarError as error:  # of one technique: the others are still to be compared
             self.record["techniques"][name] = {"problem": str(error)}
             say(f"{self.name}, {name}: {error}")
             return

@@ -9,6 +9,7 @@ import pytest
 
 import nearfar
 from command_line import SMALL
+from nearfar.core.folding import folded
 from nearfar.data.augment import (
     AUGMENTATIONS,
     TOKEN,
@@ -20,7 +21,6 @@ from nearfar.data.augment import (
 )
 from nearfar.data.batches import batch_source
 from nearfar.data.config import DataConfig
-from nearfar.data.folding import folded
 from nearfar.data.paraphrase import HEADS, INSIDE, LINKS, paraphrase
 from nearfar.data.read import from_records
 from nearfar.data.split import ensure_splits

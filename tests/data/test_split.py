@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nearfar.core.errors import BadInput
+from nearfar.core.folding import folded
 from nearfar.data.config import DataConfig
-from nearfar.data.folding import folded
 from nearfar.data.read import from_records
 from nearfar.data.split import ensure_splits
 

@@ -14,8 +14,8 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from nearfar.core.config import Config, nearest
+from nearfar.core.folding import folded
 from nearfar.data.dataset import Dataset, Pairs, Texts
-from nearfar.data.folding import folded
 from nearfar.data.paraphrase import paraphrase
 from nearfar.text.words import words
 

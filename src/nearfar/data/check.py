@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.core.errors import excerpt
+from nearfar.core.folding import folded, numbered
 from nearfar.data.dataset import Dataset, Pairs, Texts
-from nearfar.data.folding import folded, numbered
 
 EXAMPLES = 5
 PERCENTILES = (5, 50, 95, 100)

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from nearfar.core.errors import BadInput
+from nearfar.core.folding import folded
 from nearfar.core.ragged import Ragged
 from nearfar.data.bad_row import BadRow
 from nearfar.data.config import DataConfig
 from nearfar.data.dataset import Texts
-from nearfar.data.folding import folded
 from nearfar.data.intake import Intake
 from nearfar.data.jsonl import read_jsonl
 from nearfar.data.records import checked_text

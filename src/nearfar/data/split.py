@@ -11,10 +11,10 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from nearfar.core.errors import BadInput
+from nearfar.core.folding import folded, numbered
 from nearfar.data.config import DataConfig
 from nearfar.data.dataset import SPLITS, Dataset, Pairs, Texts
 from nearfar.data.folder import in_order
-from nearfar.data.folding import folded, numbered
 
 QUERIES_NEEDED = 10
 KEPT = "train"

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 
+from nearfar.core.folding import folded
 from nearfar.data.dataset import Dataset, Pairs, Texts
-from nearfar.data.folding import folded
 from nearfar.data.split import partition
 from nearfar.text.code_units import CodeUnit, code_units, python_files
 

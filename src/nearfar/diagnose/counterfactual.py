@@ -9,11 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.diagnose.evidence import Evidence, Questions, Scores, Subject, Vectors
+from nearfar.diagnose.ranking import ndcg_of_vectors
 from nearfar.diagnose.surface import Shared, exchanged, without
-from nearfar.evaluate.metrics import ndcg
-from nearfar.evaluate.run import Judgments, Run
-
-K = 10
 
 
 @dataclass(frozen=True)
@@ -37,11 +34,7 @@ class Probed:
 
 def quality(queries: Vectors, model: Subject, questions: Questions, rows: Sequence[int]) -> Scores:
     """nDCG@10 of these vectors, asked in place of the queries in these rows, (n,)."""
-    scores = queries @ model.documents.T
-    best = np.argpartition(-scores, min(K, scores.shape[1] - 1), axis=1)[:, :K].astype(np.int32)
-    relevant = questions.relevant.take(np.asarray(rows))
-    judgments = Judgments(relevant, np.ones(len(relevant.values), np.float32))
-    return ndcg(Run.ranked(best, np.take_along_axis(scores, best, axis=1)), judgments, K)
+    return ndcg_of_vectors(queries, model.documents, questions.relevant.take(np.asarray(rows, np.int64)))
 
 
 def masked(probed: Probed) -> list[str]:

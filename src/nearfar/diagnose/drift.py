@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from nearfar.diagnose.evidence import Evidence, Questions, Stored, Subject
+from nearfar.diagnose.evidence import Evidence, Mask, Questions, Stored, Subject
 from nearfar.diagnose.finding import MOST_EXAMPLES, Example, Finding, Fix, Threshold, judge, unknown
 from nearfar.diagnose.spaces import MOST_DOCUMENTS, Spaces, cosines, draw, linear_cka, procrustes_residual, ranks
 
@@ -30,7 +30,6 @@ BY_RECALL = tuple(
 BY_COSINE = (Threshold("cosine", 0.999, 0.975, SOURCE), Threshold("canary_cosine", 0.999, 0.975, SOURCE))
 
 Figures = dict[str, float]
-Mask = NDArray[np.bool_]
 
 
 def diagnose(evidence: Evidence) -> Finding:

@@ -13,6 +13,8 @@ from nearfar.core.ragged import Ragged
 
 Vectors = NDArray[np.float32]
 Scores = NDArray[np.float64]
+Rows = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 Encode = Callable[[Sequence[str], Literal["query", "document"]], Vectors]
 WordSearch = Callable[[Sequence[str]], NDArray[np.int32]]
 

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nearfar.core.folding import numbered
 from nearfar.core.ragged import Ragged
-from nearfar.diagnose.evidence import Evidence, Scores
+from nearfar.diagnose.evidence import Evidence, Mask, Rows, Scores
 from nearfar.diagnose.finding import MOST_EXAMPLES, Example, Finding, Fix, Threshold, judge, unknown
 from nearfar.diagnose.in_batch import harm_begins, met
-from nearfar.diagnose.suspects import Likeness, Mask, Rows, Triples, keys, numbered, scores, suspects
+from nearfar.diagnose.suspects import Likeness, Triples, keys, scores, suspects
 
 NAME = "false_negatives"
 FEWEST = 30  # training queries

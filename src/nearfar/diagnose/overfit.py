@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nearfar.core.folding import folded
 from nearfar.diagnose.evidence import Course, Evidence, Questions, Scores, Subject
 from nearfar.diagnose.finding import MOST_EXAMPLES, Example, Finding, Fix, Threshold, judge, unknown
 from nearfar.diagnose.novelty import nearest_vectors, nearest_words
@@ -120,14 +121,10 @@ def _of_patterns(evidence: Evidence, queries: Sequence[str]) -> dict[str, float]
 
 
 def _of_leaks(evidence: Evidence) -> dict[str, float]:
-    leaked = {*map(_folded, evidence.leaked), *map(_folded, evidence.training_queries)}
+    leaked = {*map(folded, evidence.leaked), *map(folded, evidence.training_queries)}
     sides = {"leaked_test": evidence.test.queries, "leaked_dev": evidence.dev_queries}
-    return {name: float(np.mean([_folded(query) in leaked for query in side]))
+    return {name: float(np.mean([folded(query) in leaked for query in side]))
             for name, side in sides.items() if len(side)}  # fmt: skip
-
-
-def _folded(text: str) -> str:
-    return " ".join(text.casefold().split())
 
 
 def of_course(course: Course) -> dict[str, float]:

@@ -9,16 +9,14 @@ from numpy.typing import NDArray
 from scipy.linalg import orthogonal_procrustes
 
 from nearfar.core.ragged import Ragged
-from nearfar.diagnose.geometry import Vectors, unit
+from nearfar.diagnose.evidence import Rows, Scores, Vectors
+from nearfar.diagnose.geometry import unit
 from nearfar.evaluate.metrics import ndcg, recall
 from nearfar.evaluate.run import PAD, Judgments, Run
 
 DEPTH = 10
 MOST_QUERIES = 500
 MOST_DOCUMENTS = 2000
-
-Scores = NDArray[np.float64]
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

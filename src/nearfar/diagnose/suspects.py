@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from nearfar.core.folding import numbered
 from nearfar.core.ragged import Ragged
-from nearfar.diagnose.evidence import Evidence, Subject, Vectors
+from nearfar.diagnose.evidence import Evidence, Mask, Rows, Subject, Vectors
 from nearfar.diagnose.near_duplicates import by_tokens, by_vectors, tokens
 
 MARGIN = 0.05  # a judge that puts a document this far below the positive holds it for worse (NV-Retriever's 95 %)
 PART = re.compile(r"[^\W\d_]+|\d+")
 CAPITAL = re.compile(r"(?<=[a-z\d])(?=[A-Z])")
 BLOCK = 1 << 16
-
-Rows = NDArray[np.int64]
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -96,12 +92,6 @@ def masked(evidence: Evidence, triples: Triples) -> Mask:
     own = asking[triples.queries]
     found: Mask = (documents == own) | np.isin(own * count + documents, known) | _one_group(evidence, triples)
     return found
-
-
-def numbered(texts: Sequence[str]) -> Rows:
-    """A number for each different text, (n,)."""
-    number: dict[str, int] = {}
-    return np.array([number.setdefault(text, len(number)) for text in texts], np.int64)
 
 
 def keys(evidence: Evidence) -> Rows:
