@@ -9,14 +9,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # `measure` is shared, and benchmarks are not a package
 
-from cases import CASES, HEALTHY, Case, settings
-from scoring import scored, show
+from cases import BASES, CASES, HEALTHY, Base, Case
+from changes import smaller
+from scoring import scored, severity, show
 
 import measure
 from measure import say
@@ -31,7 +32,8 @@ if TYPE_CHECKING:  # imports torch, which reads the allocator's setting when it 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 STDLIB, METRIC = "stdlib", "ndcg@10"
 WORSE = 0.02  # nDCG below the twin from which on a run counts as failing, if the interval excludes 0 as well
-QUICK = {"sets": [STDLIB], "failures": ["collapse"], "seeds": 1, "most": 3}
+MEETING = 0.25  # share of the queries that meet a copy of their answer: five times what the guide holds for usual
+QUICK = {"sets": [STDLIB], "failures": ["collapse"], "seeds": [0], "most": 3}
 
 
 def main() -> None:
@@ -39,9 +41,9 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", default=[STDLIB, "nl2bash", "medquad"], help="data sets, in BEIR format")
     parser.add_argument("--data", type=Path, default=SHARED, help="folder with the data sets")
     parser.add_argument("--failures", nargs="+", default=list(CASES)[1:], choices=list(CASES)[1:])
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--most", type=int, default=0, help="cases of each kind; 0: all")
-    parser.add_argument("--base", default="static")
+    parser.add_argument("--base", default="static", choices=list(BASES))
     options = parser.parse_args()
     if options.quick:
         parser.set_defaults(**QUICK)
@@ -51,7 +53,7 @@ def main() -> None:
     runs: list[dict[str, Any]] = []
     if options.out and options.out.exists():
         runs = json.loads(options.out.read_text(encoding="utf-8"))["runs"]
-    for seed in range(options.seeds):
+    for seed in options.seeds:
         for name in options.sets:
             for row in Keeper(name, seed, options).rows({_key(row) for row in runs}):
                 runs.append(row)
@@ -66,79 +68,105 @@ def _key(row: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(row[key] for key in ("set", "base", "seed", "failure", "strength"))
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A model and nDCG@10 of each test query of its case's exam."""
+
+    path: Path
+    ndcg: NDArray[np.float64]
+
+
 class Keeper:
     """One data set and seed: trains each case and its twin, and has the doctor look at what comes out."""
 
     def __init__(self, name: str, seed: int, options: argparse.Namespace) -> None:
         self.name, self.seed, self.options = name, seed, options
-        self.clean = data_set(name, options.data)
-        self.twins: dict[str, tuple[Path, NDArray[np.float64]]] = {}
+        self.base: Base = BASES[options.base]
+        self.clean = smaller(data_set(name, options.data), *self.base.size, seed)
+        self.twins: dict[str, Trained] = {}
         self.own = Case(HEALTHY, "twin", self.clean)
 
     def rows(self, known: set[tuple[Any, ...]]) -> Iterator[dict[str, Any]]:
-        """A row for each case that is not known yet."""
-        with tempfile.TemporaryDirectory() as folder:
+        """A row for each case that is not known yet, and for each twin."""
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
             for kind in (HEALTHY, *self.options.failures):
-                for number, case in enumerate(CASES[kind](self.clean, self.seed)):
-                    row = {"set": self.name, "base": self.options.base, "seed": self.seed, "failure": case.failure,
-                           "strength": case.strength}  # fmt: skip
-                    if _key(row) not in known and not 0 < self.options.most <= number:
-                        yield row | self._row(case, Path(folder))
+                for number, case in enumerate(CASES[kind](self.clean, self.base, self.seed)):
+                    if 0 < self.options.most <= number or _key(self._named(case)) in known:
+                        continue
+                    twin = case.twin or self.own
+                    if twin.strength not in self.twins:
+                        self.twins[twin.strength] = self._trained(twin, folder / f"twin {len(self.twins)}")
+                        if _key(self._named(twin)) not in known:
+                            yield self._named(twin) | self._looked_at(twin, self.twins[twin.strength], folder)
+                    yield self._named(case) | self._row(case, self.twins[twin.strength], folder)
 
-    def _row(self, case: Case, folder: Path) -> dict[str, Any]:
-        import nearfar
+    def _named(self, case: Case) -> dict[str, Any]:
+        return {"set": self.name, "base": self.base.name, "seed": self.seed, "failure": case.failure,
+                "strength": case.strength}  # fmt: skip
+
+    def _row(self, case: Case, twin: Trained, folder: Path) -> dict[str, Any]:
         from nearfar.core.errors import NearfarError
-        from nearfar.evaluate.statistics import compare
 
-        began = time.perf_counter()
-        twin, healthy = self._twin(case.twin or self.own, folder)
         try:
-            path, ndcg = self._trained(case, folder / "case")
-            found = nearfar.diagnose(path, index=twin) if case.asks else nearfar.diagnose(path)
-            if case.asks:
-                ndcg = self._asked(path, twin)
+            model = self._trained(case, folder / "case")
+            return self._looked_at(case, model, folder, twin)
         except NearfarError as error:  # training diverged: it has said so itself
             say(f"{self.name} {self.seed} {case.failure}, {case.strength}: {error}")
             return {"problem": str(error), "failing": True}
-        record, against = nearfar.Run.open(path).record, compare(ndcg, healthy, seed=0)
-        failing = against.difference <= -WORSE and against.high < 0
+
+    def _looked_at(self, case: Case, model: Trained, folder: Path, twin: Trained | None = None) -> dict[str, Any]:
+        import nearfar
+        from nearfar.evaluate.statistics import compare
+
+        began = time.perf_counter()
+        index = twin.path if twin and case.asks else None
+        found = nearfar.diagnose(model.path, index=index, data=self.clean if index else None)
+        ndcg = self._asked(model.path, index) if index else model.ndcg
+        against = compare(ndcg, twin.ndcg if twin else ndcg, seed=0)
+        meeting = self._meeting(case, {}) if case.copies else 0.0
+        worse = against.difference <= -WORSE and against.high < 0
         verdicts = {finding.failure: finding.verdict for finding in found.findings}
+        row = {"ndcg": against.mean_a, "twin": against.mean_b, "verdicts": verdicts, "worse": worse,
+               "meeting": meeting, "failing": meeting >= MEETING if case.copies else worse,
+               "severity": {finding.failure: severity(finding) for finding in found.findings},
+               "figures": {finding.failure: dict(finding.figures) for finding in found.findings}}  # fmt: skip
+        if case.trained:
+            row |= {key: nearfar.Run.open(model.path).record[key] for key in ("alarms", "steps")}
+        if row["failing"] and verdicts.get(case.failure) == "fail":
+            row["fixed"] = self._fixed(case, found, folder)
         say(f"{self.name} {self.seed} {case.failure}, {case.strength}: {against.mean_a:.3f}, twin "
-            f"{against.mean_b:.3f}, {verdicts}, {time.perf_counter() - began:.0f} s")  # fmt: skip
-        return {
-            "ndcg": against.mean_a, "twin": against.mean_b, "verdicts": verdicts,
-            "failing": failing,
-            **(self._fixed(case, found, folder) if failing and verdicts.get(case.failure) == "fail" else {}),
-            "figures": {finding.failure: dict(finding.figures) for finding in found.findings},
-            "alarms": record["alarms"], "steps": record["steps"],
-        }  # fmt: skip
+            f"{against.mean_b:.3f}, meeting {meeting:.2f}, {verdicts}, fixed {row.get('fixed')}, "
+            f"{time.perf_counter() - began:.0f} s")  # fmt: skip
+        return row
 
     def _fixed(self, case: Case, found: Diagnosis, folder: Path) -> dict[str, float]:
-        """nDCG@10 after the printed fix: trained again as the patch says, or, of an index, embedded again."""
+        """nDCG@10 after the printed fix: trained again as the patch says; of an index, what is advised first."""
         import nearfar
-
-        if case.asks:
-            again = nearfar.evaluate(folder / "case", self.clean, metrics=[METRIC])
-            return {"fixed": again.metrics[METRIC]}
         from nearfar.core.config import merged
 
-        patch = next(finding.fix.patch for finding in found.findings if finding.failure == case.failure)
-        config = merged(merged({}, {**settings(self.seed), **case.config}), patch)
-        return {"fixed": float(self._trained(replace(case, config=config), folder / "fixed")[1].mean())}
+        fix = next(finding.fix for finding in found.findings if finding.failure == case.failure)
+        if case.asks:
+            model = folder / "case" if case.trained else self.base.name
+            back = fix.advice.startswith("ask with")
+            return {"ndcg": float(self.twins[self.own.strength].ndcg.mean()) if back else
+                    nearfar.evaluate(model, self.clean, metrics=[METRIC]).metrics[METRIC]}  # fmt: skip
+        config = merged(merged({}, {**self._config(case)}), fix.patch)
+        fixed = {"ndcg": float(self._trained(replace(case, config=config), folder / "fixed").ndcg.mean())}
+        return fixed | ({"meeting": self._meeting(case, fix.patch)} if case.copies else {})
 
-    def _twin(self, case: Case, folder: Path) -> tuple[Path, NDArray[np.float64]]:
-        if case.strength not in self.twins:
-            self.twins[case.strength] = self._trained(case, folder / f"twin {len(self.twins)}")
-        return self.twins[case.strength]
+    def _config(self, case: Case) -> dict[str, Any]:
+        return {**self.base.config, "train.seed": self.seed, **case.config}
 
-    def _trained(self, case: Case, folder: Path) -> tuple[Path, NDArray[np.float64]]:
-        """The run, and nDCG@10 of each clean test query."""
+    def _trained(self, case: Case, folder: Path) -> Trained:
         import nearfar
 
-        config = {**settings(self.seed), **case.config}
-        run = nearfar.fit(case.dataset, base=self.options.base, out=folder, config=config, mode="overwrite",
+        if not case.trained:
+            return Trained(Path(self.base.name), self.twins[self.own.strength].ndcg)
+        run = nearfar.fit(case.dataset, base=self.base.name, out=folder, config=self._config(case), mode="overwrite",
                           reporter=_silent())  # fmt: skip
-        return run.path, nearfar.evaluate(run.path, self.clean, metrics=[METRIC]).per_query[METRIC]
+        exam = case.exam or self.clean
+        return Trained(run.path, nearfar.evaluate(run.path, exam, metrics=[METRIC]).per_query[METRIC])
 
     def _asked(self, model: Path, index: Path) -> NDArray[np.float64]:
         """nDCG@10 of the clean test queries by this model, among the documents as the index has them."""
@@ -151,9 +179,35 @@ class Keeper:
 
         judged, policy = self.clean.judged("test"), choose_policy()
         texts = [self.clean.queries.texts[row] for row in judged.queries]
-        queries = encode(load_encoder(model, policy.device), texts, "query", policy)
+        queries = encode(load_encoder(str(model), policy.device), texts, "query", policy)
         ranking = Ranking.ranked(*top_k(queries, open_index(index / "index").vectors, 10))
         return scored(ranking, judged, [METRIC]).per_query[METRIC]
+
+    def _meeting(self, case: Case, patch: dict[str, Any]) -> float:
+        """Share of the training queries with a copy of their answer among the negatives, in batches as they are drawn.
+
+        What training masks is no negative. Which document is a copy of which is known from how the data were made.
+        """
+        import numpy as np
+
+        from nearfar.core.config import merged
+        from nearfar.data.training import training_pairs
+        from nearfar.pipeline.config import FitConfig
+
+        settings = FitConfig.parse(merged(merged({}, self._config(case)), patch), "zoo")
+        assert case.twin
+        source, known = (training_pairs(data, settings.data) for data in (case.dataset, case.twin.dataset))
+        group = dict(zip(known.texts, known.groups.tolist(), strict=True))
+        groups = np.array([group[text] for text in source.texts])
+        order, size, met = np.random.default_rng(0).permutation(len(source)), settings.train.batch_size, []
+        for start in range(0, len(order) - size + 1, size):
+            batch = source.batch(order[start : start + size], 0, (0,))
+            allowed = ~(
+                batch.targets.known.dense(len(batch.documents)) | batch.targets.positives.dense(len(batch.documents))
+            )
+            same = groups[batch.queries][:, None] == groups[batch.documents]
+            met.append((allowed & same & (groups[batch.queries] >= 0)[:, None]).any(axis=1))
+        return float(np.concatenate(met).mean())
 
 
 def _silent() -> Any:

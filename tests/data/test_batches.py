@@ -186,3 +186,24 @@ def test_negatives_that_are_answers_are_dropped_and_counted():
         "train: 1 negatives dropped: they are of the query's group",
     )
     assert batch_source(dataset([(0, 0, 1.0), (1, 1, 1.0), (0, 2, 0.0)])).notices == ()
+
+
+def test_near_duplicates_of_an_answer_are_no_negatives_when_asked_for():
+    """One word of ten differs: Jaccard 9/11; two of ten: 8/12, which is another document."""
+    ten = "one two three four five six seven eight nine"
+    documents = [f"{ten} ten", f"{ten} zehn", "one two three four five six seven eight neun zehn", "another", ten]
+    made = dataset([(0, 0, 1.0), (1, 1, 1.0), (2, 2, 1.0), (3, 3, 1.0), (0, 1, 0.0), (0, 3, 0.0)],
+                   texts=(5, 5), documents=documents)  # fmt: skip
+    plain, masking = batch_source(made), batch_source(made, mask_near_duplicates=True)
+    text = {name: row for row, name in enumerate(masking.texts)}
+    query, first, near, other = (text[name] for name in ("q text 0", *documents[:2], "another"))
+    assert set(plain.negatives[query]) == {near, other}
+    assert set(masking.negatives[query]) == {other}
+    assert set(masking.known[query]) == {first, near}
+    assert set(masking.known[text["q text 3"]]) == {other}
+    assert set(masking.relevant[query]) == {first}  # it is not trained towards
+    batch = masking.batch(np.arange(4), 0, (0,))
+    row, column = batch.queries.tolist().index(query), batch.documents.tolist().index(near)
+    assert column in batch.targets.known[row]
+    assert column not in batch.targets.positives[row]
+    assert any("near-duplicates" in notice for notice in masking.notices)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from nearfar.core.errors import BadInput
 from nearfar.core.folding import folded
 from nearfar.data.config import DataConfig
+from nearfar.data.dataset import Pairs
 from nearfar.data.read import from_records
 from nearfar.data.split import ensure_splits
 
@@ -135,3 +136,16 @@ def test_every_split_gets_a_part_however_uneven_the_links():
 def test_queries_that_differ_in_case_alone_are_one():
     with pytest.raises(BadInput, match="found 1;"):
         ensure_splits(from_records([("q" + " " * i, f"d{i}") for i in range(1, 20)]), CONFIG)
+
+
+def test_leaks_are_dropped_when_asked_for():
+    rows = [{"query": f"question {i}", "positive": f"answer {i}", "split": "train"} for i in range(20)]
+    made = ensure_splits(from_records(rows), DataConfig())
+    dev = made.splits["dev"]
+    leaked = replace(made, splits={**made.splits, "train": Pairs.joined([made.splits["train"], dev])})
+    assert ensure_splits(leaked, DataConfig()) is leaked
+    dropped = ensure_splits(leaked, DataConfig(drop_leaked=True))
+    assert np.array_equal(dropped.splits["train"].queries, made.splits["train"].queries)
+    assert dropped.splits["dev"] is dev
+    assert dropped.notices[-1] == f"train: dropped {len(dev)} queries that are in another split"
+    assert ensure_splits(dropped, DataConfig(drop_leaked=True)) is dropped

@@ -6,11 +6,12 @@ from math import comb
 import numpy as np
 import pytest
 
+from nearfar.core.near_duplicates import by_tokens, tokens
 from nearfar.core.ragged import Ragged
 from nearfar.diagnose.evidence import Evidence, Questions, Subject
 from nearfar.diagnose.false_negatives import diagnose, unsaid
+from nearfar.diagnose.geometry import near_duplicates
 from nearfar.diagnose.in_batch import harm_begins, met
-from nearfar.diagnose.near_duplicates import by_tokens, by_vectors, tokens
 from nearfar.diagnose.suspects import Likeness, suspects
 from nearfar.pipeline.config import FitConfig
 
@@ -77,14 +78,14 @@ def test_alike_vectors_are_those_of_all_pairs_compared():
     centred = one - one.mean(axis=0)
     cosine = centred @ centred.T / np.outer(*[np.linalg.norm(centred, axis=1)] * 2)
     expected = [[j for j in range(50) if j != i and cosine[i, j] >= 0.95] for i in (0, 7, 30)]
-    found = by_vectors(vectors.astype(np.float32), np.array([0, 7, 30]))
+    found = near_duplicates(vectors.astype(np.float32), np.array([0, 7, 30]))
     assert [row.tolist() for row in found] == expected
     assert 0 < sum(map(len, expected)) < 10
 
 
 def test_copies_fail_and_different_documents_do_not():
     healthy = diagnose(evidence(texts(200), np.arange(200)))
-    some, many = (duplicated(200, share) for share in (0.2, 1.0))
+    some, many = (duplicated(200, share) for share in (0.1, 1.0))
     watched, failed = (diagnose(evidence(given, np.arange(len(given)))) for given in (some, many))
     assert [found.verdict for found in (healthy, watched, failed)] == ["ok", "watch", "fail"]
     assert healthy.figures["suspected"] == 0
@@ -112,6 +113,14 @@ def test_what_training_masks_is_no_false_negative():
         assert found.figures["suspected"] == found.figures["met"] == 0
         assert found.figures["met_without_masks"] == pytest.approx(1)  # a batch of 256 holds all 200
         assert found.verdict == "ok"
+
+
+def test_masked_near_duplicates_are_none_and_the_fix_asks_for_the_mask():
+    asked = evidence(duplicated(200, 1.0), np.arange(400))
+    assert diagnose(asked).fix.patch == {"data": {"mask_near_duplicates": True}}
+    found = diagnose(replace(asked, near_duplicates_masked=True))
+    assert (found.verdict, found.figures["met"]) == ("ok", 0)
+    assert found.figures["near_duplicates"] == 1
 
 
 def test_queries_of_one_text_are_one_query():
@@ -149,6 +158,7 @@ def test_a_base_finds_paraphrases():
     found = diagnose(evidence(given, np.arange(120), base=base))
     assert found.figures["near_duplicates"] == 0
     assert found.figures["suspected"] == found.figures["near_by_vectors"] == 1
+    assert set(found.fix.patch) == {"train"}  # no mask over tokens keeps these out
     # the trained model is no judge
     assert diagnose(evidence(given, np.arange(120), model=base)).figures["suspected"] == 0
 

@@ -75,7 +75,8 @@ def test_leaks_are_counted_but_for_case_and_white_space():
     named = diagnose(replace(clean, leaked=NATURAL[100:105]))
     assert named.figures["leaked_dev"] == pytest.approx(0.05)
     assert named.examples[0] == {"leaked query": NATURAL[100]}
-    assert set(named.fix.patch) == {"data"}  # nothing is wrong with the training
+    assert named.fix.patch["data"] == {"drop_leaked": True}
+    assert set(named.fix.patch) == {"data", "train"}  # such a dev set does not tell when to stop
     FitConfig.parse(named.fix.patch, "fix")
 
 

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from nearfar.core.ragged import Ragged
+from nearfar.core.surface import family
 from nearfar.diagnose.evidence import Evidence, Questions, Subject, Vectors
 from nearfar.diagnose.explained import partial_r2
 from nearfar.diagnose.geometry import unit
 from nearfar.diagnose.shortcut import diagnose
-from nearfar.diagnose.surface import Postings, all_tokens, exchanged, family, shared, surface_tokens, without, words
+from nearfar.diagnose.surface import Postings, all_tokens, exchanged, shared, surface_tokens, without, words
 from nearfar.pipeline.config import FitConfig
 
 TOPICS = 80
@@ -60,7 +61,8 @@ def test_families_of_tokens() -> None:
 
 
 def test_a_capital_that_begins_a_text_makes_no_name() -> None:
-    assert surface_tokens("Find files of Anna in /tmp") == {"Anna", "/tmp"}
+    assert surface_tokens("Find files of Anna in /tmp", {"find", "files"}) == {"Anna", "/tmp"}
+    assert surface_tokens("Bakilo has files", {"find", "files"}) == {"Bakilo"}  # unless nobody writes it small
 
 
 def test_tokens_are_taken_out_and_exchanged_whole() -> None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.core.errors import BadInput
+from nearfar.core.near_duplicates import by_tokens, tokens
 from nearfar.core.ragged import Ragged
 from nearfar.core.targets import NO_GROUP, Floats, Judgements, Need, Targets, TeacherVectors
 from nearfar.data.dataset import Dataset, Pairs
@@ -133,10 +134,12 @@ class BatchSource:
         return np.concatenate(drawn).astype(np.int64) if drawn else np.empty(0, np.int64)
 
 
-def batch_source(dataset: Dataset, told: Collection[Need] = ()) -> BatchSource:
+def batch_source(dataset: Dataset, told: Collection[Need] = (), *, mask_near_duplicates: bool = False) -> BatchSource:
     """Number the texts of `dataset` and index its pairs by them.
 
-    Where grades are to be told, the pairs that are judged irrelevant are training pairs too.
+    Where grades are to be told, the pairs that are judged irrelevant are training pairs too. With
+    `mask_near_duplicates`, a text that says nearly the same as a document that answers a query answers it as well: it
+    is no negative of that query.
 
     Raises:
         BadInput: there is nothing to tell apart: fewer than two different documents in the training pairs.
@@ -152,7 +155,12 @@ def batch_source(dataset: Dataset, told: Collection[Need] = ()) -> BatchSource:
         raise BadInput.at(dataset.name, expected="training pairs with at least two different documents",
                           found=f"{different}", do="give more pairs")  # fmt: skip
     groups = _groups(dataset, query_text, document_text, len(number))
-    negatives, notices = _without_answers(edges(train.where(train.scores <= 0)), known, groups)
+    stated, notices = edges(train.where(train.scores <= 0)), []
+    if mask_near_duplicates:
+        near = _near(known, np.union1d(relevant.documents, stated.documents), tuple(number))
+        notices.append(f"train: {len(near.keys):,} answers of queries are near-duplicates of stated ones")
+        known = _Edges(np.union1d(known.keys, near.keys), known.count)
+    negatives, dropped = _without_answers(stated, known, groups)
     chosen = train if "grades" in told else train.relevant
     pairs = edges(chosen)
     return BatchSource(
@@ -165,7 +173,7 @@ def batch_source(dataset: Dataset, told: Collection[Need] = ()) -> BatchSource:
         known=known.by_query,
         negatives=negatives.by_query,
         groups=groups,
-        notices=notices,
+        notices=(*notices, *dropped),
         told=frozenset(told),
         grades=_grades(dataset, edges, query_text, document_text) if "grades" in told else None,
     )
@@ -197,6 +205,15 @@ class _Edges:
 
 def _edges(query_text: Ids, document_text: Ids, count: int, pairs: Pairs) -> _Edges:
     return _Edges(np.unique(query_text[pairs.queries] * count + document_text[pairs.documents]), count)
+
+
+def _near(known: _Edges, documents: Ids, texts: Sequence[str]) -> _Edges:
+    """Each query with those of `documents`, sorted, that are nearly one of its answers."""
+    place, present = places(documents, known.documents)
+    asked, place = known.queries[present], place[present]
+    rows, row = np.unique(place, return_inverse=True)
+    alike = by_tokens([tokens(texts[text]) for text in documents], rows).take(row)
+    return _Edges(np.unique(asked[alike.row_of_value()] * known.count + documents[alike.values]), known.count)
 
 
 def _scores(pairs: Pairs, edges: _Edges, query_text: Ids, document_text: Ids) -> NDArray[np.float32]:
@@ -266,7 +283,7 @@ def _columns(relevant: Ragged, queries: Ids, documents: Ids) -> Ragged:
     return Ragged.from_pairs(row, column[present].astype(np.int32), len(queries))
 
 
-def places(ordered: Ids, values: NDArray[np.int32]) -> tuple[Ids, NDArray[np.bool_]]:
+def places(ordered: Ids, values: NDArray[np.integer[Any]]) -> tuple[Ids, NDArray[np.bool_]]:
     """Where in `ordered` each value is, and whether it is there at all."""
     place = np.minimum(np.searchsorted(ordered, values), max(len(ordered) - 1, 0))
     return place, ordered[place] == values if len(ordered) else np.zeros(len(values), np.bool_)

@@ -25,9 +25,17 @@ class DataConfig(Config):
     """A scored pair is positive above this score, else a judged negative; unset: half of the highest score seen."""
     select: SelectConfig = SelectConfig()
     """Which training pairs are used."""
+    mask_near_duplicates: bool = False
+    """Take a document that says nearly the same as an answer for one (Jaccard 0.8 of tokens): no negative of it."""
+    drop_leaked: bool = False
+    """Leave out training queries that are in dev or test too, but for case and white space."""
     dev_fraction: float = Field(default=0.1, gt=0, lt=0.5)
     """Share of the queries that go into a dev split when the data has none."""
     test_fraction: float = Field(default=0.1, gt=0, lt=0.5)
     """Share of the queries that go into a test split when the data has none."""
     seed: int = Field(default=0, ge=0)
     """Seed of the splits that are made."""
+
+    def rules(self) -> str:
+        """What decides which of the data's pairs and negatives are trained on, for digests."""
+        return f"{self.select.model_dump_json()}{self.mask_near_duplicates}"

@@ -62,7 +62,7 @@ CLAUSE_LAST = re.compile(rf"([^,.?!;:]+?) ({LINKS}) ([^,.?!;:]+)([.?!]?)", re.IG
 Rule = Callable[[str, np.random.Generator], str]
 
 
-def paraphrase(query: str, documents: Sequence[str], generator: np.random.Generator) -> str | None:  # noqa: ARG001
+def paraphrase(query: str, generator: np.random.Generator) -> str | None:
     """Say `query` in other words by one or two rules that apply, drawn at random; None where none does."""
     text, done = query, 0
     for number in generator.permutation(len(RULES)):

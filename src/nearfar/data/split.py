@@ -21,7 +21,7 @@ KEPT = "train"
 
 
 def ensure_splits(dataset: Dataset, config: DataConfig) -> Dataset:
-    """Add dev and test, where missing, out of train; says so in the notices.
+    """Add dev and test, where missing, out of train, and drop leaks when asked to; says so in the notices.
 
     Raises:
         BadInput: there is no train split, or it has fewer than 10 queries with a relevant document.
@@ -31,13 +31,26 @@ def ensure_splits(dataset: Dataset, config: DataConfig) -> Dataset:
     if KEPT not in dataset.splits:
         found = " and ".join(dataset.splits) or "none"
         raise BadInput.at(dataset.name, expected="a train split", found=found, do="name the one to learn from 'train'")
-    if not missing:
+    if missing:
+        queries = _different_queries(dataset)
+        if queries < QUERIES_NEEDED:
+            raise _too_few(dataset.name, queries, missing)
+        sizes = {split: max(1, round(share * queries)) for split, share in missing.items()}
+        dataset = partition(dataset, sizes, config.seed)
+    return without_leaks(dataset) if config.drop_leaked else dataset
+
+
+def without_leaks(dataset: Dataset) -> Dataset:
+    """The data set without the training queries that another split has, but for case and white space."""
+    numbers = numbered(map(folded, dataset.queries.texts))
+    train = dataset.splits[KEPT]
+    others = [numbers[pairs.queries] for split, pairs in dataset.splits.items() if split != KEPT]
+    leaked = np.isin(numbers[train.queries], np.concatenate([*others, numbers[:0]]))
+    if not leaked.any():
         return dataset
-    queries = _different_queries(dataset)
-    if queries < QUERIES_NEEDED:
-        raise _too_few(dataset.name, queries, missing)
-    sizes = {split: max(1, round(share * queries)) for split, share in missing.items()}
-    return partition(dataset, sizes, config.seed)
+    count = len(np.unique(train.queries[leaked]))
+    notice = f"train: dropped {count:,} queries that are in another split"
+    return replace(dataset, splits={**dataset.splits, KEPT: train.where(~leaked)}, notices=(*dataset.notices, notice))
 
 
 def _different_queries(dataset: Dataset) -> int:

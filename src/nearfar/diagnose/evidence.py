@@ -91,6 +91,7 @@ class Evidence:
     lexical: WordSearch | None = None  # word search: queries → documents (Q, k)
     training_pairs: int = 0  # pairs trained on
     asked: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # (D,) of these, each document's
+    near_duplicates_masked: bool = False  # whether training leaves out what is nearly an answer by its tokens
     leaked: Sequence[str] = ()  # queries that are in more than one split
     model: Subject | None = None
     base: Subject | None = None  # what training started from; none for a fresh token table

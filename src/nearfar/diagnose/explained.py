@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from nearfar.core.surface import FAMILIES, family
 from nearfar.diagnose.evidence import Evidence, Subject
-from nearfar.diagnose.surface import FAMILIES, Postings, family, leading, surface_tokens, words
+from nearfar.diagnose.surface import Postings, leading, surface_tokens, words
 
 Floats = NDArray[np.float64]
 
@@ -30,7 +31,9 @@ def explained(
         rarity: of the words of the documents.
     """
     drawn = np.random.default_rng(0).permutation(len(evidence.test))[:MOST_QUERIES]
-    blocks = [_block(evidence, model, tokens, rarity, int(row)) for row in drawn]
+    written = frozenset[str]().union(*tokens)
+    asked = {row: surface_tokens(evidence.test.queries[row], written) for row in map(int, drawn)}
+    blocks = [_block(evidence, model, tokens, rarity, row, mine) for row, mine in asked.items()]
     table = np.concatenate([block - block.mean(axis=0) for block in blocks])
     scores, controls, surface = table[:, 0], table[:, 1:4], table[:, 4:]
     alone = {f"r2_{name}": partial_r2(scores, controls, surface[:, [place]]) for place, name in enumerate(FEATURES)}
@@ -48,14 +51,17 @@ def _squared_error(scores: Floats, features: Floats) -> float:
     return float(np.square(scores - features @ weights).sum())
 
 
-def _block(evidence: Evidence, model: Subject, tokens: Sequence[frozenset[str]], rarity: Postings, row: int) -> Floats:
+def _block(
+    evidence: Evidence, model: Subject, tokens: Sequence[frozenset[str]], rarity: Postings, row: int,
+    mine: frozenset[str],
+) -> Floats:  # fmt: skip
     """Score, relevance, shared words, base's score and FEATURES of a query's candidates, (n, 4 + features)."""
     scores, relevant = model.documents @ model.test[row], evidence.test.relevant[row]
     best = np.argpartition(-scores, min(CANDIDATES, len(scores) - 1))[:CANDIDATES]
     rows = np.union1d(best, relevant)
     query, base = evidence.test.queries[row], evidence.base
     by_base = base.documents[rows] @ base.test[row] if base else np.zeros(len(rows))
-    asked, mine = words(query), surface_tokens(query)
+    asked = words(query)
     overlap = [sum(map(rarity.rarity, asked & words(evidence.documents[place]))) for place in rows]
     surface = [list(_features(query, mine, evidence.documents[place], tokens[place])) for place in rows]
     return np.column_stack([scores[rows], np.isin(rows, relevant), overlap, by_base, surface])

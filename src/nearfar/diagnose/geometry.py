@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from nearfar.core.ragged import Ragged
+
 Vectors = NDArray[np.float32]
+Rows = NDArray[np.int64]
 
 MOST_ROWS = 2000  # a sample of that many tells the figures of a cloud to the second digit
+BLOCK_SCORES = 1 << 22
+LEAST_COSINE = 0.95  # from which two texts are nearly one
 DEAD = 0.05  # spread of a dimension, in that of a sphere's, under which it tells nothing
 
 
@@ -56,3 +61,19 @@ def uniformity(vectors: Vectors) -> float:
 def alignment(queries: Vectors, documents: Vectors) -> float:
     """E‖q − d‖² over relevant pairs of unit vectors, both (n, d) (Wang and Isola, 2020)."""
     return float(np.square(queries - documents, dtype=np.float64).sum(axis=1).mean())
+
+
+def near_duplicates(vectors: Vectors, rows: Rows) -> Ragged:
+    """For each of `rows`, the other vectors (D, d) with a cosine of `LEAST_COSINE` or more; (len(rows)).
+
+    The vectors are centred first: in a cone that all texts share, two texts are not alike for being in it.
+    """
+    directions = unit(unit(vectors) - unit(vectors).mean(axis=0))
+    size = max(1, BLOCK_SCORES // max(1, len(directions)))
+    found = []
+    for start in range(0, len(rows), size):
+        block = rows[start : start + size]
+        near = directions[block] @ directions.T >= LEAST_COSINE
+        near[np.arange(len(block)), block] = False
+        found += [np.flatnonzero(row).astype(np.int32) for row in near]
+    return Ragged.of(found)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nearfar.core.surface import FAMILIES, family
+from nearfar.core.surface import NAME as BRAND
 from nearfar.diagnose.counterfactual import Probed, distractor_rate, masked, paraphrase_drop, quality, swap_rate
 from nearfar.diagnose.evidence import Evidence, Questions, Subject
 from nearfar.diagnose.explained import FEATURES, explained
@@ -21,15 +23,15 @@ from nearfar.diagnose.finding import (
     judge,
     unknown,
 )
-from nearfar.diagnose.surface import Postings, Shared, all_tokens, family, shared, words
+from nearfar.diagnose.surface import Postings, Shared, all_tokens, shared, words
 
 NAME = "shortcut"
 FEWEST = 30  # judged queries, and queries that share surface tokens with a relevant document
 MOST_PROBED = 300  # queries that are rewritten and encoded again
 USUAL_BATCH = 256
-SOME = 0.1  # share of the queries that a kind of rewriting must be for
+MANY = 0.1  # share of the pairs that a family of tokens must decide to be masked
 SOURCE = "static models of nl2bash and the standard library, tokens injected into 0, 50 and 100 % of the pairs"
-OF_DATA = (Threshold("decided_by_surface", 0.5, 0.7, SOURCE),)
+OF_DATA = (Threshold("decided_by_surface", 0.5, 0.7, SOURCE), Threshold("surface_excess", 0.15, 0.3, SOURCE))
 OF_MODEL = (Threshold("masked_drop", 0.05, 0.08, SOURCE),)
 
 
@@ -41,6 +43,7 @@ class View:
     questions: Questions
     shared: Sequence[Shared]
     wins: NDArray[np.float64]  # (len(shared),) probability that the tokens decide in a batch
+    families: Mapping[str, float]  # share of all queries that the tokens of one family alone decide
 
     @property
     def decided(self) -> float:
@@ -65,7 +68,9 @@ def diagnose(evidence: Evidence) -> Finding:
         shares_surface: share of the queries that share a number, date, path, identifier, acronym or name exactly with
             a relevant document.
         decided_by_surface: mean probability that these tokens alone tell the positive from a batch of documents; 0 for
-            a query without any.
+            a query without any; decided_by_date … decided_by_name: that those of one family do.
+        surface_excess: that of the training queries, less that of the test queries: what is learnt from the tokens
+            is of no use there.
         masked_drop: share of nDCG@10 that queries with such tokens lose when the tokens are taken out of them;
             base_masked_drop is the base's.
         distractor_rate: how often another document outranks the relevant one once it carries the shared tokens.
@@ -103,7 +108,12 @@ def _views(evidence: Evidence) -> list[View]:
         if len(questions) >= FEWEST:
             found = shared(questions, having)
             wins = [postings.wins(one.tokens, questions.relevant[one.row], batch_size) for one in found]
-            views.append(View(name, questions, found, np.array(wins)))
+            of_family = dict.fromkeys(FAMILIES, 0.0)
+            for one in found:
+                for kind in {family(token) for token in one.tokens}:
+                    tokens = [token for token in one.tokens if family(token) == kind]
+                    of_family[kind] += postings.wins(tokens, questions.relevant[one.row], batch_size) / len(questions)
+            views.append(View(name, questions, found, np.array(wins), of_family))
     return views
 
 
@@ -123,6 +133,9 @@ def _of_data(views: Sequence[View]) -> dict[str, float]:
         prefix = "test_" if number else ""
         figures[f"{prefix}shares_surface"] = len(view.shared) / len(view.questions)
         figures[f"{prefix}decided_by_surface"] = view.decided
+        figures |= {f"{prefix}decided_by_{kind}": share for kind, share in view.families.items()}
+    if len(views) > 1:
+        figures["surface_excess"] = figures["decided_by_surface"] - figures["test_decided_by_surface"]
     return figures
 
 
@@ -165,7 +178,9 @@ def _finding(evidence: Evidence, view: View, probed: Probed | None, figures: dic
     found = verdict != "ok"
     examples = _examples(evidence, view, probed) if found else ()
     thresholds = tuple(rule for part in rules for rule in part)
-    return Finding(NAME, verdict, seen, figures, thresholds, examples, _fix(evidence, view) if found else Fix())
+    return Finding(
+        NAME, verdict, seen, figures, thresholds, examples, _fix(evidence, _deciding(figures)) if found else Fix()
+    )
 
 
 def _examples(evidence: Evidence, view: View, probed: Probed | None) -> tuple[Example, ...]:
@@ -186,12 +201,24 @@ def _pair(evidence: Evidence, questions: Questions, one: Shared) -> dict[str, st
             "shared": ", ".join(sorted(one.tokens))}  # fmt: skip
 
 
-def _fix(evidence: Evidence, view: View) -> Fix:
-    """Rewritten queries without the shared tokens, then the stages as they were (guide, section 7)."""
-    names = np.mean([all(family(token) == "name" for token in one.tokens) for one in view.shared])
-    kinds = [kind for kind, wanted in (("mask", names < 1 - SOME), ("names", names > SOME)) if wanted]
+def _deciding(figures: Mapping[str, float]) -> list[str]:
+    """The families that decide many training pairs, and not as many test pairs where there are any; one at least."""
+    shares = {kind: figures[f"decided_by_{kind}"] for kind in FAMILIES}
+    excess = {kind: share - figures.get(f"test_decided_by_{kind}", 0.0) for kind, share in shares.items()}
+    for by in (excess, shares):
+        if found := [kind for kind in FAMILIES if by[kind] >= MANY]:
+            return found
+    return [max(shares, key=lambda kind: shares[kind])]
+
+
+def _fix(evidence: Evidence, families: Sequence[str]) -> Fix:
+    """Queries without the shared tokens of these families in the place of those with them (guide, section 7)."""
     stages = [dict(stage) for stage in evidence.stages] or [{"kind": "train"}]
-    patch = {"recipe": None, "stages": [{"kind": "augment", "kinds": kinds, "share": 1.0}, *stages]}
-    return Fix(patch, "train on the queries without the shared tokens too; where the pairs are many, keep those that "
-               "share the fewest words instead (data.select: {by: overlap, keep: hardest, share: 0.5}), or learn soft "
-               "labels from a teacher that is not misled by the tokens")  # fmt: skip
+    others = [kind for kind in families if kind != BRAND]
+    kinds = [f"{others[0]}s"] if len(others) == 1 else ["mask"] if others else []
+    kinds += ["names"] if BRAND in families else []
+    patch = {"recipe": None, "stages": [{"kind": "augment", "kinds": kinds, "share": 1.0, "replace": True}, *stages]}
+    return Fix(patch, "train on the queries without the shared tokens; where they are asked for too, keep both "
+               "(replace: false); where the pairs are many, keep those that share the fewest words instead "
+               "(data.select: {by: overlap, keep: hardest, share: 0.5}), or learn soft labels from a teacher that is "
+               "not misled by the tokens")  # fmt: skip

@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nearfar.core.surface import TOKEN, family_at
 from nearfar.diagnose.evidence import Questions
 
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int32]
 
-TOKEN = re.compile(r"(?:(?<!\S)|(?<=[\"'`(]))[/~$@#-]+\w[^\s\"'`(),;]*|\w(?:[\w.\-/#+:@]*\w)?")  # a path is one token
 WORD = re.compile(r"[^\W_]+")
-
-# The first that matches a whole token is its family; what matches none is an ordinary word.
-FAMILIES: Mapping[str, re.Pattern[str]] = {
-    "date": re.compile(r"\d{4}[-/.]\d{1,2}(?:[-/.]\d{1,2})?(?:T.*)?|\d{1,2}[-/.]\d{1,2}[-/.]\d{2,4}"),
-    "number": re.compile(r"\d+(?:[.,:]\d+)*%?"),
-    "path": re.compile(r"[/~$@#-].*|.*\w/\w.*"),
-    "identifier": re.compile(r".*\d.*|.*\w[_.@#:]\w.*|.+[a-z][A-Z].*"),
-    "acronym": re.compile(r"[A-Z]{2,}"),
-    "name": re.compile(r"[A-Z][a-z]{2,}"),
-}
 
 
 @dataclass(frozen=True)
@@ -37,15 +27,9 @@ class Shared:
     tokens: frozenset[str]
 
 
-def surface_tokens(text: str) -> frozenset[str]:
-    """The tokens of `text` that are no ordinary words; a capital at its very beginning makes no name."""
-    found = (match for match in TOKEN.finditer(text) if family(match[0]))
-    return frozenset(match[0] for match in found if match.start() or family(match[0]) != "name")
-
-
-def family(token: str) -> str:
-    """The family of a token, "" for an ordinary word."""
-    return next((name for name, pattern in FAMILIES.items() if pattern.fullmatch(token)), "")
+def surface_tokens(text: str, written: Container[str]) -> frozenset[str]:
+    """The tokens of `text` that are no ordinary words; a first word is none if it is `written` small elsewhere."""
+    return frozenset(match[0] for match in TOKEN.finditer(text) if family_at(match, written))
 
 
 def all_tokens(text: str) -> frozenset[str]:
@@ -86,7 +70,7 @@ class Postings:
             for token in tokens:
                 rows[token].append(row)
         self.count = len(documents)
-        self._rows = {token: np.array(found, dtype=np.int64) for token, found in rows.items()}
+        self._rows = dict(rows)
 
     def rarity(self, token: str) -> float:
         """Inverse document frequency log(1 + D / documents with the token), 0 where none has it."""
@@ -112,9 +96,10 @@ class Postings:
 
 def shared(questions: Questions, having: Sequence[frozenset[str]]) -> list[Shared]:
     """The queries that share a surface token with a relevant document; `having` are all tokens of the documents."""
+    written = frozenset[str]().union(*having)
     found = []
     for row, (query, relevant) in enumerate(zip(questions.queries, questions.relevant, strict=True)):
-        tokens = surface_tokens(query) & frozenset().union(*(having[document] for document in relevant))
+        tokens = surface_tokens(query, written) & frozenset().union(*(having[document] for document in relevant))
         if tokens:
             found.append(Shared(row, tokens))
     return found

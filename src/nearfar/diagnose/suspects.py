@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from nearfar.core.folding import numbered
+from nearfar.core.near_duplicates import by_tokens, tokens
 from nearfar.core.ragged import Ragged
 from nearfar.diagnose.evidence import Evidence, Mask, Rows, Subject, Vectors
-from nearfar.diagnose.near_duplicates import by_tokens, by_vectors, tokens
+from nearfar.diagnose.geometry import near_duplicates
 
 MARGIN = 0.05  # a judge that puts a document this far below the positive holds it for worse (NV-Retriever's 95 %)
 PART = re.compile(r"[^\W\d_]+|\d+")
@@ -54,7 +55,7 @@ class Likeness:
         """Look at all documents of the evidence."""
         positives = np.unique(evidence.train.relevant.values).astype(np.int64)
         subject = evidence.base or evidence.model
-        vectors = None if subject is None else by_vectors(subject.documents, positives)
+        vectors = None if subject is None else near_duplicates(subject.documents, positives)
         return cls(positives, by_tokens([tokens(text) for text in evidence.documents], positives), vectors)
 
     def triples(self, relevant: Ragged, alike: Ragged) -> Triples:
@@ -79,8 +80,17 @@ def suspects(evidence: Evidence, likeness: Likeness) -> Triples:
         found = found.and_also(likeness.triples(relevant, likeness.by_vectors))
         found = found.where(_as_good(evidence.base, found))
     found = found.where(~masked(evidence, found))
+    if evidence.near_duplicates_masked:
+        found = found.where(~nearly_positive(evidence, likeness, found))
     _, first = np.unique(found.queries * len(evidence.documents) + found.documents, return_index=True)
     return found.at(first)
+
+
+def nearly_positive(evidence: Evidence, likeness: Likeness, triples: Triples) -> Mask:
+    """Whether the document is nearly a positive of the query by its tokens, (n,): training can mask these."""
+    alike, size = likeness.triples(evidence.train.relevant, likeness.by_tokens), len(evidence.documents)
+    found: Mask = np.isin(triples.queries * size + triples.documents, alike.queries * size + alike.documents)
+    return found
 
 
 def masked(evidence: Evidence, triples: Triples) -> Mask:

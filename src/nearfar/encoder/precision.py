@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import torch
@@ -76,8 +77,9 @@ def check_device(device: str) -> None:
         ) from None
 
 
+@cache
 def probe(device: str) -> tuple[Precision, str]:
-    """Return the precision that gains on `device`, and the measurement in words."""
+    """Return the precision that gains on `device`, and the measurement in words; measured once in a process."""
     if device == "mps":
         return "fp32", "bf16 autocast is not relied on there"
     if device.startswith("cuda"):

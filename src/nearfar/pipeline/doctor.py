@@ -131,6 +131,7 @@ def _of_model(
         evidence = replace(evidence, training_queries=own)
     if settings and record:
         evidence = replace(evidence, course=_course(record), settings=_training(settings),
+                           near_duplicates_masked=settings.data.mask_near_duplicates,
                            stages=[stage.model_dump(mode="json", exclude_unset=True) | {"kind": stage.kind}
                                    for stage in settings.plan])  # fmt: skip
     base = base or (settings.base if settings else None)
@@ -248,7 +249,7 @@ def _texts(dataset: Dataset, log: LiveLog | None) -> tuple[Evidence, Judged]:
                         training_pairs=len(pairs),
                         asked=np.bincount(pairs.documents, minlength=len(dataset.documents))[rows],
                         training_size=len(dataset.judged("train").queries),
-                        paraphrase=lambda query: paraphrase(query, (), np.random.default_rng(0)))  # fmt: skip
+                        paraphrase=lambda query: paraphrase(query, np.random.default_rng(0)))  # fmt: skip
     return evidence, Judged(np.arange(len(test.queries), dtype=np.int32), within[0], test.gains)
 
 

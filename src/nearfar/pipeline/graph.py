@@ -18,7 +18,7 @@ from nearfar.core.errors import BadInput, DiskTrouble, Ended, Interrupted, Nearf
 from nearfar.core.fingerprint import digest
 from nearfar.encoder.encoder import Encoder
 from nearfar.pipeline.config import MAIN_METRIC
-from nearfar.pipeline.dev import DevSet
+from nearfar.pipeline.dev import DevSet, dev_set
 from nearfar.pipeline.session import Session
 from nearfar.pipeline.stages import Stage
 from nearfar.pipeline.work import State, Work
@@ -48,7 +48,7 @@ def run_stages(session: Session, dev: DevSet) -> Outcome:
     state, lines, curves = State(session.space.encoder, session.dataset, session.dataset), [], []
     for number, stage in enumerate(stages, 1):
         with _told(number, stage):
-            work = WORKS[stage.kind](session, dev, state, stage, number)
+            work = WORKS[stage.kind](session, _dev(session, dev, state), state, stage, number)
             folder = _folder(session, work, number, stage)
             record = _record(session, work, folder, number)
             state = work.after(folder)
@@ -61,6 +61,13 @@ def run_stages(session: Session, dev: DevSet) -> Outcome:
                 session.space.reporter.say("the stages after it are left out: train.monitor is stop")
                 break
     return Outcome(state.encoder, _joined(curves, sum(line["seconds"] for line in lines)), tuple(lines))
+
+
+def _dev(session: Session, dev: DevSet, state: State) -> DevSet:
+    """The run's, or that of the data as a stage has left them."""
+    if state.dataset.splits["dev"] is session.dataset.splits["dev"]:
+        return dev
+    return dev_set(state.dataset, session.config.eval, session.config.train.seed)
 
 
 def _folder(session: Session, work: Work, number: int, stage: Stage) -> Path:

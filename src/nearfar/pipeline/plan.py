@@ -12,7 +12,7 @@ from nearfar.encoder.precision import Policy
 from nearfar.encoder.prompts import PromptsConfig
 from nearfar.pipeline.config import FitConfig
 from nearfar.pipeline.recipes import RECIPES
-from nearfar.pipeline.stages import AugmentStage, TrainStage
+from nearfar.pipeline.stages import AugmentStage, ClozeStage, TrainStage
 from nearfar.train.adapt import Adaptation, adapted
 from nearfar.train.config import TrainConfig
 from nearfar.train.distributed import Workers
@@ -48,11 +48,11 @@ def check_recipe(settings: FitConfig, encoder: Encoder) -> None:
 
 
 def check_examples(settings: FitConfig, encoder: Encoder) -> None:
-    """Refuse examples where queries are rewritten: a rewritten one would be shown its own document."""
+    """Refuse examples where queries are made of others or of documents: they would be shown their own document."""
     shown = encoder.examples is not None if settings.prompts.examples is None else settings.prompts.examples > 0
-    if shown and any(isinstance(stage, AugmentStage) for stage in settings.plan):
-        raise BadInput.at("prompts.examples", expected="none where a stage rewrites queries", found="some",
-                          do="set it to 0, or leave the stage 'augment' out")  # fmt: skip
+    if shown and any(isinstance(stage, AugmentStage | ClozeStage) for stage in settings.plan):
+        raise BadInput.at("prompts.examples", expected="none where a stage makes queries", found="some",
+                          do="set it to 0, or leave the stages 'augment' and 'cloze' out")  # fmt: skip
 
 
 def check_train(train: TrainConfig, encoder: Encoder, pairs: int, workers: Workers) -> None:

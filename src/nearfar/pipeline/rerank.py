@@ -15,8 +15,8 @@ from nearfar.core.fingerprint import digest
 from nearfar.data.batches import BatchSource, batch_source
 from nearfar.data.dataset import Dataset
 from nearfar.data.read import Item, as_dataset
-from nearfar.data.select import selected
 from nearfar.data.split import ensure_splits
+from nearfar.data.training import training_pairs
 from nearfar.encoder.encode import open_store
 from nearfar.encoder.kind import kind_of
 from nearfar.encoder.load import load_encoder
@@ -132,7 +132,7 @@ class _Work:
         other = rules.bi_encoder or (rules.base if kind_of(rules.base) == "bi-encoder" else "minilm")
         encoder = load_encoder(other, policy.device)
         identity = digest([reranker.fingerprint(), dataset.digest(), rules.model_dump_json(exclude=UNSEEN),
-                           config.mine.rules().model_dump_json(), config.data.select.model_dump_json(),
+                           config.mine.rules().model_dump_json(), config.data.rules(),
                            policy.device.split(":")[0], policy.precision,
                            str(policy.budget_tokens)])  # fmt: skip
         space = Space(encoder, policy, open_store(encoder), reporter)
@@ -155,7 +155,7 @@ class _Work:
         write_json(self.place / STARTED, {"precision": self.space.policy.precision})
         bm25 = BM25(self.dataset.documents.texts)
         dataset = with_negatives(self.dataset, self.config.mine, self.space.reporter)
-        source = selected(batch_source(dataset), self.config.data.select)
+        source = training_pairs(dataset, self.config.data)
         progress = self._train(source, bm25)
         record = self._record(source, progress, bm25)
         with writing(path, KIND, {"fingerprint": record["fingerprint"]}, overwrite=mode != "new") as folder:

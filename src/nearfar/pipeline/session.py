@@ -19,12 +19,12 @@ from nearfar.core.artifact import write_json
 from nearfar.core.config import merged
 from nearfar.core.errors import BadInput
 from nearfar.core.fingerprint import digest
-from nearfar.data.batches import BatchSource, batch_source
+from nearfar.data.batches import BatchSource
 from nearfar.data.beir import write_beir
 from nearfar.data.dataset import Dataset
 from nearfar.data.read import as_dataset
-from nearfar.data.select import selected
 from nearfar.data.split import ensure_splits
+from nearfar.data.training import training_pairs
 from nearfar.encoder.config import EncoderConfig
 from nearfar.encoder.encode import open_store
 from nearfar.encoder.encoder import Encoder
@@ -169,7 +169,7 @@ def open_session(settings: FitConfig, data: Any, base: Any, reporter: Reporter, 
     if source is None:
         raise BadInput.at("data", expected="pairs to train on", found="none", do="give --data FILE_OR_FOLDER")
     dataset = ensure_splits(as_dataset(source, settings.data), settings.data)
-    batches = selected(batch_source(dataset, settings.train.needs), settings.data.select)
+    batches = training_pairs(dataset, settings.data, settings.train.needs)
     policy = _policy(settings.train, workers)
     encoder = base_encoder(base, settings, batches, policy)
     check_recipe(settings, encoder)
@@ -194,7 +194,7 @@ def open_session(settings: FitConfig, data: Any, base: Any, reporter: Reporter, 
 def identity_of(settings: FitConfig, encoder: Encoder, dataset: Dataset, policy: Policy) -> str:
     """Digest of everything that the weights after training depend on."""
     return digest([encoder.fingerprint(), dataset.digest(), settings.train.model_dump_json(exclude=UNSEEN),
-                   settings.eval.model_dump_json(), settings.data.select.model_dump_json(),
+                   settings.eval.model_dump_json(), settings.data.rules(),
                    settings.prompts.model_dump_json(),
                    policy.device.split(":")[0], policy.precision, str(policy.budget_tokens),
                    *teachers_identity(settings)])  # fmt: skip

@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Field, field_validator
 from nearfar.core.config import Config, nearest
 from nearfar.core.errors import BadInput
 from nearfar.data.augment import AugmentConfig
+from nearfar.data.cloze import ClozeConfig
 from nearfar.data.mine import MiningConfig
 
 RERANKER = "reranker"  # the cross-encoder that a stage before has trained
@@ -73,6 +74,12 @@ class AugmentStage(AugmentConfig):
     kind: Literal["augment"] = "augment"
 
 
+class ClozeStage(ClozeConfig):
+    """Add passages of the documents to the training data, each as a query for the document it is of."""
+
+    kind: Literal["cloze"] = "cloze"
+
+
 class RerankStage(ChangingStage):
     """Train a cross-encoder on the current data; keys of `rerank` beside these change them for this stage alone."""
 
@@ -125,7 +132,8 @@ class MergeStage(Config):
 
 
 Stage = Annotated[
-    TrainStage | MineStage | AugmentStage | RerankStage | TeachStage | MergeStage, Field(discriminator="kind")
+    TrainStage | MineStage | AugmentStage | ClozeStage | RerankStage | TeachStage | MergeStage,
+    Field(discriminator="kind"),
 ]
 
 

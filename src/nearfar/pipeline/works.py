@@ -10,9 +10,10 @@ from functools import partial
 from pathlib import Path
 
 from nearfar.core.artifact import read_meta
-from nearfar.data.augment import VERSION, Rewritten, rewritten, with_rewritten
-from nearfar.data.batches import batch_source
-from nearfar.data.select import selected
+from nearfar.data import augment, cloze
+from nearfar.data.augment import Rewritten, rewritten, with_rewritten
+from nearfar.data.cloze import Passage, passages, with_passages
+from nearfar.data.training import training_pairs
 from nearfar.encoder.load import load_encoder
 from nearfar.encoder.save import save_encoder
 from nearfar.pipeline.config import MineConfig
@@ -20,14 +21,14 @@ from nearfar.pipeline.merge import blended
 from nearfar.pipeline.mine import Model, mine, system_identity
 from nearfar.pipeline.plan import check_alike, seen_texts, train_of
 from nearfar.pipeline.session import Session, identity_of
-from nearfar.pipeline.stages import CURRENT, AugmentStage, MergeStage, MineStage, TrainStage
+from nearfar.pipeline.stages import CURRENT, AugmentStage, ClozeStage, MergeStage, MineStage, TrainStage
 from nearfar.pipeline.training import train
 from nearfar.pipeline.work import Made, State, Work, keep_pairs, with_pairs
 from nearfar.pipeline.works_teachers import Reranking, Teaching
 from nearfar.train.adapt import adapted
 
 MODEL = "model"  # in a stage's folder: what it trained or merged
-QUERIES = "queries.jsonl"  # rewritten queries, a line each
+QUERIES = "queries.jsonl"  # rewritten queries or passages, a line each
 
 
 class Training(Work):
@@ -74,7 +75,7 @@ class Training(Work):
         settings = config.model_copy(update={"train": train_of(config, self.stage, encoder), "teachers": teachers})
         identity = identity_of(settings, encoder, dataset, given.space.policy)
         return replace(given, config=settings, dataset=dataset, identity=identity,
-                       source=selected(batch_source(dataset, settings.train.needs), settings.data.select),
+                       source=training_pairs(dataset, settings.data, settings.train.needs),
                        stage=name)  # fmt: skip
 
 
@@ -120,18 +121,49 @@ class Augmenting(Work):
         return f"{' and '.join(self.stage.kinds)} {self.stage.share:.0%} of the training queries"
 
     def inputs(self) -> Sequence[str]:
-        return [str(VERSION), self.stage.model_dump_json(), self.state.own.digest()]
+        return [str(augment.VERSION), self.stage.model_dump_json(), self.state.own.digest()]
 
     def make(self, name: str) -> Made:  # noqa: ARG002
         made = rewritten(self.state.own, self.stage)
-        lines = "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in made)
         self.session.space.reporter.say(f"rewrote {len(made):,} training queries")
-        return Made({"queries": len(made)}, lambda folder: (folder / QUERIES).write_text(lines, encoding="utf-8"))
+        return Made({"queries": len(made)}, partial(_write, made))
 
     def after(self, folder: Path) -> State:
-        made = [Rewritten(**json.loads(line)) for line in (folder / QUERIES).read_text(encoding="utf-8").splitlines()]
+        made = [Rewritten(**line) for line in _read(folder)]
+        state, after = self.state, partial(with_rewritten, made=made, replacing=self.stage.replace)
+        return replace(state, dataset=after(state.dataset), own=after(state.own))
+
+
+class Cropping(Work):
+    """Add passages of the documents as training queries."""
+
+    stage: ClozeStage
+
+    @property
+    def title(self) -> str:
+        return f"{self.stage.passages} passage(s) of {self.stage.share:.0%} of the documents as queries"
+
+    def inputs(self) -> Sequence[str]:
+        return [str(cloze.VERSION), self.stage.model_dump_json(), self.state.own.digest()]
+
+    def make(self, name: str) -> Made:  # noqa: ARG002
+        made = passages(self.state.own, self.stage)
+        self.session.space.reporter.say(f"drew {len(made):,} passages")
+        return Made({"queries": len(made)}, partial(_write, made))
+
+    def after(self, folder: Path) -> State:
+        made = [Passage(**line) for line in _read(folder)]
         state = self.state
-        return replace(state, dataset=with_rewritten(state.dataset, made), own=with_rewritten(state.own, made))
+        return replace(state, dataset=with_passages(state.dataset, made), own=with_passages(state.own, made))
+
+
+def _write(made: Sequence[Rewritten | Passage], folder: Path) -> None:
+    lines = "".join(json.dumps(asdict(one), ensure_ascii=False) + "\n" for one in made)
+    (folder / QUERIES).write_text(lines, encoding="utf-8")
+
+
+def _read(folder: Path) -> list[dict[str, str]]:
+    return [json.loads(line) for line in (folder / QUERIES).read_text(encoding="utf-8").splitlines()]
 
 
 class Merging(Work):
@@ -169,6 +201,7 @@ WORKS: Mapping[str, type[Work]] = {
     "train": Training,
     "mine": Mining,
     "augment": Augmenting,
+    "cloze": Cropping,
     "rerank": Reranking,
     "teach": Teaching,
     "merge": Merging,

@@ -9,10 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from nearfar.data.batches import batch_source
 from nearfar.data.config import DataConfig
-from nearfar.data.select import selected
 from nearfar.data.teachers import TeachersConfig
+from nearfar.data.training import training_pairs
 from nearfar.encoder.reranker import new_reranker
 from nearfar.pipeline.config import RerankConfig
 from nearfar.pipeline.mine import with_negatives
@@ -91,13 +90,13 @@ class Teaching(Work):
     def inputs(self) -> Sequence[str]:
         policy, config = self.session.space.policy, self.session.config
         fingerprints = [teacher.fingerprint for teacher in open_teachers(self._settings, policy.device)]
-        rules = [config.mine.rules().model_dump_json(), config.data.select.model_dump_json()]
+        rules = [config.mine.rules().model_dump_json(), config.data.rules()]
         return [*rules, policy.precision, self.state.dataset.digest(), *fingerprints]
 
     def make(self, name: str) -> Made:  # noqa: ARG002
         policy, reporter = self.session.space.policy, self.session.space.reporter
         dataset = with_negatives(self.state.dataset, self.session.config.mine, reporter)
-        source = selected(batch_source(dataset), self.session.config.data.select)
+        source = training_pairs(dataset, self.session.config.data)
         teachers = open_teachers(self._settings, policy.device)
         desk = Desk(cache_of(self.session), policy, reporter)  # where the trainings after it look
         found = scores_of(source, teachers, self._settings, DataConfig(), desk)

@@ -1,4 +1,4 @@
-"""Documents that say nearly the same: by their tokens, and by where a model puts them."""
+"""Texts that say nearly the same, by their tokens."""
 
 from __future__ import annotations
 
@@ -12,14 +12,10 @@ from rensa import RMinHash, RMinHashLSH
 from scipy import sparse
 
 from nearfar.core.ragged import Ragged
-from nearfar.diagnose.evidence import Vectors
-from nearfar.diagnose.geometry import unit
 
 LEAST_JACCARD = 0.8
-LEAST_COSINE = 0.95
 PERMUTATIONS, BANDS = 160, 32  # finds a pair of Jaccard 0.8 with 1 − (1 − 0.8⁵)³² > 0.99999
 BLOCK_PAIRS = 1 << 16
-BLOCK_SCORES = 1 << 22
 TOKEN = re.compile(r"\w+|[^\w\s]")
 
 Ids = NDArray[np.integer[Any]]
@@ -43,22 +39,6 @@ def by_tokens(sets: Sequence[set[str]], rows: Ids) -> Ragged:
     similar = _jaccard(_incidence(sets), rows[first], second) >= LEAST_JACCARD
     kept = similar & (rows[first] != second)
     return Ragged.from_pairs(first[kept].astype(np.int32), second[kept], len(rows))
-
-
-def by_vectors(vectors: Vectors, rows: Ids) -> Ragged:
-    """For each of `rows`, the other vectors (D, d) with a cosine of `LEAST_COSINE` or more; (len(rows)).
-
-    The vectors are centred first: in a cone that all texts share, two texts are not alike for being in it.
-    """
-    directions = unit(unit(vectors) - unit(vectors).mean(axis=0))
-    size = max(1, BLOCK_SCORES // max(1, len(directions)))
-    found = []
-    for start in range(0, len(rows), size):
-        block = rows[start : start + size]
-        near = directions[block] @ directions.T >= LEAST_COSINE
-        near[np.arange(len(block)), block] = False
-        found += [np.flatnonzero(row).astype(np.int32) for row in near]
-    return Ragged.of(found)
 
 
 def _incidence(sets: Sequence[set[str]]) -> sparse.csr_array:
