@@ -22,8 +22,12 @@ TOKENS: Mapping[str, Draw] = {
 }
 
 
-def smaller(dataset: Dataset, pairs: int, documents: int, asked: int, seed: int) -> Dataset:
-    """At most so many training pairs, documents (all that are relevant, and others) and test and dev queries each."""
+def smaller(dataset: Dataset, size: tuple[int, int, int], words: int | None, seed: int) -> Dataset:
+    """At most so many training pairs, documents (all that are relevant, and others) and test and dev queries each.
+
+    Documents are cut after so many words.
+    """
+    pairs, documents, asked = size
     rng = np.random.default_rng(seed)
     splits = dict(dataset.splits)
     train = splits["train"]
@@ -36,7 +40,9 @@ def smaller(dataset: Dataset, pairs: int, documents: int, asked: int, seed: int)
     rows = np.sort(np.concatenate([needed, others[: max(0, documents - len(needed))]])).astype(np.int64)
     moved = {name: replace(split, documents=np.searchsorted(rows, split.documents).astype(np.int32))
              for name, split in splits.items()}  # fmt: skip
-    return replace(dataset, documents=dataset.documents.rows(rows.tolist()), splits=moved)
+    kept = dataset.documents.rows(rows.tolist())
+    texts = kept.texts if words is None else [" ".join(text.split()[:words]) for text in kept.texts]
+    return replace(dataset, documents=replace(kept, texts=texts), splits=moved)
 
 
 def part(dataset: Dataset, share: float, seed: int) -> Dataset:

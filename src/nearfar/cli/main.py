@@ -170,7 +170,7 @@ def demo(
         typer.echo(f"\n{question}")
         for hit in hits:
             typer.echo(f"  {hit.score:.3f}  {hit.id}")
-    typer.echo(f"\nthe five failures, in\n{show.diagnosis(result.diagnosis)}\npage: {out / PAGE}")
+    typer.echo(f"\nthe five failures in {show.diagnosis(result.diagnosis)}\npage: {out / PAGE}")
     return typer.echo(f'\nask more with: nearfar search {out} "your question"')
 
 
