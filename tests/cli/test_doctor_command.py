@@ -1,14 +1,16 @@
 """`nearfar doctor` and `nearfar compare` as a user calls them."""
 
 import json
+import os
 import re
 import shutil
+from unittest import mock
 
 import numpy as np
 import pytest
 
 import nearfar as package
-from command_line import SMALL, nearfar, write_pairs
+from command_line import SMALL, nearfar, tree, write_pairs
 
 FAILURES = ["collapse", "false_negatives", "shortcut", "overfit", "drift"]
 
@@ -124,6 +126,37 @@ def test_bad_input_is_one_line(arguments, said):
     done = nearfar(*arguments)
     assert (done.code, len(done.lines)) == (2, 1)
     assert said in done.err
+
+
+@pytest.mark.parametrize("verb", [("data", "pairs.jsonl"), ("model", "run"), ("index", "run", "--model", "run")])
+@pytest.mark.parametrize(
+    ("place", "found"),
+    [("missing/page.html", "No such file or directory"), ("file/page.html", "Not a directory"), (".", "Is a directory"),
+     ("folder", "Is a directory"), ("closed/page.html", "Permission denied")],
+)  # fmt: skip
+def test_a_page_that_cannot_be_written_is_told_before_the_work(verb, place, found, tmp_path, monkeypatch):
+    if place.startswith("closed") and os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "closed").mkdir(mode=0o500)
+    before = tree(tmp_path)
+    with mock.patch("nearfar.pipeline.doctor.diagnose", side_effect=AssertionError("the work has begun")):
+        done = nearfar("doctor", *verb, "--html", place)
+    assert (done.code, done.out, len(done.lines)) == (2, "", 1)
+    assert f"{place}: expected a place to write to, found {found}; " in done.err
+    assert tree(tmp_path) == before
+
+
+def test_an_earlier_page_stays_until_the_new_one_is_there(data, tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text("earlier")
+    assert nearfar("doctor", "data", tmp_path / "missing.jsonl", "--html", page).code == 2
+    assert tree(tmp_path) == {"page.html": b"earlier"}
+    assert nearfar("doctor", "data", data, "--html", page).code == 0
+    assert list(tree(tmp_path)) == ["page.html"]
+    assert b"Diagnosis of" in page.read_bytes()
 
 
 def test_compare_says_who_is_better(run, data):
