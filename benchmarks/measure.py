@@ -39,6 +39,15 @@ def parser(purpose: str) -> argparse.ArgumentParser:
     return options
 
 
+def options(given: argparse.ArgumentParser, quick: Mapping[str, Any]) -> argparse.Namespace:
+    """The options as they were given; with --quick, `quick` are the defaults."""
+    found = given.parse_args()
+    if not found.quick:
+        return found
+    given.set_defaults(**quick)
+    return given.parse_args()
+
+
 def choose_allocator(*, plain: bool) -> str:
     """Set the allocator of this process, before torch is imported; returns its name."""
     if "torch" in sys.modules:
@@ -171,6 +180,11 @@ def write(result: Mapping[str, Any], out: Path) -> None:
     scratch = out.with_name(f".{out.name}")
     scratch.write_text(json.dumps(_rounded(result), indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     scratch.replace(out)
+
+
+def earlier(out: Path | None, empty: Mapping[str, Any]) -> dict[str, Any]:
+    """The result that an earlier run left in `out`, to go on from; `empty` where there is none."""
+    return json.loads(out.read_text(encoding="utf-8")) if out and out.exists() else dict(empty)
 
 
 def _rounded(value: Any) -> Any:

@@ -25,10 +25,7 @@ def main() -> None:
     parser = measure.parser(__doc__)
     parser.add_argument("--bases", nargs="+", choices=STEPS, default=list(STEPS))
     parser.add_argument("--batch-sizes", nargs="+", type=int, default=[64, 256])
-    options = parser.parse_args()
-    if options.quick:
-        parser.set_defaults(**QUICK)
-        options = parser.parse_args()
+    options = measure.options(parser, QUICK)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processor's seconds are then those of a quiet machine
     allocator = measure.choose_allocator(plain=options.plain_allocator)
     rows = [measured(base, size, options) for base in options.bases for size in options.batch_sizes]

@@ -6,17 +6,13 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from sentence_transformers import SentenceTransformer
 
 from measure import say
-from nearfar.data.config import DataConfig
-from nearfar.data.dataset import Dataset, Pairs
-from nearfar.data.read import load
-from nearfar.data.stdlib import stdlib_dataset
+from nearfar.data.dataset import Dataset
 from nearfar.encoder.encode import encode
 from nearfar.encoder.encoder import Encoder
 from nearfar.encoder.load import load_encoder
@@ -27,23 +23,9 @@ from nearfar.pipeline.config import EvalConfig
 from nearfar.pipeline.dev import DevSet, dev_set
 from nearfar.pipeline.evaluate import scored
 
-STDLIB = "stdlib"
 METRIC, DEPTH = "ndcg@10", 10
 
 Scores = NDArray[np.float64]
-
-
-def data_set(name: str, folder: Path) -> Dataset:
-    """The standard library of this Python, or a BEIR set in `folder`."""
-    return stdlib_dataset(seed=0) if name == STDLIB else load(DataConfig(source=str(folder / name)))
-
-
-def cut(dataset: Dataset, pairs: int, seed: int) -> Dataset:
-    """`dataset` with at most so many of its training pairs, drawn."""
-    train = dataset.splits["train"].relevant
-    kept = np.sort(np.random.default_rng(seed).permutation(len(train))[:pairs])
-    part = Pairs(train.queries[kept], train.documents[kept], train.scores[kept])
-    return replace(dataset, splits={**dataset.splits, "train": part})
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -13,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).parents[1]))  # `measure` is shared, and benchmarks are not a package
 
 import measure
+from data_sets import SHARED, cut, data_set
 
 if TYPE_CHECKING:  # imports torch, which reads the allocator's setting when it starts
     from sides import Settings
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 PAIRS = {"medquad": 2560, "nl2bash": 9600, "stdlib": 2560}  # about 15 minutes of the peer on two cores each
 QUICK = {"sets": ["stdlib"], "pairs": 96, "batch_size": 32, "points": 3, "queries": 100, "documents": 300}
 NEEDED_SHARE = 1 / 5
@@ -34,10 +33,7 @@ def main() -> None:
     parser.add_argument("--queries", type=int, default=800, help="test queries, at most")
     parser.add_argument("--documents", type=int, default=3000, help="documents they are asked of, more if more answer")
     parser.add_argument("--peer-learning-rate", type=float, default=5e-5)
-    options = parser.parse_args()
-    if options.quick:
-        parser.set_defaults(**QUICK)
-        options = parser.parse_args()
+    options = measure.options(parser, QUICK)
     allocator = measure.choose_allocator(plain=options.plain_allocator)
     result = run(options, allocator)
     if options.out:
@@ -55,9 +51,7 @@ def run(options: argparse.Namespace, allocator: str) -> dict[str, Any]:
     settings = Settings(
         options.batch_size, options.epochs, options.points, peer_learning_rate=options.peer_learning_rate
     )
-    sets: dict[str, Any] = {}
-    if options.out and options.out.exists():
-        sets = json.loads(options.out.read_text(encoding="utf-8"))["sets"]
+    sets = measure.earlier(options.out, {"sets": {}})["sets"]
     for name in options.sets:
         sets[name] = one_set(name, options, settings) | measure.facts(allocator)
     show(sets)
@@ -73,7 +67,7 @@ def run(options: argparse.Namespace, allocator: str) -> dict[str, Any]:
 def one_set(name: str, options: argparse.Namespace, settings: Settings) -> dict[str, Any]:
     """Train both sides on one data set, and compare where they end and when."""
     import sides
-    from exam import METRIC, Exam, cut, data_set
+    from exam import METRIC, Exam
 
     from nearfar.evaluate.statistics import compare, decide
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).parents[1]))  # `measure` is shared, and benchmarks are not a package
 
 import measure
+from data_sets import SHARED, STDLIB, cut, data_set
 
 if TYPE_CHECKING:  # imports torch, which reads the allocator's setting when it starts
-    from nearfar.data.dataset import Dataset
     from nearfar.pipeline.run import Run
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
-STDLIB, PLAIN, METRIC = "stdlib", "plain", "ndcg@10"
+PLAIN, METRIC = "plain", "ndcg@10"
 RECIPES = (PLAIN, "balanced", "strong")
 QUICK = {"sets": [STDLIB], "recipes": [PLAIN, "balanced"], "base": "static"}
 
@@ -35,14 +33,9 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=0, help="training pairs drawn of each set; 0: all")
     parser.add_argument("--document-tokens", type=int, default=256)
     parser.add_argument("--work", type=Path, help="folder of the runs, to go on with; thrown away when left out")
-    options = parser.parse_args()
-    if options.quick:
-        parser.set_defaults(**QUICK)
-        options = parser.parse_args()
+    options = measure.options(parser, QUICK)
     allocator = measure.choose_allocator(plain=options.plain_allocator)
-    sets: dict[str, Any] = {}
-    if options.out and options.out.exists():
-        sets = json.loads(options.out.read_text(encoding="utf-8"))["sets"]
+    sets = measure.earlier(options.out, {"sets": {}})["sets"]
     with tempfile.TemporaryDirectory() as temporary:
         work = options.work or Path(temporary)
         for recipe in options.recipes:  # not set by set: something of everything is there when it is stopped
@@ -98,25 +91,6 @@ def compare_all(runs: dict[str, Any]) -> None:
     for before, recipe in pairwise(order):
         ours, theirs = (np.array(runs[one]["per_query"]["model"]) for one in (recipe, before))
         runs[recipe][f"to_{before}"] = asdict(compare(ours, theirs, seed=0))
-
-
-def data_set(name: str, folder: Path) -> Dataset:
-    from nearfar.data.read import as_dataset
-    from nearfar.data.stdlib import stdlib_dataset
-
-    return stdlib_dataset() if name == STDLIB else as_dataset(folder / name)
-
-
-def cut(dataset: Dataset, pairs: int) -> Dataset:
-    """The data set with so many of its training pairs, drawn; all with 0."""
-    import numpy as np
-
-    from nearfar.data.dataset import Pairs
-
-    train = dataset.splits["train"].relevant
-    kept = np.sort(np.random.default_rng(0).permutation(len(train))[: pairs or len(train)])
-    part = Pairs(train.queries[kept], train.documents[kept], train.scores[kept])
-    return replace(dataset, splits={**dataset.splits, "train": part})
 
 
 def show(sets: Mapping[str, Mapping[str, Any]]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -36,10 +35,7 @@ def main() -> None:
     parser.add_argument("--keep-gib", type=float, default=0.0, help="memory for kept graphs")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--setting", nargs=2, help=argparse.SUPPRESS)  # in the fresh process
-    options = parser.parse_args()
-    if options.quick:
-        parser.set_defaults(**QUICK)
-        options = parser.parse_args()
+    options = measure.options(parser, QUICK)
     allocator = measure.choose_allocator(plain=options.plain_allocator)
     if options.setting:
         temperature, batch = options.setting
@@ -82,9 +78,7 @@ def run(settings: Sequence[Setting], options: argparse.Namespace) -> dict[str, A
 
 def finished(options: argparse.Namespace) -> dict[str, Any]:
     """The settings in `--out`, which must be of the same data and base."""
-    if not (options.out and options.out.exists()):
-        return {}
-    earlier = json.loads(options.out.read_text(encoding="utf-8"))
+    earlier = measure.earlier(options.out, result_of({}, options))
     for name in SAME:
         if earlier[name] != getattr(options, name):
             sys.exit(f"{options.out}: expected {name} {getattr(options, name)}, found {earlier[name]}; "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import os
 import sys
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).parents[1]))  # `measure` is shared, and benchmarks are not a package
 
 import measure
+from data_sets import SHARED, STDLIB, data_set
 from measure import say
 from techniques import PLAIN, REFRESH_STEPS, RETRIEVAL, SIMILARITY, Technique
 
@@ -22,8 +22,7 @@ if TYPE_CHECKING:  # imports torch, which reads the allocator's setting when it 
 
     from nearfar.data.dataset import Dataset
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
-STDLIB, STSB = "stdlib", "stsb"
+STSB = "stsb"
 SETS = (STDLIB, "nl2bash", "medquad", STSB)
 RATES = (0.5, 1.0, 2.0, 4.0)  # of the default learning rate; each technique has the one that is best on dev
 SEEDS = 3
@@ -46,15 +45,10 @@ def main() -> None:
     parser.add_argument("--rates", type=float, nargs="+", default=RATES, help="of the default learning rate")
     parser.add_argument("--seeds", type=int, default=SEEDS)
     parser.add_argument("--only", nargs="+", default=[], help="techniques beside plain InfoNCE; all when left out")
-    options = parser.parse_args()
-    if options.quick:
-        parser.set_defaults(**QUICK)
-        options = parser.parse_args()
+    options = measure.options(parser, QUICK)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # the processor's seconds are then those of a quiet machine
     allocator = measure.choose_allocator(plain=options.plain_allocator)
-    sets: dict[str, Any] = {}
-    if options.out and options.out.exists():
-        sets = json.loads(options.out.read_text(encoding="utf-8"))["sets"]
+    sets = measure.earlier(options.out, {"sets": {}})["sets"]
     for name in options.sets:
         study = Study(name, options, sets.setdefault(name, {"techniques": {}}))
         for technique in study.techniques:
@@ -156,20 +150,12 @@ def open_lab(name: str, options: argparse.Namespace) -> Retrieval | Similarity:
         values["data"] = {"dev_fraction": 0.001, "test_fraction": 0.001}
     config, work = FitConfig.parse(values, "benchmark"), Path(options.work)
     if name != STSB:
-        dataset = data_set(name, options)
+        dataset = data_set(name, options.data)
         lab = Retrieval(dataset, config, work / name, options.pairs, lambda: teacher(name, dataset, work))
         lab.sample = options.sample and tuple(options.sample)
         return lab
     rows = {split: sentences(options.data / STSB / f"pairs-{split}.tsv") for split in ("train", "dev", "test")}
     return Similarity.of(rows, config, work / name, options.pairs)
-
-
-def data_set(name: str, options: argparse.Namespace) -> Dataset:
-    """The standard library of this Python, or a BEIR set in the folder of data sets."""
-    from nearfar.data.read import as_dataset
-    from nearfar.data.stdlib import stdlib_dataset
-
-    return stdlib_dataset() if name == STDLIB else as_dataset(options.data / name)
 
 
 def sentences(file: Path) -> list[tuple[str, str, float]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).parents[1]))  # `measure` is shared, and benchmarks are not a package
 
 import measure
+from data_sets import SHARED, STDLIB, data_set
 from measure import say
 
 if TYPE_CHECKING:  # imports torch, which reads the allocator's setting when it starts
     from nearfar.data.dataset import Dataset
     from nearfar.pipeline.config import FitConfig
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
-STDLIB, METRIC = "stdlib", "ndcg@10"
+METRIC = "ndcg@10"
 SETS = (STDLIB, "nl2bash", "medquad")
 GRID = [dict(zip(("learning_rate", "temperature", "batch_size"), point, strict=True))
         for point in itertools.product((0.005, 0.01, 0.02, 0.04), (0.02, 0.05, 0.1), (128, 512))]  # fmt: skip
@@ -41,14 +40,9 @@ def main() -> None:
     parser.add_argument("--dimension", type=int, default=384, help="of the token table")
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--dev-documents", type=int, default=3000, help="of the dev evaluations of both sides")
-    options = parser.parse_args()
-    if options.quick:
-        parser.set_defaults(**QUICK)
-        options = parser.parse_args()
+    options = measure.options(parser, QUICK)
     allocator = measure.choose_allocator(plain=options.plain_allocator)
-    sets: dict[str, Any] = {}
-    if options.out and options.out.exists():
-        sets = json.loads(options.out.read_text(encoding="utf-8"))["sets"]
+    sets = measure.earlier(options.out, {"sets": {}})["sets"]
     for name in options.sets:
         sets[name] = one_set(name, options) | measure.facts(allocator)
         if options.out:
@@ -99,14 +93,6 @@ def one_set(name: str, options: argparse.Namespace) -> dict[str, Any]:
         "share_of_grids_time": tuned.seconds / grid.trained_s,
         "share_with_opening": turns.clock.wall_s / grid.clock.wall_s,
     }  # fmt: skip
-
-
-def data_set(name: str, folder: Path) -> Dataset:
-    """The standard library of this Python, or a BEIR set in `folder`."""
-    from nearfar.data.read import as_dataset
-    from nearfar.data.stdlib import stdlib_dataset
-
-    return stdlib_dataset() if name == STDLIB else as_dataset(folder / name)
 
 
 class Clock:

@@ -1,13 +1,16 @@
 """`nearfar doctor` and `nearfar compare` as a user calls them."""
 
 import json
+import os
+import re
 import shutil
+from unittest import mock
 
 import numpy as np
 import pytest
 
 import nearfar as package
-from command_line import SMALL, nearfar, write_pairs
+from command_line import SMALL, nearfar, tree, write_pairs
 
 FAILURES = ["collapse", "false_negatives", "shortcut", "overfit", "drift"]
 
@@ -25,16 +28,70 @@ def run(data, tmp_path_factory):
 def test_all_five_verdicts_and_a_page(run):
     done = nearfar("doctor", "model", run)
     assert done.code == 0, done.err
-    assert [line.split()[0] for line in done.out.splitlines()[1:6]] == FAILURES
-    assert (run / "doctor.html").stat().st_size > 10_000
+    told = [tuple(line.split()[:2]) for line in done.out.splitlines()[1:6]]
+    assert [failure for failure, _ in told] == FAILURES
+    page = (run / "doctor.html").read_text(encoding="utf-8")
+    shown = re.findall(r'<a href="#(\w+)">([^<]+)</a></th>\s*<td><span class="badge (\w+)">', page)
+    assert shown == [(failure, failure.replace("_", " "), verdict) for failure, verdict in told]
+    assert [failure for failure in FAILURES if f'<section id="{failure}">' not in page] == []
+    [sentence] = re.findall(r'<p class="verdict">([^<]+)</p>', page)
+    assert (sentence == "none of the failures was found") == ({verdict for _, verdict in told} == {"ok"})
+
+
+def test_the_page_holds_its_figures_and_their_data(run, data):
+    nearfar("doctor", "model", run)
+    page = (run / "doctor.html").read_text(encoding="utf-8")
+    panels = json.loads(re.search(r'<script type="application/json" id="figures">(.*?)</script>', page)[1])
+    assert {"map-0", "spectrum-0", "similarities-0", "drift-recall-0"} <= set(panels)
+    assert sorted(panels) == sorted(re.findall(r'<div class="panel" id="([^"]+)">', page))
+    assert all(rows for spec in panels.values() for rows in spec["datasets"].values())
+    drawn = [row for rows in panels["map-0"]["datasets"].values() for row in rows]
+    documents = {json.loads(line)["positive"] for line in data.read_text().splitlines()}
+    assert {row["text"] for row in drawn if row["kind"] == "document"} == documents
 
 
 def test_json_is_the_findings_alone(run, data):
     found = json.loads(nearfar("doctor", "model", run, "--data", data, "--json").out)["findings"]
     assert [finding["failure"] for finding in found] == FAILURES
     for finding in found:
-        assert finding["verdict"] in {"ok", "watch", "fail", "unknown"}
-        assert {"figures", "thresholds", "examples", "fix", "summary"} <= set(finding)
+        assert_whole(finding)
+        assert finding["verdict"] == worst(finding)
+        assert (finding["examples"], finding["fix"]) == ([], {"patch": {}, "advice": ""})  # as the run is healthy
+
+
+def test_json_of_a_failure_has_examples_and_a_fix(tmp_path):
+    alike = tmp_path / "alike.jsonl"
+    rows = [{"query": f"how do I open door q{row}?", "positive": f"text d{row} of it"} for row in range(120)]
+    alike.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = json.loads(nearfar("doctor", "data", alike, "--json").out)["findings"]
+    for finding in found:
+        assert_whole(finding)
+        assert finding["verdict"] in {"unknown", worst(finding)}
+    overfit = found[FAILURES.index("overfit")]
+    assert (overfit["verdict"], overfit["figures"]["template_share"]) == ("fail", 1)
+    [form] = [example for example in overfit["examples"] if "template" in example]
+    assert form["first"] in {row["query"] for row in rows}
+    assert package.FitConfig.parse(overfit["fix"]["patch"], "fix") != package.FitConfig()
+    assert "nearfar doctor model RUN --live" in overfit["fix"]["advice"]
+
+
+def assert_whole(finding):
+    """Every part is there and of its kind, and the fix is of settings that exist."""
+    assert set(finding) == {"failure", "verdict", "summary", "figures", "thresholds", "examples", "fix"}
+    assert finding["summary"].strip()
+    assert "\n" not in finding["summary"]
+    assert all(isinstance(value, float) for value in finding["figures"].values())
+    assert all(example and isinstance(example, dict) for example in finding["examples"])
+    package.FitConfig.parse(finding["fix"]["patch"], finding["failure"])
+
+
+def worst(finding):
+    """The verdict that figures and thresholds stand for."""
+    figures, reached = finding["figures"], {"ok"}
+    for rule in (rule for rule in finding["thresholds"] if rule["figure"] in figures):
+        sign = 1 if rule["fail"] >= rule["watch"] else -1
+        reached |= {name for name in ("watch", "fail") if sign * figures[rule["figure"]] >= sign * rule[name]}
+    return next(name for name in ("fail", "watch", "ok") if name in reached)
 
 
 def test_python_gives_the_same(run):
@@ -69,6 +126,37 @@ def test_bad_input_is_one_line(arguments, said):
     done = nearfar(*arguments)
     assert (done.code, len(done.lines)) == (2, 1)
     assert said in done.err
+
+
+@pytest.mark.parametrize("verb", [("data", "pairs.jsonl"), ("model", "run"), ("index", "run", "--model", "run")])
+@pytest.mark.parametrize(
+    ("place", "found"),
+    [("missing/page.html", "No such file or directory"), ("file/page.html", "Not a directory"), (".", "Is a directory"),
+     ("folder", "Is a directory"), ("closed/page.html", "Permission denied")],
+)  # fmt: skip
+def test_a_page_that_cannot_be_written_is_told_before_the_work(verb, place, found, tmp_path, monkeypatch):
+    if place.startswith("closed") and os.geteuid() == 0:
+        pytest.skip("root may write everywhere")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "closed").mkdir(mode=0o500)
+    before = tree(tmp_path)
+    with mock.patch("nearfar.pipeline.doctor.diagnose", side_effect=AssertionError("the work has begun")):
+        done = nearfar("doctor", *verb, "--html", place)
+    assert (done.code, done.out, len(done.lines)) == (2, "", 1)
+    assert f"{place}: expected a place to write to, found {found}; " in done.err
+    assert tree(tmp_path) == before
+
+
+def test_an_earlier_page_stays_until_the_new_one_is_there(data, tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text("earlier")
+    assert nearfar("doctor", "data", tmp_path / "missing.jsonl", "--html", page).code == 2
+    assert tree(tmp_path) == {"page.html": b"earlier"}
+    assert nearfar("doctor", "data", data, "--html", page).code == 0
+    assert list(tree(tmp_path)) == ["page.html"]
+    assert b"Diagnosis of" in page.read_bytes()
 
 
 def test_compare_says_who_is_better(run, data):

@@ -1,5 +1,6 @@
 """False negatives: against naive loops, and on hand-made data of known duplicates."""
 
+import sys
 from dataclasses import replace
 from math import comb
 
@@ -136,6 +137,35 @@ def test_the_querys_words_tell_apart():
     for query, expected in (("remove files", [1]), ("remove file E", [])):
         asking = replace(asked, train=replace(asked.train, queries=[query]))
         assert suspects(asking, Likeness.of(asking)).documents.tolist() == expected
+
+
+@pytest.mark.parametrize("block_bits", [64, 1 << 10, 1 << 24])
+def test_suspects_are_those_of_a_loop_over_all(block_bits, monkeypatch):
+    monkeypatch.setattr(sys.modules[suspects.__module__], "BLOCK_BITS", block_bits)
+    rng = np.random.default_rng(5)
+    letters = np.array([f"{a}{b}{c}" for a in "abcde" for b in "fghij" for c in "klmno"])  # more words than 64 bits
+    bodies = rng.permutation(letters)[:120].reshape(6, 20)  # boilerplate, of which every document has two words changed
+    rows = [[*body[:18], *rng.choice(letters[:100], 2)] for body in bodies for _ in range(9)]
+    given = [" ".join(rng.permutation(row)) for row in rows]
+    positives = [sorted(rng.choice(54, count, replace=False).tolist()) for count in rng.integers(1, 4, 80)]
+    queries = [" ".join([f"question {i}", *rng.choice(rows[own[0]], 4)]) for i, own in enumerate(positives)]
+    queries += ["asks nothing"]  # and has no word of its positive
+    positives += [[0]]
+    asked = Evidence(given, train=Questions(queries, Ragged.of(positives)))
+    words, said = [set(text.split()) for text in given], [set(query.split()) for query in queries]
+    expected = sorted({
+        (query, other)
+        for query, own in enumerate(positives)
+        for positive in own
+        for other in range(54)
+        if other not in own
+        and len(words[positive] & words[other]) >= 0.8 * len(words[positive] | words[other])
+        and not said[query] & words[positive] - words[other]
+    })  # fmt: skip
+    found = suspects(asked, Likeness.of(asked))
+    assert list(zip(found.queries.tolist(), found.documents.tolist(), strict=True)) == expected
+    likely = Likeness.of(asked).triples(asked.train.relevant, Likeness.of(asked).by_tokens)
+    assert len(likely.queries) - len(expected) > 100 < len(expected)  # many are told apart, and many are not
 
 
 def test_a_base_clears_what_it_puts_below_the_positive():

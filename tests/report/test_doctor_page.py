@@ -1,13 +1,12 @@
 """The doctor's page: whole, safe with hostile text, with the figures that the findings' numbers can be drawn as."""
 
 import re
-import shutil
-import subprocess
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from chromium import dom_of
 from nearfar.core.ragged import Ragged
 from nearfar.diagnose.evidence import Evidence, Questions, Subject
 from nearfar.diagnose.finding import Finding, Fix, Threshold, unknown
@@ -188,15 +187,9 @@ def test_parts_without_data_are_left_out(findings):
 
 @pytest.mark.browser
 def test_a_browser_draws_every_figure(found, tmp_path):
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium on this machine")
     path = tmp_path / "doctor.html"
     write_page(found, path)
-    command = [chromium, "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"]
-    command += ["--disable-background-networking", f"--user-data-dir={tmp_path / 'profile'}"]
-    command += ["--virtual-time-budget=8000", "--dump-dom", path.as_uri()]
-    dom = subprocess.run(command, check=True, capture_output=True, timeout=120).stdout.decode()
+    dom = dom_of(path, tmp_path / "profile")
     panels = re.findall(r'<div class="panel[^>]*id="([^"]+)"[^>]*>(.{0,600})', dom, re.DOTALL)
     assert [name for name, body in panels if "<svg" not in body] == []
     assert [name for name, _ in panels] == ["map-0", "spectrum-0", "similarities-0", "similarities-1",

@@ -1,8 +1,6 @@
 """The report: complete, self-contained, safe with hostile text, and drawn by a real browser."""
 
 import re
-import shutil
-import subprocess
 import time
 from dataclasses import replace
 
@@ -10,6 +8,7 @@ import numpy as np
 import pytest
 from markupsafe import escape
 
+from chromium import dom_of
 from nearfar.core.errors import BadInput
 from nearfar.report.contents import Curve, Estimate, Example, Hit, ReportData, Similarities
 from nearfar.report.figures import figures
@@ -126,16 +125,9 @@ def test_parts_without_data_are_left_out():
 
 @pytest.mark.browser
 def test_a_browser_draws_every_figure(data, tmp_path):
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        pytest.skip("no Chromium on this machine")
     path = tmp_path / "report.html"
     write_report(data, path)
-    quiet = ["--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync", "--disable-component-update"]
-    command = [chromium, "--headless", "--no-sandbox", *quiet, "--disable-background-networking"]
-    command += [f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1000,2000", "--virtual-time-budget=8000"]
-    result = subprocess.run([*command, "--dump-dom", path.as_uri()], check=True, capture_output=True, timeout=120)
-    dom = result.stdout.decode().rsplit("</main>", 1)[0]
+    dom = dom_of(path, tmp_path / "profile").rsplit("</main>", 1)[0]
     panels = re.findall(
         r'<div class="panel[^>]*id="([^"]+)"[^>]*>(.*?)(?=<div class="panel|</section>)', dom, re.DOTALL
     )

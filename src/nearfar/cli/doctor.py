@@ -45,6 +45,7 @@ def of_data(
     from nearfar.pipeline.doctor import diagnose
     from nearfar.pipeline.progress import Terminal
 
+    _check(html)
     found = diagnose(data=data, base=base, config=_config(context), probe=probe, reporter=Terminal())
     _tell(found, html, strict=strict, as_json=as_json)
 
@@ -76,6 +77,7 @@ def of_model(
     from nearfar.pipeline.doctor import diagnose
     from nearfar.pipeline.progress import Terminal
 
+    _check(html)
     found = diagnose(
         model, data=data, base=against, config=_config(context), live=live, probe=probe, reporter=Terminal()
     )
@@ -101,8 +103,17 @@ def of_index(
     from nearfar.pipeline.doctor import diagnose
     from nearfar.pipeline.progress import Terminal
 
+    _check(html)
     found = diagnose(model, data=data, index=index, config=_config(context), reporter=Terminal())
     _tell(found, html, strict=strict, as_json=as_json)
+
+
+def _check(html: Path | None) -> None:
+    """Refuse a page that cannot be written before the work that it is to show."""
+    from nearfar.report.html import check_writable
+
+    if html is not None:
+        check_writable(html)
 
 
 def _config(context: typer.Context) -> DataConfig | None:

@@ -13,8 +13,9 @@ from typing import Annotated, Any
 import typer
 from typer._click.exceptions import ClickException, NoArgsIsHelpError  # typer exports only their children
 
-from nearfar.cli import doctor, index, show
+from nearfar.cli import data, doctor, index, show
 from nearfar.cli.compare import compare
+from nearfar.cli.evaluate import evaluate
 from nearfar.cli.merge import merge
 from nearfar.cli.mine import mine
 from nearfar.cli.options import (
@@ -43,8 +44,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-data_app = typer.Typer(help="Look at data before training on it.", no_args_is_help=True, rich_markup_mode=None)
-app.add_typer(data_app, name="data")
+app.add_typer(data.app, name="data")
 app.add_typer(doctor.app, name="doctor")
 app.add_typer(index.app, name="index")
 
@@ -174,39 +174,7 @@ def demo(
     return typer.echo(f'\nask more with: nearfar search {out} "your question"')
 
 
-@app.command("eval", context_settings=ANY_FIELD)
-def evaluate(
-    context: typer.Context,
-    model: Annotated[str, typer.Argument(help="A run, a model folder, a base's name, or bm25.")],
-    data: Annotated[str, typer.Option(help="Data set to measure on.")],
-    split: Annotated[str, typer.Option(help="train, dev or test.")] = "test",
-    metric: Annotated[list[str] | None, typer.Option(help="Such as ndcg@10; may be repeated.")] = None,
-    layers: Layers = None,
-    by_slice: Annotated[bool, typer.Option("--slices", help="Also by length, rarity and label of the query.")] = False,
-    as_json: AsJson = False,
-) -> None:
-    """Measure how well a model, or bm25, retrieves on a data set.
-
-    Every field of the configuration's data is an option too: --columns.query title --columns.positive body
-    """
-    from nearfar.data.config import DataConfig
-    from nearfar.data.read import as_dataset
-    from nearfar.pipeline.config import METRICS
-    from nearfar.pipeline.evaluate import evaluate as evaluate_
-    from nearfar.pipeline.evaluate import with_split
-    from nearfar.pipeline.progress import Terminal
-    from nearfar.pipeline.slices import slices
-
-    config = DataConfig.parse(merged({}, fields(context.args)), "options")
-    dataset = with_split(as_dataset(data, config), split, config)
-    result = evaluate_(model, dataset, split=split, metrics=metric or METRICS, config=config, layers=layers,
-                       reporter=Terminal())  # fmt: skip
-    found = slices(dataset, result, (metric or METRICS)[0]) if by_slice else ()
-    if as_json:
-        cut = {"slices": [asdict(one) for one in found]} if by_slice else {}
-        return _show({"metrics": dict(result.metrics), "queries": len(result.queries), **cut})
-    lines = [f"{name:<12}{value:.4f}" for name, value in result.metrics.items()]
-    return typer.echo("\n".join([*lines, *(show.slices(found) if by_slice else ())]))
+app.command("eval", context_settings=ANY_FIELD)(evaluate)
 
 
 @app.command(context_settings=ANY_FIELD)
@@ -279,29 +247,6 @@ def search(
     if as_json:
         return _show({"query": question, "hits": [asdict(hit) for hit in hits]})
     return typer.echo("\n\n".join(show.hit(hit.score, hit.id, hit.text) for hit in hits))
-
-
-@data_app.command(context_settings=ANY_FIELD)
-def check(
-    context: typer.Context,
-    source: Annotated[str, typer.Argument(help="Data to look at.")],
-    skip_bad_rows: SkipBadRows = False,
-    as_json: AsJson = False,
-) -> None:
-    """Count, measure and find what would make training on this data go wrong.
-
-    Every field of the configuration's data is an option too: --columns.query title --columns.positive body
-    """
-    from nearfar.data.check import check as check_
-    from nearfar.data.config import DataConfig
-    from nearfar.data.read import load
-
-    values = merged({"source": source, "skip_bad_rows": skip_bad_rows}, fields(context.args))
-    dataset = load(DataConfig.parse(values, "options"))
-    report = check_(dataset)
-    if as_json:
-        return _show({**asdict(report), "problems": list(report.problems()), "notices": list(dataset.notices)})
-    return typer.echo(show.data_report(report, dataset.notices))
 
 
 @app.command("list")

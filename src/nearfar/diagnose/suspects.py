@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nearfar.core.folding import numbered
 from nearfar.core.near_duplicates import by_tokens, tokens
@@ -17,6 +19,7 @@ MARGIN = 0.05  # a judge that puts a document this far below the positive holds 
 PART = re.compile(r"[^\W\d_]+|\d+")
 CAPITAL = re.compile(r"(?<=[a-z\d])(?=[A-Z])")
 BLOCK = 1 << 16
+BLOCK_BITS = 1 << 24
 
 
 @dataclass(frozen=True)
@@ -121,18 +124,36 @@ def _one_group(evidence: Evidence, triples: Triples) -> Mask:
 
 
 def _told_apart(evidence: Evidence, triples: Triples) -> Mask:
-    """Whether the query holds a word of the positive that the document lacks, (n,)."""
-    words: dict[int, frozenset[str]] = {}
+    """Whether the query holds a word of the positive that the document lacks, (n,).
 
-    def of_document(row: int) -> frozenset[str]:
-        if row not in words:
-            words[row] = _words(evidence.documents[row])
-        return words[row]
+    Sets of words are rows of bits: boilerplate makes millions of triples of a few thousand texts.
+    """
+    change = np.diff(triples.queries * len(evidence.documents) + triples.positives, prepend=-1) != 0
+    pair, first = np.cumsum(change) - 1, np.flatnonzero(change)  # triples of one query and positive stand together
+    held = np.zeros(len(evidence.documents), np.bool_)
+    held[triples.positives] = held[triples.documents] = True
+    documents = {row: _words(evidence.documents[row]) for row in np.flatnonzero(held).tolist()}
+    asked = {row: _words(evidence.train.queries[row]) for row in set(triples.queries[first].tolist())}
+    shared = [asked[query] & documents[positive] for query, positive in
+              zip(triples.queries[first].tolist(), triples.positives[first].tolist(), strict=True)]  # fmt: skip
+    numbers = {word: number for number, word in enumerate(sorted(set().union(*shared)))}
+    wanted, lacking = _bits(shared, numbers), ~_bits(documents.values(), numbers)
+    place = (np.cumsum(held) - 1)[triples.documents]
+    found = np.empty(len(pair), np.bool_)
+    size = max(1, BLOCK_BITS // (64 * wanted.shape[1]))
+    for start in range(0, len(pair), size):
+        block = slice(start, start + size)
+        found[block] = (wanted[pair[block]] & lacking[place[block]]).any(axis=1)
+    return found
 
-    asked = [_words(query) for query in evidence.train.queries]
-    rows = zip(triples.queries.tolist(), triples.positives.tolist(), triples.documents.tolist(), strict=True)
-    return np.array([not asked[query] & of_document(positive) <= of_document(document)
-                     for query, positive, document in rows], np.bool_)  # fmt: skip
+
+def _bits(sets: Collection[frozenset[str]], numbers: Mapping[str, int]) -> NDArray[np.uint64]:
+    """Which of the numbered words each set holds, a bit a word, (sets, ⌈words / 64⌉)."""
+    rows = Ragged.of([[numbers[word] for word in found & numbers.keys()] for found in sets])
+    bits = np.zeros((len(rows), -(-max(1, len(numbers)) // 64)), np.uint64)
+    column, bit = np.divmod(rows.values, 64)
+    np.bitwise_or.at(bits, (rows.row_of_value(), column), np.uint64(1) << bit.astype(np.uint64))
+    return bits
 
 
 def _words(text: str) -> frozenset[str]:

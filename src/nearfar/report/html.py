@@ -7,7 +7,8 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from errno import EISDIR
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
@@ -66,12 +67,31 @@ def _page(template: str, data: Any, drawn: list[Figure], more: Mapping[str, Any]
     return page
 
 
+def check_writable(path: Path) -> None:
+    """Refuse, before any work, a path at which no page can be written; what is there stays as it is.
+
+    Raises:
+        BadInput: its folder is missing or takes no files, or it is a folder itself.
+    """
+    with _beside(path) as scratch:
+        if path.is_dir():
+            raise IsADirectoryError(EISDIR, os.strerror(EISDIR))
+        scratch.touch()
+
+
 def _write(page: str, path: Path) -> None:
     """The old file or the new one is there at any time, never a half."""
-    scratch = path.with_name(f".{path.name}.writing-{os.getpid()}")
-    try:
+    with _beside(path) as scratch:
         scratch.write_text(page, encoding="utf-8", errors="replace")  # a lone surrogate shows as "?"
         scratch.replace(path)
+
+
+@contextlib.contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """A file to write before it takes the place of `path`; what goes wrong with it is told of that."""
+    scratch = path.parent / f".{path.name}.writing-{os.getpid()}"
+    try:
+        yield scratch
     except OSError as error:
         found, do = error.strerror or str(error), "free some space or choose another folder"
         raise BadInput.at(path, expected="a place to write to", found=found, do=do) from error
