@@ -20,17 +20,16 @@ from changes import smaller
 from scoring import scored, severity, show
 
 import measure
+from data_sets import SHARED, STDLIB, data_set
 from measure import say
 
 if TYPE_CHECKING:  # imports torch, which reads the allocator's setting when it starts
     import numpy as np
     from numpy.typing import NDArray
 
-    from nearfar.data.dataset import Dataset
     from nearfar.pipeline.doctor import Diagnosis
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data"
-STDLIB, METRIC = "stdlib", "ndcg@10"
+METRIC = "ndcg@10"
 WORSE = 0.02  # nDCG below the twin from which on a run counts as failing, if the interval excludes 0 as well
 MEETING = 0.25  # share of the queries that meet a copy of their answer: five times what the guide holds for usual
 QUICK = {"sets": [STDLIB], "failures": ["collapse"], "seeds": [0], "most": 3}
@@ -44,15 +43,10 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--most", type=int, default=0, help="cases of each kind; 0: all")
     parser.add_argument("--base", default="static", choices=list(BASES))
-    options = parser.parse_args()
-    if options.quick:
-        parser.set_defaults(**QUICK)
-        options = parser.parse_args()
+    options = measure.options(parser, QUICK)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     allocator = measure.choose_allocator(plain=options.plain_allocator)
-    runs: list[dict[str, Any]] = []
-    if options.out and options.out.exists():
-        runs = json.loads(options.out.read_text(encoding="utf-8"))["runs"]
+    runs: list[dict[str, Any]] = measure.earlier(options.out, {"runs": []})["runs"]
     for seed in options.seeds:
         for name in options.sets:
             for row in Keeper(name, seed, options).rows({_key(row) for row in runs}):
@@ -80,9 +74,13 @@ class Keeper:
     """One data set and seed: trains each case and its twin, and has the doctor look at what comes out."""
 
     def __init__(self, name: str, seed: int, options: argparse.Namespace) -> None:
+        from nearfar.data.config import DataConfig
+        from nearfar.data.split import ensure_splits
+
         self.name, self.seed, self.options = name, seed, options
         self.base: Base = BASES[options.base]
-        self.clean = smaller(data_set(name, options.data), self.base.size, self.base.words, seed)
+        whole = ensure_splits(data_set(name, options.data), DataConfig())
+        self.clean = smaller(whole, self.base.size, self.base.words, seed)
         self.twins: dict[str, Trained] = {}
         self.fixed: dict[tuple[str, str], float] = {}
         self.own = Case(HEALTHY, "twin", self.clean)
@@ -218,16 +216,6 @@ def _silent() -> Any:
     from nearfar.pipeline.progress import Silent
 
     return Silent()
-
-
-def data_set(name: str, folder: Path) -> Dataset:
-    """The standard library of this Python, or a BEIR set in the folder of data sets, with its splits."""
-    from nearfar.data.config import DataConfig
-    from nearfar.data.read import as_dataset
-    from nearfar.data.split import ensure_splits
-    from nearfar.data.stdlib import stdlib_dataset
-
-    return ensure_splits(stdlib_dataset() if name == STDLIB else as_dataset(folder / name), DataConfig())
 
 
 if __name__ == "__main__":
