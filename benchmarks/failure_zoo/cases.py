@@ -29,7 +29,7 @@ class Base:
     words: int | None = None  # of a document
 
 
-STATIC = Base("static", {"static.dimension": 256, "train.epochs": 4, "train.learning_rate": 0.02}, (0.01, 0.04),
+STATIC = Base("static", {"static.dimension": 256, "train.epochs": 8}, (0.01, 0.02),
               (5.0, 20.0, 100.0), 0.1, (64, 128, 512), (512, 1024, 2048), (2000, 3000, 600))  # fmt: skip
 MINILM = Base("minilm", {"train.epochs": 2, "train.batch_size": 64, "train.max_document_tokens": 64},
               (1e-5, 1e-4), (2e-3, 1e-2, 5e-2), 3e-4, (32, 128), (128, 256), (400, 600, 200), 60)  # fmt: skip
@@ -99,10 +99,8 @@ def shortcut(dataset: Dataset, base: Base, seed: int) -> Iterator[Case]:  # noqa
 def overfit(dataset: Dataset, base: Base, seed: int) -> Iterator[Case]:
     """A few hundred queries of three templates, for many epochs; dev queries among those of training."""
     few = drawn(dataset, 200, seed)
-    size = {"train.batch_size": 64}
-    short, long = ({**size, "train.epochs": epochs, "train.patience": epochs} for epochs in (6, 40))
-    if base is MINILM:
-        short, long = {**size, "train.epochs": 2}, {**size, "train.epochs": 16, "train.patience": 16}
+    short, long = (2, 16) if base is MINILM else (40, 100)
+    short, long = ({"train.batch_size": 64, "train.epochs": count, "train.patience": count} for count in (short, long))
     twin = Case(HEALTHY, "200 queries", few, short)
     steep = {**long, "train.learning_rate": base.steep}
     for kept in (1, 2, 4):
@@ -111,7 +109,7 @@ def overfit(dataset: Dataset, base: Base, seed: int) -> Iterator[Case]:
                 "overfit", f"templates around {kept} words, {name}", templated(few, 1.0, kept, seed), config, twin
             )
     yield Case("overfit", "templates in 70%, long", templated(few, 0.7, 1, seed), long, twin)
-    yield Case("overfit", "leaked dev, steep and long", leaked(few), steep, twin)
+    yield Case("overfit", "leaked dev, steep and long", leaked(few, 40, seed), steep, twin)
     yield Case("overfit", "queries as they are, steep and long", few, steep, twin)
 
 

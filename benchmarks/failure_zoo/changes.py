@@ -91,12 +91,9 @@ def templated(dataset: Dataset, share: float, kept: int, seed: int) -> Dataset:
     return with_texts(dataset, queries, dataset.documents.texts)
 
 
-def leaked(dataset: Dataset) -> Dataset:
-    """The data set with the dev queries among those of training."""
-    from nearfar.data.dataset import Pairs
-
-    train = Pairs.joined([dataset.splits["train"], dataset.splits["dev"]])
-    return replace(dataset, splits={**dataset.splits, "train": train})
+def leaked(dataset: Dataset, queries: int, seed: int) -> Dataset:
+    """The data set with so many of its training queries for dev."""
+    return replace(dataset, splits={**dataset.splits, "dev": drawn(dataset, queries, seed).splits["train"]})
 
 
 def copied(dataset: Dataset, share: float, copies: int, seed: int) -> tuple[Dataset, Dataset]:
