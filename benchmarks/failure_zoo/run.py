@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # `measure` is shared, and b
 
 from cases import BASES, CASES, HEALTHY, Base, Case
 from changes import smaller
+from figure import draw
 from scoring import scored, severity, show
 
 import measure
@@ -55,7 +56,10 @@ def main() -> None:
                     measure.write({"runs": runs}, options.out)
     result = scored(runs)
     show(result)
-    measure.finish({**measure.facts(allocator), "result": result, "runs": runs}, options.out)
+    rows = [{key: value for key, value in run.items() if key != "figures"} for run in runs]  # they are megabytes
+    measure.finish({**measure.facts(allocator), "result": result, "runs": rows}, options.out)
+    if options.out:
+        draw(runs, options.out.with_suffix(".svg"))
 
 
 def _key(row: dict[str, Any]) -> tuple[Any, ...]:

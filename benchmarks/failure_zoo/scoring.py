@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +19,13 @@ TOLERATED = 0.05  # false alarms
 Row = Mapping[str, Any]
 
 
-def severity(finding: Finding) -> float:
-    """How far a finding's figures are on the way to a verdict: 0.5 at `watch`, 1 at `fail`; NaN where it is unknown.
+def severity(finding: Finding) -> float | None:
+    """How far a finding's figures are on the way to a verdict: 0.5 at `watch`, 1 at `fail`; None where it is unknown.
 
     The highest of any threshold, but of a shortcut the milder of what the pairs and what the model say.
     """
-    import math
-
     if finding.verdict == "unknown":
-        return math.nan
+        return None
     by_rule = {rule.figure: _on_the_way(rule, finding.figures[rule.figure]) for rule in finding.thresholds
                if rule.figure in finding.figures}  # fmt: skip
     if finding.failure == "shortcut":
@@ -39,6 +38,12 @@ def _on_the_way(rule: Threshold, value: float) -> float:
     if rule.fail == rule.watch:
         return 1.0 if value >= rule.fail else 0.0
     return 0.5 + 0.5 * (value - rule.watch) / (rule.fail - rule.watch)
+
+
+def severe(run: Row, failure: str) -> float:
+    """The severity of a failure in a run; of what is unknown the least."""
+    found = run["severity"][failure]
+    return -math.inf if found is None or math.isnan(found) else float(found)
 
 
 def scored(runs: Sequence[Row]) -> dict[str, Any]:
@@ -61,7 +66,7 @@ def _of(failure: str, induced: Sequence[Row], well: Sequence[Row]) -> dict[str, 
         "false_alarms": _share([run["verdicts"][failure] == "fail" for run in judged]),
         "left_out": _left_out(failure, ill, judged),
         "repaired": _share([_is_repaired(run) for run in fixed]),
-        "auc": _auc([run["severity"][failure] for run in ill], [run["severity"][failure] for run in judged]),
+        "auc": _auc(*([severe(run, failure) for run in part] for part in (ill, judged))),
         "alarms": {
             "found": _share([run in alarmed for run in ill]),
             "false": _share([bool(run.get("alarms")) for run in well]),
@@ -89,12 +94,12 @@ def _left_out(failure: str, ill: Sequence[Row], well: Sequence[Row]) -> dict[str
     """Each data set judged by the limit of severity that suits the others: the highest that misses fewest of them."""
     found, accused, limits = [], [], {}
     for name in dict.fromkeys(run["set"] for run in well):
-        inside = [sorted(run["severity"][failure] for run in part if run["set"] != name) for part in (ill, well)]
+        inside = [[severe(run, failure) for run in part if run["set"] != name] for part in (ill, well)]
         if not all(inside):
             continue
         limits[name] = limit = limit_of(*inside)
-        found += [run["severity"][failure] >= limit for run in ill if run["set"] == name]
-        accused += [run["severity"][failure] >= limit for run in well if run["set"] == name]
+        found += [severe(run, failure) >= limit for run in ill if run["set"] == name]
+        accused += [severe(run, failure) >= limit for run in well if run["set"] == name]
     return {"sensitivity": _share(found), "false_alarms": _share(accused), "limits": limits}
 
 

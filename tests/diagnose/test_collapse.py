@@ -11,6 +11,7 @@ from nearfar.core.ragged import Ragged
 from nearfar.diagnose.collapse import diagnose
 from nearfar.diagnose.evidence import Course, Evidence, Questions, Subject
 from nearfar.diagnose.geometry import alignment, effective_rank, mean_cosine, sample, spread, uniformity, unit
+from nearfar.pipeline.config import FitConfig
 
 COUNT, WIDTH = 300, 32
 
@@ -93,3 +94,17 @@ def test_too_little_to_tell():
     few = evidence(cloud())
     few = replace(few, model=replace(few.model, documents=few.model.documents[:12]))
     assert "found 12" in diagnose(few).summary
+
+
+@pytest.mark.parametrize(
+    ("settings", "train"),
+    [
+        ({"temperature": 0.001}, {"temperature": 0.05}),
+        ({"temperature": 0.05, "loss": {"alignment": 1.0}}, {"loss": "info_nce"}),  # a sum, which a patch would join
+        ({"temperature": 0.05}, {"loss": {"info_nce": 1.0, "anti_collapse": 0.1}}),
+    ],
+)
+def test_the_fix_is_what_the_settings_point_to(settings, train):
+    found = diagnose(replace(evidence(np.ones((COUNT, 8), np.float32)), settings=settings))
+    assert found.fix.patch == {"train": train}
+    FitConfig.parse(found.fix.patch, "fix")

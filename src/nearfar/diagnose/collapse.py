@@ -140,8 +140,10 @@ def _fix(evidence: Evidence, figures: Mapping[str, float]) -> Fix:
     if float(evidence.settings.get("temperature", USUAL_TEMPERATURE)) < LOWEST_TEMPERATURE:
         patch["temperature"] = USUAL_TEMPERATURE
         advice.append(f"a temperature of {USUAL_TEMPERATURE}")
-    apart = {CONTRASTIVE: 1.0, "anti_collapse": 0.1}
-    if evidence.settings.get("loss", CONTRASTIVE) not in (CONTRASTIVE, apart) or not patch:
-        patch["loss"] = apart
-        advice.append("a loss that keeps different documents apart")
+    if evidence.settings.get("loss", CONTRASTIVE) != CONTRASTIVE:
+        patch["loss"] = CONTRASTIVE
+        advice.append("InfoNCE, which keeps different documents apart")
+    elif not patch:
+        patch["loss"] = {CONTRASTIVE: 1.0, "anti_collapse": 0.1}
+        advice.append("a term that keeps different documents apart")
     return Fix({"train": patch}, f"train again with {' and '.join(advice)}")

@@ -25,7 +25,7 @@ SOURCE = "the failure zoo (benchmarks/failure_zoo)"
 NEVER = 2.0  # no figure that it stands for gets there
 USUAL_EPOCHS, USUAL_FRESH_EPOCHS = 2, 6  # of a pretrained base, and of a token table from nothing
 USUAL_BATCH, PASSAGES = 256, 3  # of a document
-FEWER_PASSES = (
+GENTLER = (
     "the default learning rate, an end when dev stops to rise, and more negatives for each query "
     "rather than more queries of the same form (nearfar mine)"
 )
@@ -249,7 +249,7 @@ def _fix(evidence: Evidence, figures: Mapping[str, float], thresholds: Sequence[
         advice += [VARIED, ASK]
     elif judge(figures, [rule for rule in thresholds if rule.figure != "leaked_test"])[0] != "ok":
         patch["train"] = _schedule(evidence.settings)
-        advice.append(FEWER_PASSES)
+        advice.append(GENTLER)
     return Fix(patch, "; ".join(advice))
 
 
