@@ -84,6 +84,7 @@ class Keeper:
         self.name, self.seed, self.options = name, seed, options
         self.base: Base = BASES[options.base]
         whole = ensure_splits(data_set(name, options.data), DataConfig())
+        self.start: str | Path = self.base.name
         self.clean = smaller(whole, self.base.size, self.base.words, seed)
         self.twins: dict[str, Trained] = {}
         self.fixed: dict[tuple[str, str], float] = {}
@@ -93,6 +94,8 @@ class Keeper:
         """A row for each case that is not known yet, and for each twin."""
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
+            if self.base.layers:
+                self.start = self._with_fewer_layers(folder / "base")
             for kind in (HEALTHY, *self.options.failures):
                 for number, case in enumerate(CASES[kind](self.clean, self.base, self.seed)):
                     if 0 < self.options.most <= number or _key(self._named(case)) in known:
@@ -103,6 +106,17 @@ class Keeper:
                         if _key(self._named(twin)) not in known:
                             yield self._named(twin) | self._looked_at(twin, self.twins[twin.strength], folder)
                     yield self._named(case) | self._row(case, self.twins[twin.strength], folder)
+
+    def _with_fewer_layers(self, folder: Path) -> Path:
+        from nearfar.encoder.config import EncoderConfig
+        from nearfar.encoder.load import load_encoder
+        from nearfar.encoder.reshape import reshaped
+        from nearfar.encoder.save import save_encoder
+
+        save_encoder(
+            reshaped(load_encoder(self.base.name, "cpu"), EncoderConfig(layers=self.base.layers)), folder, card=""
+        )
+        return folder
 
     def _named(self, case: Case) -> dict[str, Any]:
         return {"set": self.name, "base": self.base.name, "seed": self.seed, "failure": case.failure,
@@ -150,7 +164,7 @@ class Keeper:
 
         fix = next(finding.fix for finding in found.findings if finding.failure == case.failure)
         if case.asks:
-            model = folder / "case" if case.trained else self.base.name
+            model = folder / "case" if case.trained else self.start
             back = fix.advice.startswith("ask with")
             return {"ndcg": float(self.twins[self.own.strength].ndcg.mean()) if back else
                     nearfar.evaluate(model, self.clean, metrics=[METRIC]).metrics[METRIC]}  # fmt: skip
@@ -168,8 +182,8 @@ class Keeper:
         import nearfar
 
         if not case.trained:
-            return Trained(Path(self.base.name), self.twins[self.own.strength].ndcg)
-        run = nearfar.fit(case.dataset, base=self.base.name, out=folder, config=self._config(case), mode="overwrite",
+            return Trained(Path(self.start), self.twins[self.own.strength].ndcg)
+        run = nearfar.fit(case.dataset, base=str(self.start), out=folder, config=self._config(case), mode="overwrite",
                           reporter=_silent())  # fmt: skip
         exam = case.exam or self.clean
         return Trained(run.path, nearfar.evaluate(run.path, exam, metrics=[METRIC]).per_query[METRIC])

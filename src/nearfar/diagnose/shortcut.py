@@ -32,7 +32,7 @@ USUAL_BATCH = 256
 MANY = 0.1  # share of the pairs that a family of tokens must decide to be masked
 SOURCE = "static models of nl2bash and the standard library, tokens injected into 0, 50 and 100 % of the pairs"
 OF_DATA = (Threshold("decided_by_surface", 0.5, 0.7, SOURCE), Threshold("surface_excess", 0.15, 0.3, SOURCE))
-OF_MODEL = (Threshold("masked_drop", 0.05, 0.08, SOURCE),)
+OF_MODEL = (Threshold("masked_drop", 0.02, 0.04, SOURCE),)
 
 
 @dataclass(frozen=True)
