@@ -38,7 +38,7 @@ FORMS = (Threshold("template_share", 0.4, 0.6, SOURCE),)
 LEAKS = (Threshold("leaked_test", 0.005, 0.05, SOURCE), Threshold("leaked_dev", 0.005, 0.05, SOURCE))
 OTHERS = (
     Threshold("copies", 0.4, NEVER, SOURCE),
-    Threshold("dev_fall", 0.015, 0.03, SOURCE),
+    Threshold("dev_fall", 0.015, NEVER, SOURCE),  # the weights of the best step are kept
 )
 BESIDE_BASE = (
     Threshold("excess_gap_low", 0.05, 0.15, SOURCE),
