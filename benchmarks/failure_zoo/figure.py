@@ -11,7 +11,7 @@ import altair as alt
 from cases import HEALTHY
 from scoring import severe
 
-COLOURS = {"static": "#1f6feb", "minilm": "#e0903a"}
+COLOURS = {"static": "#1f6feb", "table": "#14a38b", "minilm": "#e0903a"}
 WIDTH, HEIGHT, COLUMNS = 220, 200, 3
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:  # imports torch, which reads the allocator's setting when it 
     from nearfar.pipeline.doctor import Diagnosis
 
 METRIC = "ndcg@10"
+ANOTHER = {STDLIB: "nl2bash"}  # set that a tuned token table comes from; of all others the standard library
 WORSE = 0.02  # nDCG below the twin from which on a run counts as failing, if the interval excludes 0 as well
 MEETING = 0.25  # share of the queries that meet a copy of their answer: five times what the guide holds for usual
 QUICK = {"sets": [STDLIB], "failures": ["collapse"], "seeds": [0], "most": 3}
@@ -96,6 +97,8 @@ class Keeper:
             folder = Path(name)
             if self.base.layers:
                 self.start = self._with_fewer_layers(folder / "base")
+            if self.base.on_another_set:
+                self.start = self._trained_on_another_set(folder / "base")
             for kind in (HEALTHY, *self.options.failures):
                 for number, case in enumerate(CASES[kind](self.clean, self.base, self.seed)):
                     if 0 < self.options.most <= number or _key(self._named(case)) in known:
@@ -106,6 +109,14 @@ class Keeper:
                         if _key(self._named(twin)) not in known:
                             yield self._named(twin) | self._looked_at(twin, self.twins[twin.strength], folder)
                     yield self._named(case) | self._row(case, self.twins[twin.strength], folder)
+
+    def _trained_on_another_set(self, folder: Path) -> Path:
+        import nearfar
+
+        other = data_set(ANOTHER.get(self.name, STDLIB), self.options.data)
+        nearfar.fit(other, base="static", out=folder, mode="overwrite", reporter=_silent(),
+                    config={"static.dimension": 256, "train.epochs": 4, "train.seed": self.seed})  # fmt: skip
+        return folder / "model"
 
     def _with_fewer_layers(self, folder: Path) -> Path:
         from nearfar.encoder.config import EncoderConfig
