@@ -9,7 +9,7 @@ from pydantic import Field
 from nearfar.core.config import Config
 from nearfar.data.select import SelectConfig
 
-FieldName = Literal["query", "positive", "negative", "score", "group", "source", "task"]
+FieldName = Literal["query", "positive", "negative", "score", "group", "source", "task", "text", "label"]
 
 
 class DataConfig(Config):
@@ -18,7 +18,7 @@ class DataConfig(Config):
     licence: str | None = None
     """Licence of the data, for the data card; nothing depends on it."""
     columns: dict[FieldName, str] = Field(default_factory=dict)
-    """Which column holds a field when its name does not say so, such as {query: title, positive: body}."""
+    """Which column holds a field when its name does not say so, such as {query: title, positive: body}; of labelled texts, text and label."""
     skip_bad_rows: bool = False
     """Leave out rows that cannot be used, count them and list the first ten, instead of stopping at the first."""
     positive_above: float | None = Field(default=None, allow_inf_nan=False)
