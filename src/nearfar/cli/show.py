@@ -199,6 +199,25 @@ def slices(found: Sequence[Slice]) -> list[str]:
     return lines
 
 
+def probed(record: Mapping[str, Any]) -> str:
+    """Metrics of a probe with their intervals, the same of a base where there is one, and the difference of both."""
+    lines = _measured(record)
+    if "base" in record:
+        lines += ["", "base", *_measured(record["base"])]
+    if "difference" in record:
+        found, first = record["difference"], next(iter(record["metrics"]))
+        lines += ["", f"{first} {found['difference']:+.4f} (95 % interval {found['low']:+.4f} to {found['high']:+.4f})"]
+    return "\n".join(lines)
+
+
+def _measured(record: Mapping[str, Any]) -> list[str]:
+    intervals = record.get("intervals", {})
+    ends = {name: f"  ({low:.4f} to {high:.4f})" for name, (low, high) in intervals.items()}
+    lines = [f"{name:<12}{value:.4f}{ends.get(name, '')}" for name, value in record["metrics"].items()]
+    counts = [f"{name.replace('_', ' ')} {value:,}" for name, value in record.items() if isinstance(value, int)]
+    return [*lines, ", ".join(counts)]
+
+
 def diagnosis(found: Diagnosis) -> str:
     """A line for each failure, and below them examples and fixes of those that were found."""
     lines = [f"{finding.failure:<18}{finding.verdict:<9}{finding.summary}" for finding in found.findings]

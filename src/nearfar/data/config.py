@@ -18,7 +18,7 @@ class DataConfig(Config):
     licence: str | None = None
     """Licence of the data, for the data card; nothing depends on it."""
     columns: dict[FieldName, str] = Field(default_factory=dict)
-    """Which column holds a field when its name does not say so, such as {query: title, positive: body}; of labelled texts, text and label."""
+    """Which column holds a field when its name does not say so, such as {query: title, positive: body}."""
     skip_bad_rows: bool = False
     """Leave out rows that cannot be used, count them and list the first ten, instead of stopping at the first."""
     positive_above: float | None = Field(default=None, allow_inf_nan=False)

@@ -30,6 +30,10 @@ class Labelled:
     def __len__(self) -> int:
         return len(self.texts)
 
+    def rows(self, kept: Sequence[int]) -> Labelled:
+        """Those in these rows."""
+        return Labelled([self.texts[row] for row in kept], [self.labels[row] for row in kept])
+
 
 @dataclass(frozen=True)
 class LabelledSet:
