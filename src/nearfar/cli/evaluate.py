@@ -91,12 +91,12 @@ def _probe(
     from nearfar.pipeline import probes
     from nearfar.pipeline.progress import Terminal
 
-    measure: Callable[..., probes.Result] = {
+    measures: dict[str, Callable[..., probes.Result]] = {
         "sts": probes.evaluate_sts,
         "classification": probes.evaluate_classification,
         "clustering": probes.evaluate_clustering,
-    }[task]
-    found = measure(model, data, split=split, base=base, config=config, layers=layers, reporter=Terminal())
+    }
+    found = measures[task](model, data, split=split, base=base, config=config, layers=layers, reporter=Terminal())
     record = found.record()
     typer.echo(show.json_line(record) if as_json else show.probed(record))
 
