@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nearfar.pipeline.fit import fit
     from nearfar.pipeline.merge import merge
     from nearfar.pipeline.mine import mine
+    from nearfar.pipeline.mteb_tasks import evaluate_mteb
     from nearfar.pipeline.probes import evaluate_classification, evaluate_clustering, evaluate_sts
     from nearfar.pipeline.rerank import rerank_train
     from nearfar.pipeline.run import Run
@@ -35,6 +36,7 @@ __all__ = [
     "evaluate",
     "evaluate_classification",
     "evaluate_clustering",
+    "evaluate_mteb",
     "evaluate_sts",
     "fit",
     "merge",
@@ -57,6 +59,7 @@ _HOMES = {
     "evaluate": "nearfar.pipeline.evaluate",
     "evaluate_classification": "nearfar.pipeline.probes",
     "evaluate_clustering": "nearfar.pipeline.probes",
+    "evaluate_mteb": "nearfar.pipeline.mteb_tasks",
     "evaluate_sts": "nearfar.pipeline.probes",
     "fit": "nearfar.pipeline.fit",
     "merge": "nearfar.pipeline.merge",

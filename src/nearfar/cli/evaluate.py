@@ -16,15 +16,15 @@ from nearfar.core.errors import BadInput
 if TYPE_CHECKING:
     from nearfar.data.config import DataConfig
 
-What = Literal["retrieval", "sts", "classification", "clustering"]
+What = Literal["retrieval", "sts", "classification", "clustering", "mteb"]
 
 
 def evaluate(
     context: typer.Context,
     model: Annotated[str, typer.Argument(help="A run, a model folder, a base's name, or bm25 (retrieval only).")],
-    data: Annotated[str, typer.Option(help="Data set to measure on.")],
+    data: Annotated[str, typer.Option(help="Data set to measure on; of mteb a task's name, or a folder.")],
     task: Annotated[What, typer.Option(help="What is measured.")] = "retrieval",
-    split: Annotated[str, typer.Option(help="train, dev or test.")] = "test",
+    split: Annotated[str | None, typer.Option(help="train, dev or test; left out: test, or what mteb says.")] = None,
     metric: Annotated[list[str] | None, typer.Option(help="Of retrieval, such as ndcg@10; may be repeated.")] = None,
     base: Annotated[str | None, typer.Option(help="A model to hold against it; for retrieval: compare.")] = None,
     layers: Layers = None,
@@ -34,7 +34,7 @@ def evaluate(
     """Measure how well a model, or bm25, retrieves on a data set; or what else its vectors are good for.
 
     Tasks: retrieval; sts (pairs with scores: rank correlation); classification (labelled texts: a linear probe);
-    clustering (labelled texts: k-means).
+    clustering (labelled texts: k-means); mteb (a task of that benchmark).
 
     Every field of the configuration's data is an option too: --columns.query title --columns.positive body
     """
@@ -43,9 +43,12 @@ def evaluate(
     config = DataConfig.parse(merged({}, fields(context.args)), "options")
     if task != "retrieval":
         _refuse({"--metric": metric, "--slices": by_slice}, f"--task {task}", "leave it out")
-        return _probe(task, model, data, split, base, config, layers, as_json=as_json)
+        if task == "mteb":
+            _refuse({"--base": base}, "--task mteb", "measure both, one after the other")
+            return _mteb(model, data, split, config, layers, as_json=as_json)
+        return _probe(task, model, data, split or "test", base, config, layers, as_json=as_json)
     _refuse({"--base": base}, "--task retrieval", "compare them: nearfar compare A B --data D")
-    return _retrieval(model, data, split, metric, config, layers, by_slice=by_slice, as_json=as_json)
+    return _retrieval(model, data, split or "test", metric, config, layers, by_slice=by_slice, as_json=as_json)
 
 
 def _retrieval(
@@ -99,6 +102,14 @@ def _probe(
     found = measures[task](model, data, split=split, base=base, config=config, layers=layers, reporter=Terminal())
     record = found.record()
     typer.echo(show.json_line(record) if as_json else show.probed(record))
+
+
+def _mteb(model: str, data: str, split: str | None, config: DataConfig, layers: int | None, *, as_json: bool) -> None:
+    from nearfar.pipeline.mteb_tasks import evaluate_mteb
+    from nearfar.pipeline.progress import Terminal
+
+    found = evaluate_mteb(model, data, split=split, config=config, layers=layers, reporter=Terminal())
+    typer.echo(show.json_line(found.record()) if as_json else show.mteb(found))
 
 
 def _refuse(options: dict[str, object], where: str, do: str) -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nearfar.pipeline.doctor import Diagnosis
     from nearfar.pipeline.listing import Entry
     from nearfar.pipeline.mine import Suspect
+    from nearfar.pipeline.mteb_tasks import MtebResult
     from nearfar.pipeline.slices import Slice
 
 LINES_SHOWN = 8  # of a found document
@@ -216,6 +217,15 @@ def _measured(record: Mapping[str, Any]) -> list[str]:
     lines = [f"{name:<12}{value:.4f}{ends.get(name, '')}" for name, value in record["metrics"].items()]
     counts = [f"{name.replace('_', ' ')} {value:,}" for name, value in record.items() if isinstance(value, int)]
     return [*lines, ", ".join(counts)]
+
+
+def mteb(found: MtebResult) -> str:
+    """The main score of a task, and of each split and subset where there are several."""
+    lines = [f"{found.main_metric:<20}{found.main_score:.4f}"]
+    parts = [(f"{split} {subset}", scores) for split, of in found.scores.items() for subset, scores in of.items()]
+    if len(parts) > 1:
+        lines += [f"  {name:<18}{scores['main_score']:.4f}" for name, scores in parts]
+    return "\n".join([*lines, f"{found.task} ({found.kind}), mteb {found.version}"])
 
 
 def diagnosis(found: Diagnosis) -> str:

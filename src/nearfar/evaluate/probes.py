@@ -20,6 +20,7 @@ from nearfar.evaluate.statistics import interval
 Vectors = NDArray[np.float32]
 SEEDS = 5  # of k-means
 STEPS = 1000  # of the logistic regression, at most
+STRENGTH = 3.0  # vectors of length 1 have small entries: told 91.9 % of the dev texts of banking77, 1.0 90.3 %
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def classify(
     train: tuple[Vectors, Sequence[str]],
     test: tuple[Vectors, Sequence[str]],
     *,
-    strength: float = 1.0,
+    strength: float = STRENGTH,
     seed: int = 0,
     where: str = "texts",
 ) -> Classification:

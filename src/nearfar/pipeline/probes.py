@@ -115,11 +115,11 @@ def evaluate_sts(
     found = read_graded(data, config)
     pairs = _chosen(found, split, reporter := reporter or Silent())
     place = f"{found.name} {split}"
-    similarities = _similarities(_space(model, layers, reporter), pairs)
+    similarities = _similarities(open_space(model, layers, reporter), pairs)
     mine = correlate(similarities, pairs.scores, seed=0, where=place)
     if base is None:
         return StsResult(mine)
-    others = _similarities(_space(base, None, reporter), pairs)
+    others = _similarities(open_space(base, None, reporter), pairs)
     difference = correlation_difference(similarities, others, pairs.scores, seed=0)
     return StsResult(mine, correlate(others, pairs.scores, seed=0, where=place), difference)
 
@@ -158,10 +158,10 @@ def evaluate_classification(
         train, test = ((_unit_vectors(space, part), part.labels) for part in (learned, asked))
         return classify(train, test, seed=config.seed, where=f"{found.name} {KEPT}")
 
-    mine = probe(_space(model, layers, reporter))
+    mine = probe(open_space(model, layers, reporter))
     if base is None:
         return ClassificationResult(mine)
-    other = probe(_space(base, None, reporter))
+    other = probe(open_space(base, None, reporter))
     return ClassificationResult(mine, other, compare(mine.right, other.right, seed=0))
 
 
@@ -193,8 +193,8 @@ def evaluate_clustering(
     def probe(space: Space) -> Clustering:
         return cluster(_unit_vectors(space, texts), texts.labels, where=f"{found.name} {split}")
 
-    mine = probe(_space(model, layers, reporter))
-    return ClusteringResult(mine, None if base is None else probe(_space(base, None, reporter)))
+    mine = probe(open_space(model, layers, reporter))
+    return ClusteringResult(mine, None if base is None else probe(open_space(base, None, reporter)))
 
 
 def _record(model: Measured, base: Measured | None, difference: Any) -> dict[str, Any]:
@@ -202,7 +202,12 @@ def _record(model: Measured, base: Measured | None, difference: Any) -> dict[str
     return {**model.record(), **other, **({} if difference is None else {"difference": asdict(difference)})}
 
 
-def _space(model: Model, layers: int | None, reporter: Reporter) -> Space:
+def open_space(model: Model, layers: int | None, reporter: Reporter) -> Space:
+    """The encoder of a model with all that embedding takes.
+
+    Raises:
+        BadInput: it is BM25, or cannot be read.
+    """
     if model == LEXICAL:
         raise BadInput.at(LEXICAL, expected="a model that gives vectors", found="BM25, which gives none",
                           do="name a run, a model folder or a base")  # fmt: skip
