@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,18 +95,20 @@ def _spearman(x: Floats, y: Floats, axis: int) -> Floats:
 
 
 def _interval(samples: tuple[Floats, ...], statistic: Any, seed: int, resamples: int) -> tuple[float, float]:
-    drawn = stats.bootstrap(
-        samples,
-        statistic,
-        paired=True,
-        vectorized=True,
-        n_resamples=resamples,
-        batch=max(1, CHUNK_NUMBERS // len(samples[0])),
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).bootstrap_distribution
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)  # a sample of one score alone has no correlation
+        drawn = stats.bootstrap(
+            samples,
+            statistic,
+            paired=True,
+            vectorized=True,
+            n_resamples=resamples,
+            batch=max(1, CHUNK_NUMBERS // len(samples[0])),
+            method="percentile",
+            rng=np.random.default_rng(seed),
+        ).bootstrap_distribution
     tail = (1 - CONFIDENCE) / 2
-    low, high = np.nanquantile(drawn, (tail, 1 - tail))  # a sample of one score alone has no correlation
+    low, high = np.nanquantile(drawn, (tail, 1 - tail))
     return float(low), float(high)
 
 

@@ -129,7 +129,7 @@ def _mteb() -> ModuleType:
     try:
         import mteb  # noqa: PLC0415 -- optional extra
     except ImportError:
-        raise MissingExtra.of("tasks of MTEB", "mteb") from None
+        raise MissingExtra.of("a task of MTEB", "mteb") from None
     return mteb  # type: ignore[no-any-return]
 
 
