@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -58,12 +58,9 @@ class MtebEncoder:
     """
 
     def __init__(self, space: Space) -> None:
-        from mteb.models import ModelMeta  # noqa: PLC0415 -- optional extra
-
         self._space = space
-        self.mteb_model_meta = ModelMeta.create_empty(
-            {"name": "nearfar/model", "revision": space.encoder.fingerprint()}
-        )
+        named = {"name": "nearfar/model", "revision": space.encoder.fingerprint()}
+        self.mteb_model_meta = _mteb(".models").ModelMeta.create_empty(named)
 
     def encode(
         self,
@@ -125,12 +122,12 @@ def evaluate_mteb(
     return MtebResult(known.name, known.type, known.main_score, float(result.get_score()), scores, mteb.__version__)
 
 
-def _mteb() -> ModuleType:
+def _mteb(part: str = "") -> Any:
+    """The package, or a module of it; typed as nothing, so that types can be checked without it."""
     try:
-        import mteb  # noqa: PLC0415 -- optional extra
+        return importlib.import_module(f"mteb{part}")
     except ImportError:
         raise MissingExtra.of("a task of MTEB", "mteb") from None
-    return mteb  # type: ignore[no-any-return]
 
 
 @contextmanager
@@ -156,7 +153,7 @@ def _quiet() -> Iterator[None]:
             enable_progress_bars()
 
 
-def _task(mteb: ModuleType, data: str | Path, split: str | None, config: DataConfig) -> Any:
+def _task(mteb: Any, data: str | Path, split: str | None, config: DataConfig) -> Any:
     folder = Path(data).expanduser()
     if folder.is_dir() and is_beir(folder):
         return _retrieval(folder, split or "test", config)
@@ -172,7 +169,7 @@ def _task(mteb: ModuleType, data: str | Path, split: str | None, config: DataCon
     return task
 
 
-def _named(mteb: ModuleType, name: str) -> Any:
+def _named(mteb: Any, name: str) -> Any:
     try:
         return mteb.get_task(name)
     except KeyError as error:
@@ -200,13 +197,10 @@ def _load(task: Any, data: str | Path) -> None:
 
 def _retrieval(folder: Path, split: str, config: DataConfig) -> Any:
     """A retrieval task of mteb whose data are those that nearfar reads."""
-    from mteb.abstasks import AbsTaskRetrieval  # noqa: PLC0415 -- optional extra
-    from mteb.abstasks.task_metadata import TaskMetadata  # noqa: PLC0415
-
     dataset = as_dataset(folder, config)
     own = {"path": str(folder.resolve()), "revision": "local"}
-    metadata = TaskMetadata(name=f"{folder.resolve().name}", dataset=own, eval_splits=[split], **LOCAL)
-    kind = type("LocalRetrieval", (AbsTaskRetrieval,), {"metadata": metadata})
+    metadata = _mteb().TaskMetadata(name=folder.resolve().name, dataset=own, eval_splits=[split], **LOCAL)
+    kind = type("LocalRetrieval", (_mteb(".abstasks").AbsTaskRetrieval,), {"metadata": metadata})
     task: Any = kind()
     task.dataset = {"default": {split: _split_of(dataset, split)}}
     task.data_loaded = True
