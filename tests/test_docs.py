@@ -25,9 +25,14 @@ GUIDE = sorted((ROOT / "docs" / "guide").glob("[1-8]-*.md"))
 PAGES = [*DOCS, *GUIDE, ROOT / "docs" / "guide" / "README.md"]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 FIGURE = re.compile(r"\d+\.\d+")
+LABELLED = "".join(json.dumps({"text": q, "label": n % 2}) + "\n" for n, (q, _) in enumerate(pairs(20)))
 FILES = {
     "pairs.jsonl": "".join(json.dumps({"query": q, "positive": d}) + "\n" for q, d in pairs(120)),
     "live.jsonl": "".join(json.dumps({"query": q, "clicked": d}) + "\n" for q, d in pairs(40)),
+    "stsb/test.tsv": "sentence1\tsentence2\tscore\n"
+    + "".join(f"{q}\t{d}\t{n % 6}\n" for n, (q, d) in enumerate(pairs(20))),
+    "banking77/train.jsonl": LABELLED,
+    "banking77/test.jsonl": LABELLED,
     "faq.csv": "title,body\nwhere is the key?,Keys are at the desk.\n",
     "broken.jsonl": '{"query": "restart the router", "positive": "Hold the button for ten seconds."}\n'
     '{"query": "change the password", "positive": ""}\n'
@@ -83,6 +88,7 @@ def prepared(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("docs")
     for name, text in FILES.items():
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
     for seed, name in enumerate(("run", "other")):
         config = {"train.epochs": 1, "train.seed": seed, "static.dimension": 32}

@@ -7,11 +7,11 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CORE = sorted(f"nearfar.core.{file.stem}" for file in (ROOT / "src/nearfar/core").glob("[!_]*.py"))
-HEAVY = {"torch", "transformers", "sentence_transformers"}
+HEAVY = {"torch", "transformers", "sentence_transformers", "sklearn", "mteb"}
 
 
 @pytest.mark.parametrize("modules", [["nearfar"], CORE], ids=["nearfar", "core"])
-def test_foundations_come_without_torch(modules):
+def test_foundations_come_without_torch_and_sklearn(modules):
     code = f"import sys, {', '.join(modules)}; print(*sorted(name.split('.')[0] for name in sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not HEAVY & set(done.stdout.split())

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from nearfar.pipeline.fit import fit
     from nearfar.pipeline.merge import merge
     from nearfar.pipeline.mine import mine
+    from nearfar.pipeline.mteb_tasks import evaluate_mteb
+    from nearfar.pipeline.probes import evaluate_classification, evaluate_clustering, evaluate_sts
     from nearfar.pipeline.rerank import rerank_train
     from nearfar.pipeline.run import Run
     from nearfar.pipeline.teach import teach
@@ -32,6 +34,10 @@ __all__ = [
     "compare",
     "diagnose",
     "evaluate",
+    "evaluate_classification",
+    "evaluate_clustering",
+    "evaluate_mteb",
+    "evaluate_sts",
     "fit",
     "merge",
     "mine",
@@ -51,6 +57,10 @@ _HOMES = {
     "compare": "nearfar.pipeline.compare",
     "diagnose": "nearfar.pipeline.doctor",
     "evaluate": "nearfar.pipeline.evaluate",
+    "evaluate_classification": "nearfar.pipeline.probes",
+    "evaluate_clustering": "nearfar.pipeline.probes",
+    "evaluate_mteb": "nearfar.pipeline.mteb_tasks",
+    "evaluate_sts": "nearfar.pipeline.probes",
     "fit": "nearfar.pipeline.fit",
     "merge": "nearfar.pipeline.merge",
     "mine": "nearfar.pipeline.mine",

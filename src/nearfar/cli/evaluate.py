@@ -2,31 +2,66 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from nearfar.cli import show
 from nearfar.cli.options import AsJson, Layers, fields
 from nearfar.core.config import merged
+from nearfar.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from nearfar.data.config import DataConfig
+
+What = Literal["retrieval", "sts", "classification", "clustering", "mteb"]
 
 
 def evaluate(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="A run, a model folder, a base's name, or bm25.")],
-    data: Annotated[str, typer.Option(help="Data set to measure on.")],
-    split: Annotated[str, typer.Option(help="train, dev or test.")] = "test",
-    metric: Annotated[list[str] | None, typer.Option(help="Such as ndcg@10; may be repeated.")] = None,
+    model: Annotated[str, typer.Argument(help="A run, a model folder, a base's name, or bm25 (retrieval only).")],
+    data: Annotated[str, typer.Option(help="Data set to measure on; of mteb a task's name, or a folder.")],
+    task: Annotated[What, typer.Option(help="What is measured.")] = "retrieval",
+    split: Annotated[str | None, typer.Option(help="train, dev or test; left out: test, or what mteb says.")] = None,
+    metric: Annotated[list[str] | None, typer.Option(help="Of retrieval, such as ndcg@10; may be repeated.")] = None,
+    base: Annotated[str | None, typer.Option(help="A model to hold against it; for retrieval: compare.")] = None,
     layers: Layers = None,
     by_slice: Annotated[bool, typer.Option("--slices", help="Also by length, rarity and label of the query.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Measure how well a model, or bm25, retrieves on a data set.
+    """Measure how well a model, or bm25, retrieves on a data set; or what else its vectors are good for.
+
+    Tasks: retrieval; sts (pairs with scores: rank correlation); classification (labelled texts: a linear probe);
+    clustering (labelled texts: k-means); mteb (a task of that benchmark).
 
     Every field of the configuration's data is an option too: --columns.query title --columns.positive body
     """
     from nearfar.data.config import DataConfig
+
+    config = DataConfig.parse(merged({}, fields(context.args)), "options")
+    if task != "retrieval":
+        _refuse({"--metric": metric, "--slices": by_slice}, f"--task {task}", "leave it out")
+        if task == "mteb":
+            _refuse({"--base": base}, "--task mteb", "measure both, one after the other")
+            return _mteb(model, data, split, config, layers, as_json=as_json)
+        return _probe(task, model, data, split or "test", base, config, layers, as_json=as_json)
+    _refuse({"--base": base}, "--task retrieval", "compare them: nearfar compare A B --data D")
+    return _retrieval(model, data, split or "test", metric, config, layers, by_slice=by_slice, as_json=as_json)
+
+
+def _retrieval(
+    model: str,
+    data: str,
+    split: str,
+    metric: list[str] | None,
+    config: DataConfig,
+    layers: int | None,
+    *,
+    by_slice: bool,
+    as_json: bool,
+) -> None:
     from nearfar.data.read import as_dataset
     from nearfar.pipeline.config import METRICS
     from nearfar.pipeline.evaluate import evaluate as evaluate_
@@ -34,7 +69,6 @@ def evaluate(
     from nearfar.pipeline.progress import Terminal
     from nearfar.pipeline.slices import slices
 
-    config = DataConfig.parse(merged({}, fields(context.args)), "options")
     dataset = with_split(as_dataset(data, config), split, config)
     result = evaluate_(model, dataset, split=split, metrics=metric or METRICS, config=config, layers=layers,
                        reporter=Terminal())  # fmt: skip
@@ -44,3 +78,41 @@ def evaluate(
         return typer.echo(show.json_line({"metrics": dict(result.metrics), "queries": len(result.queries), **cut}))
     lines = [f"{name:<12}{value:.4f}" for name, value in result.metrics.items()]
     return typer.echo("\n".join([*lines, *(show.slices(found) if by_slice else ())]))
+
+
+def _probe(
+    task: Literal["sts", "classification", "clustering"],
+    model: str,
+    data: str,
+    split: str,
+    base: str | None,
+    config: DataConfig,
+    layers: int | None,
+    *,
+    as_json: bool,
+) -> None:
+    from nearfar.pipeline import probes
+    from nearfar.pipeline.progress import Terminal
+
+    measures: dict[str, Callable[..., probes.Result]] = {
+        "sts": probes.evaluate_sts,
+        "classification": probes.evaluate_classification,
+        "clustering": probes.evaluate_clustering,
+    }
+    found = measures[task](model, data, split=split, base=base, config=config, layers=layers, reporter=Terminal())
+    record = found.record()
+    typer.echo(show.json_line(record) if as_json else show.probed(record))
+
+
+def _mteb(model: str, data: str, split: str | None, config: DataConfig, layers: int | None, *, as_json: bool) -> None:
+    from nearfar.pipeline.mteb_tasks import evaluate_mteb
+    from nearfar.pipeline.progress import Terminal
+
+    found = evaluate_mteb(model, data, split=split, config=config, layers=layers, reporter=Terminal())
+    typer.echo(show.json_line(found.record()) if as_json else show.mteb(found))
+
+
+def _refuse(options: dict[str, object], where: str, do: str) -> None:
+    """Raise BadInput for the first option that is given and has no meaning here."""
+    if given := next((name for name, value in options.items() if value), None):
+        raise BadInput.at(where, expected=f"no {given}", found="one", do=do)

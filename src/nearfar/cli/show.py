@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nearfar.pipeline.doctor import Diagnosis
     from nearfar.pipeline.listing import Entry
     from nearfar.pipeline.mine import Suspect
+    from nearfar.pipeline.mteb_tasks import MtebResult
     from nearfar.pipeline.slices import Slice
 
 LINES_SHOWN = 8  # of a found document
@@ -197,6 +198,34 @@ def slices(found: Sequence[Slice]) -> list[str]:
             lines += ["", f"by {one.by}"]
         lines.append(f"  {one.name:<28}{one.mean:.4f}  ({one.low:.4f} to {one.high:.4f}, {one.queries} queries)")
     return lines
+
+
+def probed(record: Mapping[str, Any]) -> str:
+    """Metrics of a probe with their intervals, the same of a base where there is one, and the difference of both."""
+    lines = _measured(record)
+    if "base" in record:
+        lines += ["", "base", *_measured(record["base"])]
+    if "difference" in record:
+        found, first = record["difference"], next(iter(record["metrics"]))
+        lines += ["", f"{first} {found['difference']:+.4f} (95 % interval {found['low']:+.4f} to {found['high']:+.4f})"]
+    return "\n".join(lines)
+
+
+def _measured(record: Mapping[str, Any]) -> list[str]:
+    intervals = record.get("intervals", {})
+    ends = {name: f"  ({low:.4f} to {high:.4f})" for name, (low, high) in intervals.items()}
+    lines = [f"{name:<12}{value:.4f}{ends.get(name, '')}" for name, value in record["metrics"].items()]
+    counts = [f"{name.replace('_', ' ')} {value:,}" for name, value in record.items() if isinstance(value, int)]
+    return [*lines, ", ".join(counts)]
+
+
+def mteb(found: MtebResult) -> str:
+    """The main score of a task, and of each split and subset where there are several."""
+    lines = [f"{found.main_metric:<20}{found.main_score:.4f}"]
+    parts = [(f"{split} {subset}", scores) for split, of in found.scores.items() for subset, scores in of.items()]
+    if len(parts) > 1:
+        lines += [f"  {name:<18}{scores['main_score']:.4f}" for name, scores in parts]
+    return "\n".join([*lines, f"{found.task} ({found.kind}), mteb {found.version}"])
 
 
 def diagnosis(found: Diagnosis) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from nearfar.data.bad_row import BadRow
 from nearfar.data.config import FieldName
@@ -17,33 +17,44 @@ KNOWN: Mapping[FieldName, tuple[str, ...]] = {
     "group": ("group",),
     "source": ("source",),
     "task": ("task",),
+    "text": ("text", "sentence", "query", "question"),
+    "label": ("label", "intent", "category", "class"),
+}
+Kind = Literal["pairs", "labelled"]
+LABELLED: tuple[FieldName, ...] = ("text", "label")
+FIELDS: Mapping[Kind, tuple[FieldName, ...]] = {
+    "pairs": tuple(field for field in KNOWN if field not in LABELLED),
+    "labelled": LABELLED,
 }
 NUMBERED = re.compile(r"(positive|negative)_\d+")
 
 
 class Layout(NamedTuple):
-    """The column of each field in one table; "" where there is none."""
+    """The column of each field in one table; "" where there is none, as in labelled texts all but the last two."""
 
-    query: str
-    positives: tuple[str, ...]
-    negatives: tuple[str, ...]
-    score: str
-    group: str
-    source: str
-    task: str
+    query: str = ""
+    positives: tuple[str, ...] = ()
+    negatives: tuple[str, ...] = ()
+    score: str = ""
+    group: str = ""
+    source: str = ""
+    task: str = ""
+    text: str = ""
+    label: str = ""
 
     @property
     def used(self) -> list[str]:
         """The columns that hold anything nearfar reads."""
-        singles = (self.query, self.score, self.group, self.source, self.task)
+        singles = (self.query, self.score, self.group, self.source, self.task, self.text, self.label)
         return [name for name in (*singles, *self.positives, *self.negatives) if name]
 
 
 class Columns:
-    """Finds the fields among column names, the user's own mapping first."""
+    """Finds the fields of one kind of table among column names, the user's own mapping first."""
 
-    def __init__(self, mapping: Mapping[FieldName, str]) -> None:
+    def __init__(self, mapping: Mapping[FieldName, str], kind: Kind = "pairs") -> None:
         self._mapping = mapping
+        self._kind = kind
         self._layouts: dict[tuple[str, ...], Layout] = {}
 
     def layout(self, names: Sequence[str]) -> Layout:
@@ -58,13 +69,28 @@ class Columns:
         return self._layouts[key]
 
     def _find_all(self, names: tuple[str, ...]) -> Layout:
-        single = {field: self._one(field, names) for field in KNOWN if field not in ("positive", "negative")}
+        self._refuse_others()
+        if self._kind == "labelled":
+            return Layout(text=self._required("text", names), label=self._required("label", names))
+        fields = (field for field in FIELDS["pairs"] if field not in ("positive", "negative"))
+        single = {field: self._one(field, names) for field in fields}
         positives, negatives = self._many("positive", names), self._many("negative", names)
         if not single["query"]:
             raise _missing("query", names)
         if not positives:
             raise _missing("positive", names)
         return Layout(positives=positives, negatives=negatives, **single)
+
+    def _refuse_others(self) -> None:
+        known = FIELDS[self._kind]
+        if other := next((field for field in self._mapping if field not in known), None):
+            raise BadRow(expected=f"columns for {', '.join(known)}", found=f"one for {other}",
+                         do=f"leave 'columns.{other}' out")  # fmt: skip
+
+    def _required(self, field: FieldName, names: tuple[str, ...]) -> str:
+        if not (found := self._one(field, names)):
+            raise _missing(field, names)
+        return found
 
     def _one(self, field: FieldName, names: tuple[str, ...]) -> str:
         found = self._candidates(field, names)

@@ -9,7 +9,7 @@ from pydantic import Field
 from nearfar.core.config import Config
 from nearfar.data.select import SelectConfig
 
-FieldName = Literal["query", "positive", "negative", "score", "group", "source", "task"]
+FieldName = Literal["query", "positive", "negative", "score", "group", "source", "task", "text", "label"]
 
 
 class DataConfig(Config):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from nearfar.core.errors import BadInput
 from nearfar.data.bad_row import BadRow
-from nearfar.data.columns import Columns
+from nearfar.data.columns import Columns, Kind
 from nearfar.data.config import DataConfig
 
 LISTED = 10  # refused rows named in the notices
@@ -24,8 +24,8 @@ class Row(NamedTuple):
 class Intake:
     """Refuses bad rows: raises at the first, or counts them when the user asked to skip them."""
 
-    def __init__(self, config: DataConfig) -> None:
-        self.columns = Columns(config.columns)
+    def __init__(self, config: DataConfig, kind: Kind = "pairs") -> None:
+        self.columns = Columns(config.columns, kind)
         self.skip = config.skip_bad_rows
         self.first: BadInput | None = None  # refused since `begin`
         self._listed: list[str] = []

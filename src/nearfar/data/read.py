@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from nearfar.core.errors import BadInput
 from nearfar.data.bad_row import BadRow
@@ -31,6 +32,8 @@ READERS: Mapping[str, Reader] = {
 }
 SUFFIXES = (*READERS, *(f"{suffix}.gz" for suffix in READERS if suffix != ".parquet"))
 Item = Mapping[str, Any] | Sequence[str] | Record
+T = TypeVar("T")
+Parse = Callable[[Iterable[Row], str | Path, Intake], Iterator[T]]
 
 
 def load(config: DataConfig) -> Dataset:
@@ -42,11 +45,18 @@ def load(config: DataConfig) -> Dataset:
     """
     if not config.source:
         raise BadInput.at("data.source", expected="a file, a folder or a hub name", found="none", do="name one")
-    try:
+    with readable(config.source):
         return _load(config.source, config)
-    except OSError as error:  # a path too long, a folder that may not be entered
+
+
+@contextmanager
+def readable(source: str) -> Iterator[None]:
+    """Turn what the system says of a source into BadInput: a path too long, a folder that may not be entered."""
+    try:
+        yield
+    except OSError as error:
         raise BadInput.at(
-            config.source[:200],
+            source[:200],
             expected="a readable source",
             found=str(error.strerror or error),
             do="check path and permissions",
@@ -61,7 +71,7 @@ def from_records(records: Iterable[Item], config: DataConfig | None = None) -> D
     """
     config = config or DataConfig()
     intake = Intake(config)
-    rows = _given(_rows(records, intake), "records", intake)
+    rows = given(_rows(records, intake), "records", intake)
     collected = _collected({"train": rows}, "records", config)
     return replace(collected, notices=(*collected.notices, *intake.notices()))
 
@@ -78,38 +88,46 @@ def as_dataset(source: Dataset | str | Path | Iterable[Item], config: DataConfig
 
 def _load(source: str, config: DataConfig) -> Dataset:
     path, intake = Path(source).expanduser(), Intake(config)
-    if path.is_dir():
-        dataset = read_beir(path, intake) if is_beir(path) else _tables(path, config, intake)
-    elif path.exists() or not is_hub_name(source):
-        dataset = _table(path, config, intake)
+    if path.is_dir() and is_beir(path):
+        dataset = read_beir(path, intake)
     else:
-        dataset = _hub(source, config, intake)
+        name, splits = tables(source, intake, records_of)
+        dataset = _collected(splits, name, config)
     return replace(dataset, notices=(*dataset.notices, *intake.notices()))
 
 
-def _table(path: Path, config: DataConfig, intake: Intake) -> Dataset:
-    return _collected({"train": records_in(path, intake)}, path.name.split(".")[0], config)
+def tables(source: str, intake: Intake, parse: Parse[T]) -> tuple[str, dict[str, Iterator[T]]]:
+    """Name of a file, a folder of tables or a hub data set, and what `parse` makes of the rows of each split, in order.
 
+    A single file is the split "train".
 
-def _tables(folder: Path, config: DataConfig, intake: Intake) -> Dataset:
-    files = split_files(folder, SUFFIXES)
-    splits = {split: (r for path in paths for r in records_in(path, intake)) for split, paths in files.items()}
-    return _collected(splits, folder.resolve().name, config)
-
-
-def _hub(name: str, config: DataConfig, intake: Intake) -> Dataset:
-    splits = {
-        split: _given(records_of(enumerated(iter(rows)), f"{name} {split}", intake), name, intake)
-        for split, rows in hub_splits(name).items()
-    }
-    return _collected(splits, name, config)
+    Raises:
+        BadInput: the source is missing or unreadable; or, while a split is read, it holds nothing that can be used.
+        MissingExtra: it is a hub name and the package `datasets` is not installed.
+    """
+    path = Path(source).expanduser()
+    if path.is_dir():
+        files = split_files(path, SUFFIXES)
+        chained = {split: (one for path in paths for one in rows_in(path, intake, parse))
+                   for split, paths in files.items()}  # fmt: skip
+        return path.resolve().name, in_order(chained)
+    if path.exists() or not is_hub_name(source):
+        return path.name.split(".")[0], {"train": rows_in(path, intake, parse)}
+    splits = {split: given(parse(enumerated(iter(rows)), f"{source} {split}", intake), source, intake)
+              for split, rows in hub_splits(source).items()}  # fmt: skip
+    return source, in_order(splits)
 
 
 def _collected(splits: Mapping[str, Iterable[Record]], name: str, config: DataConfig) -> Dataset:
     collector = Collector()
-    for split, records in in_order(splits).items():
+    for split, records in splits.items():
         collector.add(split, records)
     return clean(collector.dataset(name, config.positive_above))
+
+
+def rows_in(path: Path, intake: Intake, parse: Parse[T]) -> Iterator[T]:
+    """What `parse` makes of the rows of one table, of any kind in READERS; errors as of `records_in`."""
+    return given(parse(_reader(path)(path, intake), path, intake), path, intake)
 
 
 def records_in(path: Path, intake: Intake) -> Iterator[Record]:
@@ -118,7 +136,7 @@ def records_in(path: Path, intake: Intake) -> Iterator[Record]:
     Raises:
         BadInput: it is missing, of no known kind, or holds no record that can be used.
     """
-    return _given(records_of(_reader(path)(path, intake), path, intake), path, intake)
+    return rows_in(path, intake, records_of)
 
 
 def _reader(path: Path) -> Reader:
@@ -131,8 +149,22 @@ def _reader(path: Path) -> Reader:
     return reader
 
 
-def _given(records: Iterator[Record], where: str | Path, intake: Intake) -> Iterator[Record]:
-    """`records`, when there is at least one of them; the reason why not otherwise."""
+def rows_of(items: Iterable[Any], names: Sequence[str]) -> Iterator[Row]:
+    """Rows out of dicts, and of tuples whose values have these names, numbered from 1; others lack every column."""
+    for number, item in enumerate(items, 1):
+        if isinstance(item, Mapping):
+            yield Row(number, {str(name): value for name, value in item.items()})
+        else:
+            tuple_ = item if isinstance(item, Sequence) and not isinstance(item, (str, bytes)) else ()
+            yield Row(number, dict(zip(names, tuple_, strict=False)))
+
+
+def given(records: Iterator[T], where: str | Path, intake: Intake) -> Iterator[T]:
+    """`records`, when there is at least one of them.
+
+    Raises:
+        BadInput: there is none, with the reason why.
+    """
     intake.begin()
     first = next(records, None)
     if first is not None:
