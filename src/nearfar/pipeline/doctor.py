@@ -5,24 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nearfar.core.errors import BadInput, excerpt
-from nearfar.core.ragged import Ragged
-from nearfar.data.check import leaked_queries
 from nearfar.data.config import DataConfig
 from nearfar.data.dataset import Dataset, Judged, Pairs
 from nearfar.data.live import LiveLog, read_live
-from nearfar.data.paraphrase import paraphrase
 from nearfar.data.read import as_dataset
 from nearfar.data.split import QUERIES_NEEDED, ensure_splits
 from nearfar.diagnose import drift
-from nearfar.diagnose.evidence import Course, Evidence, Questions, Subject, Vectors, WordSearch
+from nearfar.diagnose.evidence import Course, Evidence, Subject, Vectors
 from nearfar.diagnose.finding import Finding, unknown
 from nearfar.diagnose.registry import FAILURES
 from nearfar.encoder.encode import open_store
@@ -32,17 +28,13 @@ from nearfar.evaluate.run import Run as Ranking
 from nearfar.index.exact import top_k
 from nearfar.pipeline.config import MAIN_METRIC, FitConfig
 from nearfar.pipeline.doctor_probe import probed
+from nearfar.pipeline.doctor_texts import MOST_TRAINING, gathered, queries_of
 from nearfar.pipeline.evaluate import Space, scored, with_split
 from nearfar.pipeline.progress import Reporter, Silent
 from nearfar.pipeline.run import RECORD, Run
 from nearfar.pipeline.session import STARTED
 from nearfar.pipeline.stages import TrainStage
 from nearfar.pipeline.stored import Place, stored_of, stored_of_run
-from nearfar.text.bm25 import BM25
-
-MOST_QUERIES = 1000  # of a split
-MOST_TRAINING = 20_000  # queries of which the nearest to a test query is looked for: a sample would make all look new
-MOST_DOCUMENTS = 20_000
 
 
 @dataclass(frozen=True)
@@ -126,7 +118,7 @@ def _of_model(
     dataset = _data(model, data, config)
     if data is not None and settings and str(data) != settings.data.source:  # the model was not trained on these
         dataset = replace(dataset, splits={**dataset.splits, "train": Pairs.of([])})
-    evidence, sampled = _texts(dataset, looks.log(dataset, config))
+    evidence, sampled = gathered(dataset, looks.log(dataset, config))
     if data is not None and (own := _own_queries(model, settings)):
         evidence = replace(evidence, training_queries=own)
     if settings and record:
@@ -217,61 +209,9 @@ def _own_queries(model: str | Path | None, settings: FitConfig | None) -> Sequen
     if model is None or settings is None:
         return ()
     try:
-        return _queries(_data(model, None, settings.data), "train", MOST_TRAINING)
+        return queries_of(_data(model, None, settings.data), "train", MOST_TRAINING)
     except BadInput:
         return ()
-
-
-def _queries(dataset: Dataset, split: str, most: int) -> Sequence[str]:
-    rows = dataset.judged(split).queries if split in dataset.splits else np.empty(0, np.int32)
-    chosen = np.sort(np.random.default_rng(0).permutation(rows)[:most])
-    return [dataset.queries.texts[row] for row in chosen]
-
-
-def _texts(dataset: Dataset, log: LiveLog | None) -> tuple[Evidence, Judged]:
-    """Texts and judgments, at most so many of each; and the judgments in the numbering of the evidence."""
-    rng = np.random.default_rng(0)
-    test, train = (_drawn(dataset.judged(split), rng) for split in ("test", "train"))
-    asked = np.sort(rng.permutation(len(log.queries) if log else 0)[:MOST_QUERIES])
-    clicked = log.clicked.take(asked) if log else Ragged.of([])
-    rows = _documents(len(dataset.documents), [test.documents, train.documents, clicked], rng)
-    within = [Ragged(part.offsets, np.searchsorted(rows, part.values).astype(np.int32))
-              for part in (test.documents, train.documents, clicked)]  # fmt: skip
-    texts = [*([dataset.queries.texts[row] for row in part.queries] for part in (test, train)),
-             [log.queries[row] for row in asked] if log else []]  # fmt: skip
-    questions = [Questions(*part) for part in zip(texts, within, strict=True)]
-    documents = dataset.documents.rows(rows.tolist())
-    pairs = dataset.splits["train"].relevant
-    evidence = Evidence(documents.texts, documents.groups, test=questions[0], train=questions[1], live=questions[2],
-                        training_queries=_queries(dataset, "train", MOST_TRAINING),
-                        dev_queries=_queries(dataset, "dev", MOST_TRAINING),
-                        lexical=_word_search(documents.texts), leaked=leaked_queries(dataset),
-                        training_pairs=len(pairs),
-                        asked=np.bincount(pairs.documents, minlength=len(dataset.documents))[rows],
-                        training_size=len(dataset.judged("train").queries),
-                        paraphrase=lambda query: paraphrase(query, np.random.default_rng(0)))  # fmt: skip
-    return evidence, Judged(np.arange(len(test.queries), dtype=np.int32), within[0], test.gains)
-
-
-def _drawn(judged: Judged, rng: np.random.Generator) -> Judged:
-    """At most so many of the judged queries."""
-    rows = np.sort(rng.permutation(len(judged.queries))[:MOST_QUERIES])
-    spans = [slice(*judged.documents.offsets[row : row + 2]) for row in rows]
-    gains = np.concatenate([judged.gains[span] for span in spans]) if spans else judged.gains[:0]
-    return Judged(judged.queries[rows], judged.documents.take(rows), gains)
-
-
-def _word_search(documents: Sequence[str]) -> WordSearch:
-    """BM25 over the documents, indexed when a rule asks for it, and not before."""
-    index = cache(lambda: BM25(documents))
-    return lambda queries: index().search(list(queries), 10)[0]
-
-
-def _documents(count: int, parts: Sequence[Ragged], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Rows of the relevant documents and of others, ascending, at most so many but for the relevant ones."""
-    needed = np.unique(np.concatenate([part.values for part in parts]))
-    others = np.setdiff1d(rng.permutation(count)[:MOST_DOCUMENTS], needed)
-    return np.sort(np.concatenate([needed, others[: max(0, MOST_DOCUMENTS - len(needed))]])).astype(np.int64)
 
 
 def _subject(name: str | Path, *, evidence: Evidence, judged: Judged, reporter: Reporter, policy: Policy) -> Subject:
