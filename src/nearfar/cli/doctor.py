@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nearfar.cli import show
-from nearfar.cli.options import ANY_FIELD, AsJson, fields
+from nearfar.cli.options import ANY_FIELD, AsJson, check_options, fields
 from nearfar.core.config import merged
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ def _check(html: Path | None) -> None:
 def _config(context: typer.Context) -> DataConfig | None:
     from nearfar.data.config import DataConfig
 
+    check_options(context, DataConfig.model_fields)
     values: Mapping[str, Any] = merged({}, fields(context.args))
     return DataConfig.parse(values, "options") if values else None
 

@@ -22,7 +22,7 @@ from nearfar.diagnose.evidence import Course, Evidence, Subject, Vectors
 from nearfar.diagnose.finding import Finding, unknown
 from nearfar.diagnose.registry import FAILURES
 from nearfar.encoder.encode import open_store
-from nearfar.encoder.load import FRESH, load_encoder
+from nearfar.encoder.load import FRESH, load_encoder, near_folder
 from nearfar.encoder.precision import Policy, choose_policy
 from nearfar.evaluate.run import Run as Ranking
 from nearfar.index.exact import top_k
@@ -34,7 +34,7 @@ from nearfar.pipeline.progress import Reporter, Silent
 from nearfar.pipeline.run import RECORD, Run
 from nearfar.pipeline.session import STARTED
 from nearfar.pipeline.stages import TrainStage
-from nearfar.pipeline.stored import Place, stored_of, stored_of_run
+from nearfar.pipeline.stored import Model, Place, name_of, stored_of, stored_of_run
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Diagnosis:
 
 
 def diagnose(  # noqa: PLR0913  # all but the model by keyword
-    model: str | Path | None = None,
+    model: Model | None = None,
     *,
     data: Any = None,
     base: str | Path | None = None,
@@ -69,7 +69,8 @@ def diagnose(  # noqa: PLR0913  # all but the model by keyword
     """Look for the five failures of contrastive training in a model, its data, or both; or for drift in an index.
 
     Args:
-        model: a run, a model folder or a base's name; without one, the data alone are looked at.
+        model: a run, a model folder, a base's or a hub name, or a loaded SentenceTransformer, which is left as it is;
+            without one, the data alone are looked at.
         data: a data set as `fit` takes it; left out, the run's own.
         base: what training started from; left out, what the run says.
         live: lines of {"query": text, "clicked": ids of documents} as users asked them.
@@ -80,9 +81,9 @@ def diagnose(  # noqa: PLR0913  # all but the model by keyword
         BadInput: there is nothing to look at, or it cannot be read.
     """
     reporter = reporter or Silent()
-    if model is not None and not isinstance(model, str | Path):
-        raise BadInput.at("model", expected="a run, a model folder or a name", found=type(model).__name__,
-                          do="save the model to a folder and name that")  # fmt: skip
+    if model is not None and not isinstance(model, Model):
+        raise BadInput.at("model", expected="a run, a model folder, a name or a SentenceTransformer",
+                          found=type(model).__name__, do="give one of these")  # fmt: skip
     if index is None:
         return _of_model(model, data, base, config, _Looks(live, probe, reporter))
     if live or probe or base:
@@ -110,7 +111,7 @@ class _Looks:
 
 
 def _of_model(
-    model: str | Path | None, data: Any, base: str | Path | None, config: DataConfig | None, looks: _Looks
+    model: Model | None, data: Any, base: str | Path | None, config: DataConfig | None, looks: _Looks
 ) -> Diagnosis:
     record = _record_of(model)
     settings = FitConfig.parse(record["config"], "run") if record else None
@@ -129,14 +130,14 @@ def _of_model(
     base = base or (settings.base if settings else None)
     base = None if base == FRESH else base  # a table of noise: nothing to compare with
     look = partial(_subject, evidence=evidence, judged=sampled, reporter=looks.reporter, policy=choose_policy())
-    evidence = replace(evidence, model=look(model) if model else None, base=look(base) if base else None)
+    evidence = replace(evidence, model=None if model is None else look(model), base=look(base) if base else None)
     if evidence.model and record:
         evidence = replace(evidence, stored=stored_of_run(Place.of(str(model)), evidence, evidence.model))
     if looks.probe:
         start = settings or FitConfig(data=config)
         evidence = replace(evidence, probes=probed(dataset, base or FRESH, start, looks.reporter))
     findings = tuple(failure.diagnose(evidence) for failure in FAILURES.values())
-    return Diagnosis(str(model or dataset.name), findings, evidence)
+    return Diagnosis(dataset.name if model is None else name_of(model), findings, evidence)
 
 
 def _course(record: Mapping[str, Any]) -> Course:
@@ -144,13 +145,11 @@ def _course(record: Mapping[str, Any]) -> Course:
                   tuple((int(step), float(value)) for step, value in record["dev"]))  # fmt: skip
 
 
-def _of_index(
-    place: Place, model: str | Path | None, data: Any, config: DataConfig | None, reporter: Reporter
-) -> Diagnosis:
+def _of_index(place: Place, model: Model | None, data: Any, config: DataConfig | None, reporter: Reporter) -> Diagnosis:
     if model is None:
         raise BadInput.at("model", expected="the model that is to ask the index", found="none", do="give --model M")
     config = config or DataConfig()
-    dataset = _own_data(place) if data is None else with_split(as_dataset(data, config), "test", config)
+    dataset = _own_data(place, reporter) if data is None else with_split(as_dataset(data, config), "test", config)
     stored = stored_of(place, model, dataset, reporter)
     evidence = Evidence(stored.texts, stored=stored)
     elsewhere = "more than an index: nearfar doctor model looks for this"
@@ -159,22 +158,25 @@ def _of_index(
     return Diagnosis(str(place.run or place.index), findings, evidence)
 
 
-def _own_data(place: Place) -> Dataset | None:
-    """The data of the run that an index lies in; None where it is in none, or they are there no more."""
+def _own_data(place: Place, reporter: Reporter) -> Dataset | None:
+    """The data of the run that an index lies in; None where it is in none, or, as is then told, they cannot be read."""
+    if place.run is None:
+        return None
     try:
         config = FitConfig.parse((_record_of(place.run) or {}).get("config", {}), "run").data
         return _data(place.run, None, config)
-    except BadInput:
+    except BadInput as error:
+        reporter.say(f"data: those of the run cannot be read: {error}")
         return None
 
 
-def _record_of(model: str | Path | None) -> dict[str, Any] | None:
+def _record_of(model: Model | None) -> dict[str, Any] | None:
     """The record of a run; None of a model that is none.
 
     Raises:
         BadInput: it is a run that is damaged, or was not finished.
     """
-    if model is None or not any((Path(model) / name).exists() for name in (RECORD, STARTED)):
+    if not isinstance(model, str | Path) or not any((Path(model) / name).exists() for name in (RECORD, STARTED)):
         return None
     record = Run.open(model).record
     if missing := [name for name in ("config", "steps", "best_step", "losses", "dev") if name not in record]:
@@ -190,13 +192,15 @@ def _training(settings: FitConfig) -> dict[str, Any]:
     return train.model_dump(mode="json")
 
 
-def _data(model: str | Path | None, data: Any, config: DataConfig) -> Dataset:
-    if data is None and model is not None and (own := Path(model) / "data" / "beir").exists():
+def _data(model: Model | None, data: Any, config: DataConfig) -> Dataset:
+    if data is None and isinstance(model, str | Path) and (own := Path(model) / "data" / "beir").exists():
         data = own
     source = data if data is not None else config.source
     if source is None:
-        raise BadInput.at(model or "data", expected="a run, or a data set to look at the model with",
-                          found="neither", do="check the path, or give --data FILE_OR_FOLDER")  # fmt: skip
+        name = "data" if model is None else name_of(model)
+        near = near_folder(model) if isinstance(model, str) else None
+        raise BadInput.at(name, expected="a run, or a data set to look at the model with", found="neither",
+                          do=near or "check the path, or give --data FILE_OR_FOLDER")  # fmt: skip
     dataset = as_dataset(source, config)
     none = Pairs.of([])  # of a set to measure on, or of one too small for a split: the rules say what they need
     if "train" in dataset.splits and len(dataset.judged("train").queries) >= QUERIES_NEEDED:
@@ -204,7 +208,7 @@ def _data(model: str | Path | None, data: Any, config: DataConfig) -> Dataset:
     return replace(dataset, splits={"train": none, "test": none, **dataset.splits})
 
 
-def _own_queries(model: str | Path | None, settings: FitConfig | None) -> Sequence[str]:
+def _own_queries(model: Model | None, settings: FitConfig | None) -> Sequence[str]:
     """What a run was trained on, when its data can still be read: the data at hand may be others."""
     if model is None or settings is None:
         return ()
@@ -214,9 +218,9 @@ def _own_queries(model: str | Path | None, settings: FitConfig | None) -> Sequen
         return ()
 
 
-def _subject(name: str | Path, *, evidence: Evidence, judged: Judged, reporter: Reporter, policy: Policy) -> Subject:
+def _subject(model: Model, *, evidence: Evidence, judged: Judged, reporter: Reporter, policy: Policy) -> Subject:
     """A model over the evidence's texts."""
-    encoder = load_encoder(name, policy.device)
+    encoder, name = load_encoder(model, policy.device), name_of(model)
     space = Space(encoder, policy, open_store(encoder), reporter)
 
     def encode(texts: Sequence[str], role: Any, title: str = "encoding") -> Vectors:
@@ -231,5 +235,5 @@ def _subject(name: str | Path, *, evidence: Evidence, judged: Judged, reporter: 
     seconds = time.perf_counter() - start
     test, train = encode(evidence.test.queries, "query"), encode(evidence.train.queries, "query")
     ranking = Ranking.ranked(*top_k(test, documents, 10))
-    return Subject(str(name), test, train, documents, scored(ranking, judged, [MAIN_METRIC]).per_query[MAIN_METRIC],
+    return Subject(name, test, train, documents, scored(ranking, judged, [MAIN_METRIC]).per_query[MAIN_METRIC],
                    encode, encoder.fingerprint(), seconds)  # fmt: skip
