@@ -23,6 +23,10 @@ Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 when a failu
 Html = Annotated[Path | None, typer.Option("--html", help="Write a page to look at, one file that needs no network.")]
 Base = Annotated[str | None, typer.Option(help="What training starts from: minilm, a model folder, a hub name.")]
 
+Elsewhere = Annotated[
+    list[str] | None,
+    typer.Option(help="A retrieval set that it was not trained on, to see what it loses there; several are allowed."),
+]
 Probed = Annotated[bool, typer.Option("--probe", help="Train shortly with small and large batches, to compare.")]
 
 
@@ -61,6 +65,7 @@ def of_model(
     live: Annotated[
         Path | None, typer.Option(help='Log of live queries, a line each: {"query": …, "clicked": ids of documents}.')
     ] = None,
+    elsewhere: Elsewhere = None,
     probe: Probed = False,
     html: Html = None,
     strict: Strict = False,
@@ -78,9 +83,8 @@ def of_model(
     from nearfar.pipeline.progress import Terminal
 
     _check(html)
-    found = diagnose(
-        model, data=data, base=against, config=_config(context), live=live, probe=probe, reporter=Terminal()
-    )
+    found = diagnose(model, data=data, base=against, config=_config(context), live=live, elsewhere=elsewhere or (),
+                     probe=probe, reporter=Terminal())  # fmt: skip
     _tell(found, html or _page_of(model), strict=strict, as_json=as_json)
 
 

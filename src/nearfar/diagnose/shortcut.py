@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nearfar.core.surface import FAMILIES, family
 from nearfar.core.surface import NAME as BRAND
 from nearfar.diagnose.counterfactual import Probed, distractor_rate, masked, paraphrase_drop, quality, swap_rate
+from nearfar.diagnose.elsewhere import with_elsewhere
 from nearfar.diagnose.evidence import Evidence, Questions, Subject
 from nearfar.diagnose.explained import FEATURES, explained
 from nearfar.diagnose.finding import (
@@ -79,7 +80,18 @@ def diagnose(evidence: Evidence) -> Finding:
         surface_r2: share of the variance of the scores of candidates that surface features add to relevance, shared
             words and the base's score (partial R²); r2_… of one feature alone.
         test_…: the same of the test queries.
+    Of other data sets, where some were given:
+        elsewhere_gain, elsewhere_gain_high: mean nDCG@10 of the model less the base's (or word search's, where there is
+            no base) on the worst of them, and the upper end of its bootstrap interval of 95 %, paired by queries.
+        gain: the same difference on the test queries at hand.
+    They can make the verdict worse by themselves: `watch` for a loss elsewhere, `fail` for a larger one beside a gain
+    at home (`with_elsewhere` has the limits).
     """
+    found = _of_surface(evidence)
+    return with_elsewhere(found, evidence) if evidence.elsewhere else found
+
+
+def _of_surface(evidence: Evidence) -> Finding:
     views = _views(evidence)
     if not views:
         return unknown(NAME, f"at least {FEWEST} judged queries, found {_most_queries(evidence)}")

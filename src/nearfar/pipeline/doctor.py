@@ -26,10 +26,11 @@ from nearfar.encoder.load import FRESH, load_encoder, near_folder
 from nearfar.encoder.precision import Policy, choose_policy
 from nearfar.evaluate.run import Run as Ranking
 from nearfar.index.exact import top_k
-from nearfar.pipeline.config import MAIN_METRIC, FitConfig
+from nearfar.pipeline.config import FitConfig
+from nearfar.pipeline.doctor_elsewhere import Source, at_home, contrasts, ndcg_of, read_elsewhere
 from nearfar.pipeline.doctor_probe import probed
 from nearfar.pipeline.doctor_texts import MOST_TRAINING, gathered, queries_of
-from nearfar.pipeline.evaluate import Space, scored, with_split
+from nearfar.pipeline.evaluate import Space, with_split
 from nearfar.pipeline.progress import Reporter, Silent
 from nearfar.pipeline.run import RECORD, Run
 from nearfar.pipeline.session import STARTED
@@ -63,6 +64,7 @@ def diagnose(  # noqa: PLR0913  # all but the model by keyword
     index: str | Path | None = None,
     config: DataConfig | None = None,
     live: str | Path | None = None,
+    elsewhere: Source | Sequence[Source] = (),
     probe: bool = False,
     reporter: Reporter | None = None,
 ) -> Diagnosis:
@@ -74,6 +76,8 @@ def diagnose(  # noqa: PLR0913  # all but the model by keyword
         data: a data set as `fit` takes it; left out, the run's own.
         base: what training started from; left out, what the run says.
         live: lines of {"query": text, "clicked": ids of documents} as users asked them.
+        elsewhere: other retrieval sets, which the model was not trained on: BEIR folders, or files with a test split;
+            whether it has lost there what its base could do. Columns have their usual names.
         index: a run or an index folder that the model is to ask; nothing but drift is looked for then.
         probe: train shortly with small and large batches, to see whether larger ones still help.
 
@@ -84,10 +88,12 @@ def diagnose(  # noqa: PLR0913  # all but the model by keyword
     if model is not None and not isinstance(model, Model):
         raise BadInput.at("model", expected="a run, a model folder, a name or a SentenceTransformer",
                           found=type(model).__name__, do="give one of these")  # fmt: skip
+    if elsewhere and model is None:
+        raise BadInput.at("elsewhere", expected="a model to look at there", found="none", do="name one")
     if index is None:
-        return _of_model(model, data, base, config, _Looks(live, probe, reporter))
-    if live or probe or base:
-        raise BadInput.at("index", expected="no live, probe or base beside it", found="one of them",
+        return _of_model(model, data, base, config, _Looks(live, elsewhere, probe, reporter))
+    if live or probe or base or elsewhere:
+        raise BadInput.at("index", expected="no live, elsewhere, probe or base beside it", found="one of them",
                           do="diagnose the model for these")  # fmt: skip
     return _of_index(Place.of(index), model, data, config, reporter)
 
@@ -97,6 +103,7 @@ class _Looks:
     """What is looked at beside model and data, and whom to tell."""
 
     live: str | Path | None
+    elsewhere: Source | Sequence[Source]
     probe: bool
     reporter: Reporter
 
@@ -120,6 +127,7 @@ def _of_model(
     if data is not None and settings and str(data) != settings.data.source:  # the model was not trained on these
         dataset = replace(dataset, splits={**dataset.splits, "train": Pairs.of([])})
     evidence, sampled = gathered(dataset, looks.log(dataset, config))
+    elsewhere = read_elsewhere(looks.elsewhere, looks.reporter)
     if data is not None and (own := _own_queries(model, settings)):
         evidence = replace(evidence, training_queries=own)
     if settings and record:
@@ -131,6 +139,9 @@ def _of_model(
     base = None if base == FRESH else base  # a table of noise: nothing to compare with
     look = partial(_subject, evidence=evidence, judged=sampled, reporter=looks.reporter, policy=choose_policy())
     evidence = replace(evidence, model=None if model is None else look(model), base=look(base) if base else None)
+    if elsewhere:
+        evidence = replace(evidence, elsewhere=contrasts(elsewhere, evidence, looks.reporter),
+                           at_home=at_home(dataset.name, evidence, sampled))  # fmt: skip
     if evidence.model and record:
         evidence = replace(evidence, stored=stored_of_run(Place.of(str(model)), evidence, evidence.model))
     if looks.probe:
@@ -235,5 +246,5 @@ def _subject(model: Model, *, evidence: Evidence, judged: Judged, reporter: Repo
     seconds = time.perf_counter() - start
     test, train = encode(evidence.test.queries, "query"), encode(evidence.train.queries, "query")
     ranking = Ranking.ranked(*top_k(test, documents, 10))
-    return Subject(name, test, train, documents, scored(ranking, judged, [MAIN_METRIC]).per_query[MAIN_METRIC],
-                   encode, encoder.fingerprint(), seconds)  # fmt: skip
+    ndcg = ndcg_of(ranking, judged)
+    return Subject(name, test, train, documents, ndcg, encode, encoder.fingerprint(), seconds)
