@@ -134,7 +134,7 @@ def test_the_data_at_hand_are_told_to_be_no_other_set(runs):
     [({"elsewhere": "nowhere.jsonl"}, "nowhere.jsonl: expected a file or folder"),
      ({"elsewhere": [3]}, "elsewhere: expected files, folders or data sets, found int"),
      ({"elsewhere": Dataset("bare", Texts([], []), Texts([], []), {})}, "bare: expected a split 'test'"),
-     ({"elsewhere": "x", "index": "run"}, "expected no live, elsewhere, probe")],
+     ({"elsewhere": "x", "index": "run"}, "expected no live, elsewhere, paraphrases")],
 )  # fmt: skip
 def test_bad_sets_are_refused(runs, arguments, said):
     with pytest.raises(BadInput, match=said):

@@ -27,6 +27,13 @@ Elsewhere = Annotated[
     list[str] | None,
     typer.Option(help="A retrieval set that it was not trained on, to see what it loses there; several are allowed."),
 ]
+Paraphrases = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="An OpenAI-compatible server, to say up to 100 test queries in other words; the key is OPENAI_API_KEY's.",
+    ),
+]
 Probed = Annotated[bool, typer.Option("--probe", help="Train shortly with small and large batches, to compare.")]
 
 
@@ -66,6 +73,8 @@ def of_model(
         Path | None, typer.Option(help='Log of live queries, a line each: {"query": …, "clicked": ids of documents}.')
     ] = None,
     elsewhere: Elsewhere = None,
+    paraphrases: Paraphrases = None,
+    paraphrase_model: Annotated[str | None, typer.Option(help="The model's name there, if it has several.")] = None,
     probe: Probed = False,
     html: Html = None,
     strict: Strict = False,
@@ -83,8 +92,18 @@ def of_model(
     from nearfar.pipeline.progress import Terminal
 
     _check(html)
-    found = diagnose(model, data=data, base=against, config=_config(context), live=live, elsewhere=elsewhere or (),
-                     probe=probe, reporter=Terminal())  # fmt: skip
+    found = diagnose(
+        model,
+        data=data,
+        base=against,
+        config=_config(context),
+        live=live,
+        elsewhere=elsewhere or (),
+        paraphrases=paraphrases,
+        paraphrase_model=paraphrase_model,
+        probe=probe,
+        reporter=Terminal(),
+    )
     _tell(found, html or _page_of(model), strict=strict, as_json=as_json)
 
 

@@ -112,4 +112,5 @@ class Evidence:
     probes: Mapping[int, float] = field(default_factory=dict)  # nDCG@10 of dev by batch size, of short trainings
     elsewhere: Sequence[Contrast] = ()  # on sets that the model was not trained on
     at_home: Contrast | None = None  # beside them, on the test queries
-    paraphrase: Callable[[str], str | None] | None = None  # a query in other words; None where no rule applies
+    paraphrase: Callable[[str], str | None] | None = None  # a query in other words; None where it has none
+    paraphrased_by: str = ""  # the language model that said them; "" where rules did

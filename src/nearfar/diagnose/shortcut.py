@@ -76,7 +76,7 @@ def diagnose(evidence: Evidence) -> Finding:
             base_masked_drop is the base's.
         distractor_rate: how often another document outranks the relevant one once it carries the shared tokens.
         swap_rate: how often a query with the tokens of another finds the other's document before its own.
-        paraphrase_drop: share of nDCG@10 lost when test queries are said in other words.
+        paraphrase_drop: share of nDCG@10 lost when test queries are said in other words, by rules or a language model.
         surface_r2: share of the variance of the scores of candidates that surface features add to relevance, shared
             words and the base's score (partial R²); r2_… of one feature alone.
         test_…: the same of the test queries.
@@ -187,6 +187,8 @@ def _finding(evidence: Evidence, view: View, probed: Probed | None, figures: dic
     if "surface_r2" in figures:
         strongest = max(FEATURES, key=lambda name: figures[f"r2_{name}"])
         seen += f"; strongest in the scores: {strongest} (partial R² {figures[f'r2_{strongest}']:.2f})"
+    if evidence.paraphrased_by and "paraphrase_drop" in figures:
+        seen += f"; in the words of {evidence.paraphrased_by} {figures['paraphrase_drop']:.0%} is lost"
     found = verdict != "ok"
     examples = _examples(evidence, view, probed) if found else ()
     thresholds = tuple(rule for part in rules for rule in part)

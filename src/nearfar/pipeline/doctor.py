@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -15,6 +16,7 @@ from nearfar.core.errors import BadInput, excerpt
 from nearfar.data.config import DataConfig
 from nearfar.data.dataset import Dataset, Judged, Pairs
 from nearfar.data.live import LiveLog, read_live
+from nearfar.data.llm import KEY, Rewriter
 from nearfar.data.read import as_dataset
 from nearfar.data.split import QUERIES_NEEDED, ensure_splits
 from nearfar.diagnose import drift
@@ -28,6 +30,7 @@ from nearfar.evaluate.run import Run as Ranking
 from nearfar.index.exact import top_k
 from nearfar.pipeline.config import FitConfig
 from nearfar.pipeline.doctor_elsewhere import Source, at_home, contrasts, ndcg_of, read_elsewhere
+from nearfar.pipeline.doctor_paraphrases import with_paraphrases
 from nearfar.pipeline.doctor_probe import probed
 from nearfar.pipeline.doctor_texts import MOST_TRAINING, gathered, queries_of
 from nearfar.pipeline.evaluate import Space, with_split
@@ -65,6 +68,8 @@ def diagnose(  # noqa: PLR0913  # all but the model by keyword
     config: DataConfig | None = None,
     live: str | Path | None = None,
     elsewhere: Source | Sequence[Source] = (),
+    paraphrases: str | None = None,
+    paraphrase_model: str | None = None,
     probe: bool = False,
     reporter: Reporter | None = None,
 ) -> Diagnosis:
@@ -79,6 +84,9 @@ def diagnose(  # noqa: PLR0913  # all but the model by keyword
         elsewhere: other retrieval sets, which the model was not trained on: BEIR folders, or files with a test split;
             whether it has lost there what its base could do. Columns have their usual names.
         index: a run or an index folder that the model is to ask; nothing but drift is looked for then.
+        paraphrases: address of an OpenAI-compatible server, whose model says up to 100 test queries in other words, in
+            the place of rules; it gets these queries, and the key in the environment's OPENAI_API_KEY if there is one.
+        paraphrase_model: the name of that model, where the server has several.
         probe: train shortly with small and large batches, to see whether larger ones still help.
 
     Raises:
@@ -88,12 +96,16 @@ def diagnose(  # noqa: PLR0913  # all but the model by keyword
     if model is not None and not isinstance(model, Model):
         raise BadInput.at("model", expected="a run, a model folder, a name or a SentenceTransformer",
                           found=type(model).__name__, do="give one of these")  # fmt: skip
-    if elsewhere and model is None:
-        raise BadInput.at("elsewhere", expected="a model to look at there", found="none", do="name one")
+    if model is None and (elsewhere or paraphrases):
+        raise BadInput.at("elsewhere" if elsewhere else "paraphrases", expected="a model to look at with them",
+                          found="none", do="name one")  # fmt: skip
+    if paraphrase_model and not paraphrases:
+        raise BadInput.at("paraphrase_model", expected="the address of its server", found="none", do="give paraphrases")
     if index is None:
-        return _of_model(model, data, base, config, _Looks(live, elsewhere, probe, reporter))
-    if live or probe or base or elsewhere:
-        raise BadInput.at("index", expected="no live, elsewhere, probe or base beside it", found="one of them",
+        rewriter = Rewriter.of(paraphrases, paraphrase_model, os.environ.get(KEY, "")) if paraphrases else None
+        return _of_model(model, data, base, config, _Looks(live, elsewhere, rewriter, probe, reporter))
+    if live or probe or base or elsewhere or paraphrases:
+        raise BadInput.at("index", expected="no live, elsewhere, paraphrases, probe or base beside it", found="one",
                           do="diagnose the model for these")  # fmt: skip
     return _of_index(Place.of(index), model, data, config, reporter)
 
@@ -104,6 +116,7 @@ class _Looks:
 
     live: str | Path | None
     elsewhere: Source | Sequence[Source]
+    rewriter: Rewriter | None
     probe: bool
     reporter: Reporter
 
@@ -128,6 +141,8 @@ def _of_model(
         dataset = replace(dataset, splits={**dataset.splits, "train": Pairs.of([])})
     evidence, sampled = gathered(dataset, looks.log(dataset, config))
     elsewhere = read_elsewhere(looks.elsewhere, looks.reporter)
+    if looks.rewriter:
+        evidence = with_paraphrases(evidence, looks.rewriter, looks.reporter)
     if data is not None and (own := _own_queries(model, settings)):
         evidence = replace(evidence, training_queries=own)
     if settings and record:
