@@ -28,6 +28,7 @@ FIGURE = re.compile(r"\d+\.\d+")
 FILES = {
     "pairs.jsonl": "".join(json.dumps({"query": q, "positive": d}) + "\n" for q, d in pairs(120)),
     "live.jsonl": "".join(json.dumps({"query": q, "clicked": d}) + "\n" for q, d in pairs(40)),
+    "general.jsonl": "".join(json.dumps({"query": q, "positive": d}) + "\n" for q, d in pairs(400, 2)),
     "faq.csv": "title,body\nwhere is the key?,Keys are at the desk.\n",
     "broken.jsonl": '{"query": "restart the router", "positive": "Hold the button for ten seconds."}\n'
     '{"query": "change the password", "positive": ""}\n'
