@@ -33,6 +33,7 @@ FILES = {
     + "".join(f"{q}\t{d}\t{n % 6}\n" for n, (q, d) in enumerate(pairs(20))),
     "banking77/train.jsonl": LABELLED,
     "banking77/test.jsonl": LABELLED,
+    "general.jsonl": "".join(json.dumps({"query": q, "positive": d}) + "\n" for q, d in pairs(400, 2)),
     "faq.csv": "title,body\nwhere is the key?,Keys are at the desk.\n",
     "broken.jsonl": '{"query": "restart the router", "positive": "Hold the button for ten seconds."}\n'
     '{"query": "change the password", "positive": ""}\n'

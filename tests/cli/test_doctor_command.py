@@ -128,6 +128,64 @@ def test_bad_input_is_one_line(arguments, said):
     assert said in done.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("model", "run", "--livee", "log.jsonl"), "--livee: expected an option of this verb or a field of the data"),
+        (("model", "run", "--livee", "log.jsonl"), "found neither; did you mean '--live'?"),
+        (("model", "run", "--strct"), "did you mean '--strict'?"),
+        (("model", "run", "--agianst=minilm"), "did you mean '--against'?"),
+        (("data", "pairs.jsonl", "--prob", "--json"), "did you mean '--probe'?"),
+        (("data", "pairs.jsonl", "--licens", "MIT"), "did you mean '--licence'?"),
+        (("index", "run", "--model", "run", "--dta=x"), "did you mean '--data'?"),
+        (("model", "run", "--columns.qury", "q"), "'query'"),
+    ],
+)  # fmt: skip
+def test_an_unknown_option_names_the_nearest_of_the_verb_and_of_the_data(arguments, said):
+    done = nearfar("doctor", *arguments)
+    assert (done.code, len(done.lines)) == (2, 1)
+    assert said in done.err
+
+
+@pytest.mark.parametrize("arguments", [(), ("--data", "pairs.jsonl")])
+def test_a_misspelt_folder_is_told_with_the_one_beside_it(run, data, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run").symlink_to(run)
+    (tmp_path / "runs").mkdir()  # nearer, and no model
+    shutil.copy(data, tmp_path / "pairs.jsonl")
+    done = nearfar("doctor", "model", "rnu", *arguments)
+    assert (done.code, len(done.lines)) == (2, 1)
+    assert done.err.startswith("nearfar: rnu: expected a ")
+    assert done.err.endswith("; did you mean the folder 'run'?\n")
+
+
+def test_a_name_that_is_nowhere_is_told_so(data):
+    done = nearfar("doctor", "model", "nowhere", "--data", data)
+    assert (done.code, len(done.lines)) == (2, 1)
+    assert "found neither a folder here nor an earlier download, and the hub is out of reach; check" in done.err
+
+
+def test_first_words_in_the_place_of_judged_queries_are_told(run, tmp_path):
+    done = nearfar("doctor", "index", run, "--model", run, "--json")
+    assert [finding["failure"] for finding in json.loads(done.out)["findings"]] == FAILURES
+    [line] = done.lines  # as the run has but 12 test queries
+    assert line.startswith("queries: the first words of 120 documents")
+    assert "are 12, fewer than 50" in line
+
+
+def test_data_of_a_run_that_cannot_be_read_are_told(run, tmp_path):
+    moved = shutil.copytree(run, tmp_path / "moved")
+    record = json.loads((moved / "run.json").read_text())
+    record["config"]["data"]["source"] = str(tmp_path / "gone.jsonl")
+    (moved / "run.json").write_text(json.dumps(record))
+    done = nearfar("doctor", "index", moved, "--model", moved)
+    assert done.code == 0, done.err
+    first, second = done.lines
+    assert first.startswith("data: those of the run cannot be read: ")
+    assert "gone.jsonl: expected a file or folder, found none" in first
+    assert "are 0, fewer than 50" in second
+
+
 @pytest.mark.parametrize("verb", [("data", "pairs.jsonl"), ("model", "run"), ("index", "run", "--model", "run")])
 @pytest.mark.parametrize(
     ("place", "found"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nearfar.cli import show
-from nearfar.cli.options import ANY_FIELD, AsJson, fields
+from nearfar.cli.options import ANY_FIELD, AsJson, check_options, fields
 from nearfar.core.config import merged
 
 if TYPE_CHECKING:
@@ -23,6 +23,17 @@ Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 when a failu
 Html = Annotated[Path | None, typer.Option("--html", help="Write a page to look at, one file that needs no network.")]
 Base = Annotated[str | None, typer.Option(help="What training starts from: minilm, a model folder, a hub name.")]
 
+Elsewhere = Annotated[
+    list[str] | None,
+    typer.Option(help="A retrieval set that it was not trained on, to see what it loses there; several are allowed."),
+]
+Paraphrases = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="An OpenAI-compatible server, to say up to 100 test queries in other words; the key is OPENAI_API_KEY's.",
+    ),
+]
 Probed = Annotated[bool, typer.Option("--probe", help="Train shortly with small and large batches, to compare.")]
 
 
@@ -61,6 +72,9 @@ def of_model(
     live: Annotated[
         Path | None, typer.Option(help='Log of live queries, a line each: {"query": …, "clicked": ids of documents}.')
     ] = None,
+    elsewhere: Elsewhere = None,
+    paraphrases: Paraphrases = None,
+    paraphrase_model: Annotated[str | None, typer.Option(help="The model's name there, if it has several.")] = None,
     probe: Probed = False,
     html: Html = None,
     strict: Strict = False,
@@ -79,7 +93,16 @@ def of_model(
 
     _check(html)
     found = diagnose(
-        model, data=data, base=against, config=_config(context), live=live, probe=probe, reporter=Terminal()
+        model,
+        data=data,
+        base=against,
+        config=_config(context),
+        live=live,
+        elsewhere=elsewhere or (),
+        paraphrases=paraphrases,
+        paraphrase_model=paraphrase_model,
+        probe=probe,
+        reporter=Terminal(),
     )
     _tell(found, html or _page_of(model), strict=strict, as_json=as_json)
 
@@ -119,6 +142,7 @@ def _check(html: Path | None) -> None:
 def _config(context: typer.Context) -> DataConfig | None:
     from nearfar.data.config import DataConfig
 
+    check_options(context, DataConfig.model_fields)
     values: Mapping[str, Any] = merged({}, fields(context.args))
     return DataConfig.parse(values, "options") if values else None
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 import yaml
 
-from nearfar.core.config import merged
+from nearfar.core.config import merged, nearest
 from nearfar.core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -42,6 +42,20 @@ def fields(arguments: list[str]) -> dict[str, Any]:
             raise BadInput.at(f"--{key}", expected="a value", found=value or "none", do="write one after it")
         result[key.replace("-", "_")] = _value(value)
     return result
+
+
+def check_options(context: typer.Context, known: Iterable[str]) -> None:
+    """Refuse an option that is neither the verb's own nor of the fields `known`, with the nearest of both.
+
+    Raises:
+        BadInput: there is one.
+    """
+    given = [argument.partition("=")[0] for argument in context.args if argument.startswith("--")]
+    own = [option for parameter in context.command.params for option in parameter.opts if option.startswith("--")]
+    for option in given:
+        if option[2:].replace("-", "_").partition(".")[0] not in known:
+            raise BadInput.at(option, expected="an option of this verb or a field of the data", found="neither",
+                              do=nearest(option, ["--help", *own, *(f"--{field}" for field in known)]))  # fmt: skip
 
 
 def _value(text: str) -> Any:

@@ -45,6 +45,16 @@ class Subject:
 
 
 @dataclass(frozen=True)
+class Contrast:
+    """nDCG@10 on the queries of one data set, of the model and of its base, or of word search where it has none."""
+
+    name: str
+    queries: Sequence[str]
+    model: Scores  # (Q,)
+    reference: Scores  # (Q,)
+
+
+@dataclass(frozen=True)
 class Course:
     """How training went."""
 
@@ -100,4 +110,7 @@ class Evidence:
     stages: Sequence[Mapping[str, Any]] = ()  # of the run's recipe, as in the YAML
     stored: Stored | None = None
     probes: Mapping[int, float] = field(default_factory=dict)  # nDCG@10 of dev by batch size, of short trainings
-    paraphrase: Callable[[str], str | None] | None = None  # a query in other words; None where no rule applies
+    elsewhere: Sequence[Contrast] = ()  # on sets that the model was not trained on
+    at_home: Contrast | None = None  # beside them, on the test queries
+    paraphrase: Callable[[str], str | None] | None = None  # a query in other words; None where it has none
+    paraphrased_by: str = ""  # the language model that said them; "" where rules did

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nearfar.core.surface import FAMILIES, family
 from nearfar.core.surface import NAME as BRAND
 from nearfar.diagnose.counterfactual import Probed, distractor_rate, masked, paraphrase_drop, quality, swap_rate
+from nearfar.diagnose.elsewhere import with_elsewhere
 from nearfar.diagnose.evidence import Evidence, Questions, Subject
 from nearfar.diagnose.explained import FEATURES, explained
 from nearfar.diagnose.finding import (
@@ -75,11 +76,22 @@ def diagnose(evidence: Evidence) -> Finding:
             base_masked_drop is the base's.
         distractor_rate: how often another document outranks the relevant one once it carries the shared tokens.
         swap_rate: how often a query with the tokens of another finds the other's document before its own.
-        paraphrase_drop: share of nDCG@10 lost when test queries are said in other words.
+        paraphrase_drop: share of nDCG@10 lost when test queries are said in other words, by rules or a language model.
         surface_r2: share of the variance of the scores of candidates that surface features add to relevance, shared
             words and the base's score (partial R²); r2_… of one feature alone.
         test_…: the same of the test queries.
+    Of other data sets, where some were given:
+        elsewhere_gain, elsewhere_gain_high: mean nDCG@10 of the model less the base's (or word search's, where there is
+            no base) on the worst of them, and the upper end of its bootstrap interval of 95 %, paired by queries.
+        gain: the same difference on the test queries at hand.
+    They can make the verdict worse by themselves: `watch` for a loss elsewhere, `fail` for a larger one beside a gain
+    at home (`with_elsewhere` has the limits).
     """
+    found = _of_surface(evidence)
+    return with_elsewhere(found, evidence) if evidence.elsewhere else found
+
+
+def _of_surface(evidence: Evidence) -> Finding:
     views = _views(evidence)
     if not views:
         return unknown(NAME, f"at least {FEWEST} judged queries, found {_most_queries(evidence)}")
@@ -175,6 +187,8 @@ def _finding(evidence: Evidence, view: View, probed: Probed | None, figures: dic
     if "surface_r2" in figures:
         strongest = max(FEATURES, key=lambda name: figures[f"r2_{name}"])
         seen += f"; strongest in the scores: {strongest} (partial R² {figures[f'r2_{strongest}']:.2f})"
+    if evidence.paraphrased_by and "paraphrase_drop" in figures:
+        seen += f"; in the words of {evidence.paraphrased_by} {figures['paraphrase_drop']:.0%} is lost"
     found = verdict != "ok"
     examples = _examples(evidence, view, probed) if found else ()
     thresholds = tuple(rule for part in rules for rule in part)

@@ -172,17 +172,29 @@ def on_hub(name: str) -> bool:
     It is asked once: a loading model asks for each of its files, again and again, for more than a minute.
 
     Raises:
-        OSError: it answers that it has no such model, and there is no copy.
+        BadInput: it has no such model or does not answer, and there is no copy.
     """
     try:
         HfApi().model_info(name, timeout=HUB_S)
+        return True
     except RepositoryNotFoundError:
-        if not isinstance(try_to_load_from_cache(name, "config.json"), str):
-            raise
-        return False
+        found = "neither a folder here nor a model on the hub"
     except Exception:  # whatever the network, its absence or a busy hub raises
-        return False
-    return True
+        found = "neither a folder here nor an earlier download, and the hub is out of reach"
+    if not any(isinstance(try_to_load_from_cache(name, file), str) for file in ("config.json", "modules.json")):
+        raise BadInput.at(name, expected="a loadable model", found=found, do=near_folder(name) or "check the name")
+    return False
+
+
+def near_folder(name: str) -> str | None:
+    """A question after the run or model folder that a misspelt path may have meant; None where none is like it."""
+    path, marks = Path(name).expanduser(), ("model/modules.json", "modules.json", "config.json")
+    try:
+        known = [folder.name for folder in path.parent.iterdir() if any((folder / mark).exists() for mark in marks)]
+    except OSError:  # there is no such place, or it may not be looked into
+        return None
+    near = difflib.get_close_matches(path.name, known, n=1)
+    return f"did you mean the folder '{path.parent / near[0]}'?" if near else None
 
 
 def loaded(where: str | Path, open_: Callable[[], T]) -> T:

@@ -2,47 +2,43 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nearfar.core.errors import BadInput, excerpt
-from nearfar.core.ragged import Ragged
-from nearfar.data.check import leaked_queries
 from nearfar.data.config import DataConfig
 from nearfar.data.dataset import Dataset, Judged, Pairs
 from nearfar.data.live import LiveLog, read_live
-from nearfar.data.paraphrase import paraphrase
+from nearfar.data.llm import KEY, Rewriter
 from nearfar.data.read import as_dataset
 from nearfar.data.split import QUERIES_NEEDED, ensure_splits
 from nearfar.diagnose import drift
-from nearfar.diagnose.evidence import Course, Evidence, Questions, Subject, Vectors, WordSearch
+from nearfar.diagnose.evidence import Course, Evidence, Subject, Vectors
 from nearfar.diagnose.finding import Finding, unknown
 from nearfar.diagnose.registry import FAILURES
 from nearfar.encoder.encode import open_store
-from nearfar.encoder.load import FRESH, load_encoder
+from nearfar.encoder.load import FRESH, load_encoder, near_folder
 from nearfar.encoder.precision import Policy, choose_policy
 from nearfar.evaluate.run import Run as Ranking
 from nearfar.index.exact import top_k
-from nearfar.pipeline.config import MAIN_METRIC, FitConfig
+from nearfar.pipeline.config import FitConfig
+from nearfar.pipeline.doctor_elsewhere import Source, at_home, contrasts, ndcg_of, read_elsewhere
+from nearfar.pipeline.doctor_paraphrases import with_paraphrases
 from nearfar.pipeline.doctor_probe import probed
-from nearfar.pipeline.evaluate import Space, scored, with_split
+from nearfar.pipeline.doctor_texts import MOST_TRAINING, gathered, queries_of
+from nearfar.pipeline.evaluate import Space, with_split
 from nearfar.pipeline.progress import Reporter, Silent
 from nearfar.pipeline.run import RECORD, Run
 from nearfar.pipeline.session import STARTED
 from nearfar.pipeline.stages import TrainStage
-from nearfar.pipeline.stored import Place, stored_of, stored_of_run
-from nearfar.text.bm25 import BM25
-
-MOST_QUERIES = 1000  # of a split
-MOST_TRAINING = 20_000  # queries of which the nearest to a test query is looked for: a sample would make all look new
-MOST_DOCUMENTS = 20_000
+from nearfar.pipeline.stored import Model, Place, name_of, stored_of, stored_of_run
 
 
 @dataclass(frozen=True)
@@ -64,37 +60,52 @@ class Diagnosis:
 
 
 def diagnose(  # noqa: PLR0913  # all but the model by keyword
-    model: str | Path | None = None,
+    model: Model | None = None,
     *,
     data: Any = None,
     base: str | Path | None = None,
     index: str | Path | None = None,
     config: DataConfig | None = None,
     live: str | Path | None = None,
+    elsewhere: Source | Sequence[Source] = (),
+    paraphrases: str | None = None,
+    paraphrase_model: str | None = None,
     probe: bool = False,
     reporter: Reporter | None = None,
 ) -> Diagnosis:
     """Look for the five failures of contrastive training in a model, its data, or both; or for drift in an index.
 
     Args:
-        model: a run, a model folder or a base's name; without one, the data alone are looked at.
+        model: a run, a model folder, a base's or a hub name, or a loaded SentenceTransformer, which is left as it is;
+            without one, the data alone are looked at.
         data: a data set as `fit` takes it; left out, the run's own.
         base: what training started from; left out, what the run says.
         live: lines of {"query": text, "clicked": ids of documents} as users asked them.
+        elsewhere: other retrieval sets, which the model was not trained on: BEIR folders, or files with a test split;
+            whether it has lost there what its base could do. Columns have their usual names.
         index: a run or an index folder that the model is to ask; nothing but drift is looked for then.
+        paraphrases: address of an OpenAI-compatible server, whose model says up to 100 test queries in other words, in
+            the place of rules; it gets these queries, and the key in the environment's OPENAI_API_KEY if there is one.
+        paraphrase_model: the name of that model, where the server has several.
         probe: train shortly with small and large batches, to see whether larger ones still help.
 
     Raises:
         BadInput: there is nothing to look at, or it cannot be read.
     """
     reporter = reporter or Silent()
-    if model is not None and not isinstance(model, str | Path):
-        raise BadInput.at("model", expected="a run, a model folder or a name", found=type(model).__name__,
-                          do="save the model to a folder and name that")  # fmt: skip
+    if model is not None and not isinstance(model, Model):
+        raise BadInput.at("model", expected="a run, a model folder, a name or a SentenceTransformer",
+                          found=type(model).__name__, do="give one of these")  # fmt: skip
+    if model is None and (elsewhere or paraphrases):
+        raise BadInput.at("elsewhere" if elsewhere else "paraphrases", expected="a model to look at with them",
+                          found="none", do="name one")  # fmt: skip
+    if paraphrase_model and not paraphrases:
+        raise BadInput.at("paraphrase_model", expected="the address of its server", found="none", do="give paraphrases")
     if index is None:
-        return _of_model(model, data, base, config, _Looks(live, probe, reporter))
-    if live or probe or base:
-        raise BadInput.at("index", expected="no live, probe or base beside it", found="one of them",
+        rewriter = Rewriter.of(paraphrases, paraphrase_model, os.environ.get(KEY, "")) if paraphrases else None
+        return _of_model(model, data, base, config, _Looks(live, elsewhere, rewriter, probe, reporter))
+    if live or probe or base or elsewhere or paraphrases:
+        raise BadInput.at("index", expected="no live, elsewhere, paraphrases, probe or base beside it", found="one",
                           do="diagnose the model for these")  # fmt: skip
     return _of_index(Place.of(index), model, data, config, reporter)
 
@@ -104,6 +115,8 @@ class _Looks:
     """What is looked at beside model and data, and whom to tell."""
 
     live: str | Path | None
+    elsewhere: Source | Sequence[Source]
+    rewriter: Rewriter | None
     probe: bool
     reporter: Reporter
 
@@ -118,7 +131,7 @@ class _Looks:
 
 
 def _of_model(
-    model: str | Path | None, data: Any, base: str | Path | None, config: DataConfig | None, looks: _Looks
+    model: Model | None, data: Any, base: str | Path | None, config: DataConfig | None, looks: _Looks
 ) -> Diagnosis:
     record = _record_of(model)
     settings = FitConfig.parse(record["config"], "run") if record else None
@@ -126,7 +139,10 @@ def _of_model(
     dataset = _data(model, data, config)
     if data is not None and settings and str(data) != settings.data.source:  # the model was not trained on these
         dataset = replace(dataset, splits={**dataset.splits, "train": Pairs.of([])})
-    evidence, sampled = _texts(dataset, looks.log(dataset, config))
+    evidence, sampled = gathered(dataset, looks.log(dataset, config))
+    elsewhere = read_elsewhere(looks.elsewhere, looks.reporter)
+    if looks.rewriter:
+        evidence = with_paraphrases(evidence, looks.rewriter, looks.reporter)
     if data is not None and (own := _own_queries(model, settings)):
         evidence = replace(evidence, training_queries=own)
     if settings and record:
@@ -137,14 +153,17 @@ def _of_model(
     base = base or (settings.base if settings else None)
     base = None if base == FRESH else base  # a table of noise: nothing to compare with
     look = partial(_subject, evidence=evidence, judged=sampled, reporter=looks.reporter, policy=choose_policy())
-    evidence = replace(evidence, model=look(model) if model else None, base=look(base) if base else None)
+    evidence = replace(evidence, model=None if model is None else look(model), base=look(base) if base else None)
+    if elsewhere:
+        evidence = replace(evidence, elsewhere=contrasts(elsewhere, evidence, looks.reporter),
+                           at_home=at_home(dataset.name, evidence, sampled))  # fmt: skip
     if evidence.model and record:
         evidence = replace(evidence, stored=stored_of_run(Place.of(str(model)), evidence, evidence.model))
     if looks.probe:
         start = settings or FitConfig(data=config)
         evidence = replace(evidence, probes=probed(dataset, base or FRESH, start, looks.reporter))
     findings = tuple(failure.diagnose(evidence) for failure in FAILURES.values())
-    return Diagnosis(str(model or dataset.name), findings, evidence)
+    return Diagnosis(dataset.name if model is None else name_of(model), findings, evidence)
 
 
 def _course(record: Mapping[str, Any]) -> Course:
@@ -152,13 +171,11 @@ def _course(record: Mapping[str, Any]) -> Course:
                   tuple((int(step), float(value)) for step, value in record["dev"]))  # fmt: skip
 
 
-def _of_index(
-    place: Place, model: str | Path | None, data: Any, config: DataConfig | None, reporter: Reporter
-) -> Diagnosis:
+def _of_index(place: Place, model: Model | None, data: Any, config: DataConfig | None, reporter: Reporter) -> Diagnosis:
     if model is None:
         raise BadInput.at("model", expected="the model that is to ask the index", found="none", do="give --model M")
     config = config or DataConfig()
-    dataset = _own_data(place) if data is None else with_split(as_dataset(data, config), "test", config)
+    dataset = _own_data(place, reporter) if data is None else with_split(as_dataset(data, config), "test", config)
     stored = stored_of(place, model, dataset, reporter)
     evidence = Evidence(stored.texts, stored=stored)
     elsewhere = "more than an index: nearfar doctor model looks for this"
@@ -167,22 +184,25 @@ def _of_index(
     return Diagnosis(str(place.run or place.index), findings, evidence)
 
 
-def _own_data(place: Place) -> Dataset | None:
-    """The data of the run that an index lies in; None where it is in none, or they are there no more."""
+def _own_data(place: Place, reporter: Reporter) -> Dataset | None:
+    """The data of the run that an index lies in; None where it is in none, or, as is then told, they cannot be read."""
+    if place.run is None:
+        return None
     try:
         config = FitConfig.parse((_record_of(place.run) or {}).get("config", {}), "run").data
         return _data(place.run, None, config)
-    except BadInput:
+    except BadInput as error:
+        reporter.say(f"data: those of the run cannot be read: {error}")
         return None
 
 
-def _record_of(model: str | Path | None) -> dict[str, Any] | None:
+def _record_of(model: Model | None) -> dict[str, Any] | None:
     """The record of a run; None of a model that is none.
 
     Raises:
         BadInput: it is a run that is damaged, or was not finished.
     """
-    if model is None or not any((Path(model) / name).exists() for name in (RECORD, STARTED)):
+    if not isinstance(model, str | Path) or not any((Path(model) / name).exists() for name in (RECORD, STARTED)):
         return None
     record = Run.open(model).record
     if missing := [name for name in ("config", "steps", "best_step", "losses", "dev") if name not in record]:
@@ -198,13 +218,15 @@ def _training(settings: FitConfig) -> dict[str, Any]:
     return train.model_dump(mode="json")
 
 
-def _data(model: str | Path | None, data: Any, config: DataConfig) -> Dataset:
-    if data is None and model is not None and (own := Path(model) / "data" / "beir").exists():
+def _data(model: Model | None, data: Any, config: DataConfig) -> Dataset:
+    if data is None and isinstance(model, str | Path) and (own := Path(model) / "data" / "beir").exists():
         data = own
     source = data if data is not None else config.source
     if source is None:
-        raise BadInput.at(model or "data", expected="a run, or a data set to look at the model with",
-                          found="neither", do="check the path, or give --data FILE_OR_FOLDER")  # fmt: skip
+        name = "data" if model is None else name_of(model)
+        near = near_folder(model) if isinstance(model, str) else None
+        raise BadInput.at(name, expected="a run, or a data set to look at the model with", found="neither",
+                          do=near or "check the path, or give --data FILE_OR_FOLDER")  # fmt: skip
     dataset = as_dataset(source, config)
     none = Pairs.of([])  # of a set to measure on, or of one too small for a split: the rules say what they need
     if "train" in dataset.splits and len(dataset.judged("train").queries) >= QUERIES_NEEDED:
@@ -212,71 +234,19 @@ def _data(model: str | Path | None, data: Any, config: DataConfig) -> Dataset:
     return replace(dataset, splits={"train": none, "test": none, **dataset.splits})
 
 
-def _own_queries(model: str | Path | None, settings: FitConfig | None) -> Sequence[str]:
+def _own_queries(model: Model | None, settings: FitConfig | None) -> Sequence[str]:
     """What a run was trained on, when its data can still be read: the data at hand may be others."""
     if model is None or settings is None:
         return ()
     try:
-        return _queries(_data(model, None, settings.data), "train", MOST_TRAINING)
+        return queries_of(_data(model, None, settings.data), "train", MOST_TRAINING)
     except BadInput:
         return ()
 
 
-def _queries(dataset: Dataset, split: str, most: int) -> Sequence[str]:
-    rows = dataset.judged(split).queries if split in dataset.splits else np.empty(0, np.int32)
-    chosen = np.sort(np.random.default_rng(0).permutation(rows)[:most])
-    return [dataset.queries.texts[row] for row in chosen]
-
-
-def _texts(dataset: Dataset, log: LiveLog | None) -> tuple[Evidence, Judged]:
-    """Texts and judgments, at most so many of each; and the judgments in the numbering of the evidence."""
-    rng = np.random.default_rng(0)
-    test, train = (_drawn(dataset.judged(split), rng) for split in ("test", "train"))
-    asked = np.sort(rng.permutation(len(log.queries) if log else 0)[:MOST_QUERIES])
-    clicked = log.clicked.take(asked) if log else Ragged.of([])
-    rows = _documents(len(dataset.documents), [test.documents, train.documents, clicked], rng)
-    within = [Ragged(part.offsets, np.searchsorted(rows, part.values).astype(np.int32))
-              for part in (test.documents, train.documents, clicked)]  # fmt: skip
-    texts = [*([dataset.queries.texts[row] for row in part.queries] for part in (test, train)),
-             [log.queries[row] for row in asked] if log else []]  # fmt: skip
-    questions = [Questions(*part) for part in zip(texts, within, strict=True)]
-    documents = dataset.documents.rows(rows.tolist())
-    pairs = dataset.splits["train"].relevant
-    evidence = Evidence(documents.texts, documents.groups, test=questions[0], train=questions[1], live=questions[2],
-                        training_queries=_queries(dataset, "train", MOST_TRAINING),
-                        dev_queries=_queries(dataset, "dev", MOST_TRAINING),
-                        lexical=_word_search(documents.texts), leaked=leaked_queries(dataset),
-                        training_pairs=len(pairs),
-                        asked=np.bincount(pairs.documents, minlength=len(dataset.documents))[rows],
-                        training_size=len(dataset.judged("train").queries),
-                        paraphrase=lambda query: paraphrase(query, np.random.default_rng(0)))  # fmt: skip
-    return evidence, Judged(np.arange(len(test.queries), dtype=np.int32), within[0], test.gains)
-
-
-def _drawn(judged: Judged, rng: np.random.Generator) -> Judged:
-    """At most so many of the judged queries."""
-    rows = np.sort(rng.permutation(len(judged.queries))[:MOST_QUERIES])
-    spans = [slice(*judged.documents.offsets[row : row + 2]) for row in rows]
-    gains = np.concatenate([judged.gains[span] for span in spans]) if spans else judged.gains[:0]
-    return Judged(judged.queries[rows], judged.documents.take(rows), gains)
-
-
-def _word_search(documents: Sequence[str]) -> WordSearch:
-    """BM25 over the documents, indexed when a rule asks for it, and not before."""
-    index = cache(lambda: BM25(documents))
-    return lambda queries: index().search(list(queries), 10)[0]
-
-
-def _documents(count: int, parts: Sequence[Ragged], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Rows of the relevant documents and of others, ascending, at most so many but for the relevant ones."""
-    needed = np.unique(np.concatenate([part.values for part in parts]))
-    others = np.setdiff1d(rng.permutation(count)[:MOST_DOCUMENTS], needed)
-    return np.sort(np.concatenate([needed, others[: max(0, MOST_DOCUMENTS - len(needed))]])).astype(np.int64)
-
-
-def _subject(name: str | Path, *, evidence: Evidence, judged: Judged, reporter: Reporter, policy: Policy) -> Subject:
+def _subject(model: Model, *, evidence: Evidence, judged: Judged, reporter: Reporter, policy: Policy) -> Subject:
     """A model over the evidence's texts."""
-    encoder = load_encoder(name, policy.device)
+    encoder, name = load_encoder(model, policy.device), name_of(model)
     space = Space(encoder, policy, open_store(encoder), reporter)
 
     def encode(texts: Sequence[str], role: Any, title: str = "encoding") -> Vectors:
@@ -291,5 +261,5 @@ def _subject(name: str | Path, *, evidence: Evidence, judged: Judged, reporter: 
     seconds = time.perf_counter() - start
     test, train = encode(evidence.test.queries, "query"), encode(evidence.train.queries, "query")
     ranking = Ranking.ranked(*top_k(test, documents, 10))
-    return Subject(str(name), test, train, documents, scored(ranking, judged, [MAIN_METRIC]).per_query[MAIN_METRIC],
-                   encode, encoder.fingerprint(), seconds)  # fmt: skip
+    ndcg = ndcg_of(ranking, judged)
+    return Subject(name, test, train, documents, ndcg, encode, encoder.fingerprint(), seconds)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from sentence_transformers import SentenceTransformer
 
 from nearfar.core.artifact import is_artifact, read_meta
 from nearfar.core.ragged import Ragged
@@ -16,16 +17,25 @@ from nearfar.diagnose.drift import FEWEST
 from nearfar.diagnose.evidence import Evidence, Questions, Stored, Subject, Vectors
 from nearfar.diagnose.spaces import Draw, draw
 from nearfar.encoder.encode import open_store
+from nearfar.encoder.encoder import Encoder
 from nearfar.encoder.load import load_encoder
 from nearfar.encoder.precision import choose_policy
 from nearfar.encoder.raw import raw_norm
 from nearfar.index.exact import BLOCK_ROWS, ExactIndex, open_index
 from nearfar.pipeline.evaluate import Space, judged_queries
 from nearfar.pipeline.progress import Reporter
+from nearfar.pipeline.session import IN_MEMORY
 
 MOST_ITEMS = 2000  # documents that are asked for by their first words
 ITEM_WORDS = 8  # of a document, as a query for it
 MOST_NORMS = 256  # texts whose lengths before normalisation are looked at
+
+Model = str | Path | SentenceTransformer | Encoder
+
+
+def name_of(model: Model) -> str:
+    """What a model is called in findings."""
+    return str(model) if isinstance(model, str | Path) else IN_MEMORY
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,7 @@ class Place:
         return folder if read_meta(folder, "model").get("fingerprint") == fingerprint else None
 
 
-def stored_of(place: Place, model: str | Path, data: Dataset | None, reporter: Reporter) -> Stored:
+def stored_of(place: Place, model: Model, data: Dataset | None, reporter: Reporter) -> Stored:
     """Encode a sample of an index's documents, and queries for them, by a model that is to ask it.
 
     Args:
@@ -62,18 +72,20 @@ def stored_of(place: Place, model: str | Path, data: Dataset | None, reporter: R
     space = _space(model, reporter)
     questions = _judged(index, data)
     if len(questions) < FEWEST:
-        questions = _known_items(index.texts)
+        found, questions = len(questions), _known_items(index.texts)
+        reporter.say(f"queries: the first words of {len(questions):,} documents, as the judged queries with a document "
+                     f"in the index are {found}, fewer than {FEWEST}")  # fmt: skip
     part = draw(questions.relevant, len(index.texts))
     texts = [index.texts[row] for row in part.documents]
     queries = [questions.queries[row] for row in part.queries]
     start = time.perf_counter()
-    encoded = space.vectors(texts, "document", f"documents by {model}")
+    encoded = space.vectors(texts, "document", f"documents by {name_of(model)}")
     seconds = time.perf_counter() - start
-    found = _stored(place, index, part, questions)
-    found = replace(found, model=str(model), asked_by=space.encoder.fingerprint(), encoded=encoded,
+    result = _stored(place, index, part, questions)
+    result = replace(result, model=name_of(model), asked_by=space.encoder.fingerprint(), encoded=encoded,
                     queries=space.vectors(queries, "query", "queries"), canaries=_canaries(index, space),
                     norms=_norms(space, queries, texts), seconds=_all(seconds, texts, index.texts))  # fmt: skip
-    return _with_old_queries(found, place, queries, texts, reporter)
+    return _with_old_queries(result, place, queries, texts, reporter)
 
 
 def stored_of_run(place: Place, evidence: Evidence, subject: Subject) -> Stored | None:
@@ -130,7 +142,7 @@ def _known_items(texts: Sequence[str]) -> Questions:
     return Questions(queries, Ragged.of([[row] for row in split]))
 
 
-def _space(model: str | Path, reporter: Reporter) -> Space:
+def _space(model: Model, reporter: Reporter) -> Space:
     policy = choose_policy()
     encoder = load_encoder(model, policy.device)
     return Space(encoder, policy, open_store(encoder), reporter)
