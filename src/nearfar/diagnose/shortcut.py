@@ -31,7 +31,7 @@ FEWEST = 30  # judged queries, and queries that share surface tokens with a rele
 MOST_PROBED = 300  # queries that are rewritten and encoded again
 USUAL_BATCH = 256
 MANY = 0.1  # share of the pairs that a family of tokens must decide to be masked
-SOURCE = "static models of nl2bash and the standard library, tokens injected into 0, 50 and 100 % of the pairs"
+SOURCE = "the failure zoo (benchmarks/failure_zoo)"
 OF_DATA = (Threshold("decided_by_surface", 0.5, 0.7, SOURCE), Threshold("surface_excess", 0.15, 0.3, SOURCE))
 OF_MODEL = (Threshold("masked_drop", 0.02, 0.04, SOURCE),)
 
