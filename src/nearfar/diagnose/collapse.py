@@ -24,8 +24,8 @@ from nearfar.diagnose.geometry import (
 NAME = "collapse"
 FEWEST = 30  # documents, and judged queries
 SOURCE = "the failure zoo (benchmarks/failure_zoo)"
-OVERSHOOT = Threshold("loss_overshoot", 1.2, 1.4, SOURCE)
-SPREAD = Threshold("spread_kept", 0.8, 0.65, SOURCE)
+OVERSHOOT = Threshold("loss_overshoot", 1.15, 1.3, SOURCE)
+SPREAD = Threshold("spread_kept", 0.88, 0.78, SOURCE)
 COSINE = Threshold("cosine_gained", 0.35, 0.5, SOURCE)
 THRESHOLDS = (
     SPREAD,

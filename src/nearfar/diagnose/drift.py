@@ -25,7 +25,7 @@ BROKEN = (
 FOREIGN = Threshold("fingerprints_differ", 1, 2, BY_DESIGN)  # watched at least, and no failure by itself
 DAMAGED = Threshold("changed", 1 / MOST_DOCUMENTS, 0.05, SOURCE)  # rounding changes none
 BY_RECALL = tuple(
-    Threshold(f"{metric}_{loss}", 0.01, 0.03, SOURCE) for loss in ("lost", "dropped") for metric in ("recall", "ndcg")
+    Threshold(f"{metric}_{loss}", 0.01, 0.02, SOURCE) for loss in ("lost", "dropped") for metric in ("recall", "ndcg")
 )
 BY_COSINE = (Threshold("cosine", 0.999, 0.975, SOURCE), Threshold("canary_cosine", 0.999, 0.975, SOURCE))
 
