@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import altair as alt
 from cases import HEALTHY
-from scoring import severe
+from scoring import UNKNOWN, severe
+from sklearn.metrics import roc_curve
 
 COLOURS = {"static": "#1f6feb", "table": "#14a38b", "minilm": "#e0903a"}
 WIDTH, HEIGHT, COLUMNS = 220, 200, 3
@@ -29,13 +29,12 @@ def _panel(failure: str, runs: Sequence[Mapping[str, Any]]) -> alt.LayerChart:
         own = [run for run in runs if run["base"] == base and "severity" in run]
         ill = [severe(run, failure) for run in own if run["failure"] == failure and run["failing"]]
         well = [severe(run, failure) for run in own if run["failure"] == HEALTHY]
-        well = [value for value in well if value > -math.inf]
+        well = [value for value in well if value != UNKNOWN]
         if ill and well:
-            limits = [math.inf, *sorted({*ill, *well}, reverse=True)]
-            curves += [
-                {"base": base, "order": number, **_rates(ill, well, limit)} for number, limit in enumerate(limits)
-            ]
-            points.append({"base": base, **_rates(ill, well, 1.0)})
+            accused, found, _ = roc_curve([1] * len(ill) + [0] * len(well), [*ill, *well], drop_intermediate=False)
+            curves += [{"base": base, "order": number, "accused": float(x), "found": float(y)}
+                       for number, (x, y) in enumerate(zip(accused, found, strict=True))]  # fmt: skip
+            points.append({"base": base, "accused": _reached(well), "found": _reached(ill)})
     colour = alt.Color("base:N", title=None, scale=alt.Scale(domain=list(COLOURS), range=list(COLOURS.values())))
     axes = {"x": alt.X("accused:Q", title="healthy runs accused", scale=alt.Scale(domain=[0, 1])),
             "y": alt.Y("found:Q", title="failing runs found", scale=alt.Scale(domain=[0, 1]))}  # fmt: skip
@@ -45,6 +44,6 @@ def _panel(failure: str, runs: Sequence[Mapping[str, Any]]) -> alt.LayerChart:
     return (lines + marks).properties(title=failure.replace("_", " "), width=WIDTH, height=HEIGHT)
 
 
-def _rates(ill: Sequence[float], well: Sequence[float], limit: float) -> dict[str, float]:
-    found, accused = (sum(value >= limit for value in side) / len(side) for side in (ill, well))
-    return {"found": found, "accused": accused}
+def _reached(severities: Sequence[float]) -> float:
+    """Share with the verdict `fail`."""
+    return sum(value >= 1 for value in severities) / len(severities)

@@ -13,6 +13,7 @@ import measure
 if TYPE_CHECKING:  # imports torch, which reads the allocator's setting when it starts
     from nearfar.diagnose.finding import Finding, Threshold
 
+UNKNOWN = -1e9  # severity, less than any
 REPAIRED = 0.01  # nDCG under the twin's up to which a run is repaired
 MEETING = 0.25
 TOLERATED = 0.05  # false alarms
@@ -41,9 +42,9 @@ def _on_the_way(rule: Threshold, value: float) -> float:
 
 
 def severe(run: Row, failure: str) -> float:
-    """The severity of a failure in a run; of what is unknown the least."""
+    """The severity of a failure in a run; of what is unknown less than any."""
     found = run["severity"][failure]
-    return -math.inf if found is None or math.isnan(found) else float(found)
+    return UNKNOWN if found is None else float(found)
 
 
 def scored(runs: Sequence[Row]) -> dict[str, Any]:
@@ -121,9 +122,11 @@ def limit_of(ill: Sequence[float], well: Sequence[float]) -> float:
 
 def _auc(ill: Sequence[float], well: Sequence[float]) -> float | None:
     """Area under the ROC curve: how often a failing run is more severe than a healthy one."""
+    from sklearn.metrics import roc_auc_score
+
     if not ill or not well:
         return None
-    return sum((x > y) + 0.5 * (x == y) for x in ill for y in well) / (len(ill) * len(well))
+    return float(roc_auc_score([1] * len(ill) + [0] * len(well), [*ill, *well]))
 
 
 def _share(found: Sequence[bool]) -> dict[str, Any]:

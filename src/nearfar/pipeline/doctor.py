@@ -140,6 +140,7 @@ def _of_model(
     if data is not None and settings and str(data) != settings.data.source:  # the model was not trained on these
         dataset = replace(dataset, splits={**dataset.splits, "train": Pairs.of([])})
     evidence, sampled = gathered(dataset, looks.log(dataset, config))
+    evidence = replace(evidence, near_duplicates_masked=config.mask_near_duplicates)
     elsewhere = read_elsewhere(looks.elsewhere, looks.reporter)
     if looks.rewriter:
         evidence = with_paraphrases(evidence, looks.rewriter, looks.reporter)
@@ -147,7 +148,6 @@ def _of_model(
         evidence = replace(evidence, training_queries=own)
     if settings and record:
         evidence = replace(evidence, course=_course(record), settings=_training(settings),
-                           near_duplicates_masked=settings.data.mask_near_duplicates,
                            stages=[stage.model_dump(mode="json", exclude_unset=True) | {"kind": stage.kind}
                                    for stage in settings.plan])  # fmt: skip
     base = base or (settings.base if settings else None)

@@ -17,6 +17,7 @@ from nearfar.core.errors import BadInput
 from nearfar.data.config import DataConfig
 from nearfar.data.graded import Graded, Triple, read_graded
 from nearfar.data.labelled import Labelled, LabelledSet, Pair, read_labelled
+from nearfar.diagnose.geometry import unit
 from nearfar.encoder.encode import open_store
 from nearfar.encoder.encoder import Encoder
 from nearfar.encoder.precision import choose_policy
@@ -225,11 +226,7 @@ def _similarities(space: Space, pairs: Graded) -> Floats:
 
 def _unit_vectors(space: Space, part: Labelled) -> NDArray[np.float32]:
     """Vectors of the texts, of length 1 whatever the model's similarity, (n, d)."""
-    vectors = space.vectors(part.texts, "query", "encoding")
-    unit: NDArray[np.float32] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(
-        min=np.finfo(np.float32).tiny
-    )
-    return unit
+    return unit(space.vectors(part.texts, "query", "encoding"))
 
 
 def _chosen(data: SetOf[T], split: str, reporter: Reporter) -> T:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import partial
@@ -28,6 +29,7 @@ from nearfar.pipeline.works_teachers import Reranking, Teaching
 from nearfar.train.adapt import adapted
 
 MODEL = "model"  # in a stage's folder: what it trained or merged
+SPLITS = {"train": "training", "dev": "dev"}  # that queries are rewritten in
 QUERIES = "queries.jsonl"  # rewritten queries or passages, a line each
 
 
@@ -118,14 +120,17 @@ class Augmenting(Work):
 
     @property
     def title(self) -> str:
-        return f"{' and '.join(self.stage.kinds)} {self.stage.share:.0%} of the training queries"
+        which = "training and dev queries, in their place" if self.stage.replace else "training queries"
+        return f"{' and '.join(self.stage.kinds)} {self.stage.share:.0%} of the {which}"
 
     def inputs(self) -> Sequence[str]:
         return [str(augment.VERSION), self.stage.model_dump_json(), self.state.own.digest()]
 
     def make(self, name: str) -> Made:  # noqa: ARG002
         made = rewritten(self.state.own, self.stage)
-        self.session.space.reporter.say(f"rewrote {len(made):,} training queries")
+        counts = Counter(one.split for one in made)
+        told = " and ".join(f"{counts[split]:,} {name} queries" for split, name in SPLITS.items() if counts[split])
+        self.session.space.reporter.say(f"rewrote {told or 'no queries'}")
         return Made({"queries": len(made)}, partial(_write, made))
 
     def after(self, folder: Path) -> State:
