@@ -1,0 +1,63 @@
+"""What every codec is: vectors to bytes, and scores of queries against the bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearfar.core.ragged import Ragged
+
+Vectors = NDArray[np.float32]
+Codes = NDArray[np.uint8]  # (n, size_bytes)
+State = Mapping[str, NDArray[np.generic]]  # everything a fitted codec is, by name; never objects
+
+
+class Codec(Protocol):
+    """A fitted codec. It compresses documents; queries stay as they are, so distances are asymmetric."""
+
+    @property
+    def dimension(self) -> int:
+        """d of the vectors it takes."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of one code."""
+
+    def encode(self, vectors: Vectors) -> Codes:
+        """Codes (n, size_bytes) of vectors (n, d)."""
+
+    def decode(self, codes: Codes) -> Vectors:
+        """Vectors (n, d) whose inner product with a query is the code's score."""
+
+    def score(self, queries: Vectors, codes: Codes) -> Vectors:
+        """Inner products (Q, n) of queries (Q, d) with what the codes stand for: queries @ decode(codes).T, but faster."""
+
+    def state(self) -> State:
+        """Arrays that make the codec again, by `Kind.restore`."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What a codec is fitted on."""
+
+    vectors: Vectors  # (n, d) documents
+    queries: Vectors  # (Q, d), none where they are unknown
+    positives: Ragged | None = None  # of each query, rows of `vectors`; None without labels
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A codec that can be fitted: what it is for, where it comes from, and what sizes it has."""
+
+    purpose: str
+    source: str
+    sizes: Callable[[int], Sequence[int]]  # dimension → bytes a vector that it can have, rising; known before fitting
+    fit: Callable[[Sample, int], Codec]  # the sample, bytes a vector
+    restore: Callable[[State], Codec]
+    fewest: Callable[[int], int] = lambda _: 1  # bytes → documents that it must be fitted on
+    learned: bool = False  # whether it is fitted to retrieval, by queries
