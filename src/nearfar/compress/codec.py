@@ -21,7 +21,7 @@ class Codec(Protocol):
 
     @property
     def dimension(self) -> int:
-        """d of the vectors it takes."""
+        """The d of the vectors it takes."""
 
     @property
     def size_bytes(self) -> int:
@@ -34,7 +34,7 @@ class Codec(Protocol):
         """Vectors (n, d) whose inner product with a query is the code's score."""
 
     def score(self, queries: Vectors, codes: Codes) -> Vectors:
-        """Inner products (Q, n) of queries (Q, d) with what the codes stand for: queries @ decode(codes).T, but faster."""
+        """Inner products (Q, n) of queries (Q, d) with what the codes stand for: queries @ decode(codes).T, sooner."""
 
     def state(self) -> State:
         """Arrays that make the codec again, by `Kind.restore`."""

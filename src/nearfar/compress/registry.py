@@ -2,6 +2,70 @@
 
 from __future__ import annotations
 
-from nearfar.compress.codec import Kind
+from collections.abc import Sequence
 
-CODECS: dict[str, Kind] = {}
+from nearfar.compress.check import check_vectors
+from nearfar.compress.codec import Codec, Kind, Sample
+from nearfar.compress.float16 import FLOAT16
+from nearfar.core.config import nearest
+from nearfar.core.errors import BadInput, DimensionMismatch, excerpt
+
+CODECS: dict[str, Kind] = {
+    "float16": FLOAT16,
+}
+
+
+def kind_of(name: str) -> Kind:
+    """The codec of that name.
+
+    Raises:
+        BadInput: there is none; the nearest right name is given.
+    """
+    if name not in CODECS:
+        raise BadInput.at("codec", expected="a known one", found=excerpt(name), do=nearest(name, list(CODECS)))
+    return CODECS[name]
+
+
+def fit(name: str, sample: Sample, size_bytes: int) -> Codec:
+    """Fit the codec of that name to the sample, with `size_bytes` a vector.
+
+    Raises:
+        BadInput: it is unknown or has no such size, or the sample is too small or holds a vector of NaN, infinity or zeros.
+        DimensionMismatch: the sample's queries and documents differ in d.
+    """
+    kind = kind_of(name)
+    _check(sample)
+    _check_size(f"codec '{name}'", kind.sizes(sample.vectors.shape[1]), size_bytes, sample.vectors.shape[1])
+    _check_count(f"codec '{name}'", len(sample.vectors), max(1, kind.fewest(size_bytes)), size_bytes)
+    return kind.fit(sample, size_bytes)
+
+
+def _check(sample: Sample) -> None:
+    shape = sample.vectors.shape
+    if len(shape) != 2:
+        raise BadInput.at("sample", expected="vectors (n, d)", found=f"shape {shape}", do="stack them by rows")
+    check_vectors(sample.vectors)
+    if len(sample.queries):
+        if sample.queries.shape[1:] != shape[1:]:
+            raise DimensionMismatch(
+                f"sample: expected {shape[1]}-d queries as its documents are, found shape {sample.queries.shape}; "
+                f"encode both with one model"
+            )
+        check_vectors(sample.queries, noun="query")
+
+
+def _check_size(where: str, sizes: Sequence[int], size_bytes: int, dimension: int) -> None:
+    if size_bytes in sizes:
+        return
+    below = [size for size in sizes if size < size_bytes][-1:]
+    near = [*below, *[size for size in sizes if size > size_bytes][:1]]
+    do = f"choose {' or '.join(map(str, near))}" if near else "choose another codec"
+    raise BadInput.at(where, expected=f"a size that it has for {dimension} dimensions",
+                      found=f"{size_bytes} bytes", do=do)  # fmt: skip
+
+
+def _check_count(where: str, found: int, fewest: int, size_bytes: int) -> None:
+    if found < fewest:
+        do = "give more, or choose a codec that needs fewer, such as int8"
+        raise BadInput.at(where, expected=f"at least {fewest} documents to fit {size_bytes} bytes to",
+                          found=str(found), do=do)  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from nearfar.compress.registry import CODECS
 from nearfar.core.config import nearest
 from nearfar.core.errors import BadInput
 from nearfar.data.augment import AUGMENTATIONS
@@ -37,6 +38,7 @@ REGISTRIES: Mapping[str, Mapping[str, Technique]] = {
     "recipes": RECIPES,
     "merges": MERGES,
     "augmentations": AUGMENTATIONS,
+    "codecs": CODECS,
 }
 
 
