@@ -30,14 +30,24 @@ def fit(name: str, sample: Sample, size_bytes: int) -> Codec:
     """Fit the codec of that name to the sample, with `size_bytes` a vector.
 
     Raises:
-        BadInput: it is unknown or has no such size, or the sample is too small or holds a vector of NaN, infinity or zeros.
+        BadInput: it is unknown or has no such size, or the sample is too small or has a vector of NaN, infinity or zeros.
         DimensionMismatch: the sample's queries and documents differ in d.
     """
     kind = kind_of(name)
     _check(sample)
-    _check_size(f"codec '{name}'", kind.sizes(sample.vectors.shape[1]), size_bytes, sample.vectors.shape[1])
-    _check_count(f"codec '{name}'", len(sample.vectors), max(1, kind.fewest(size_bytes)), size_bytes)
+    check_size(name, size_bytes, dimension=sample.vectors.shape[1], documents=len(sample.vectors))
     return kind.fit(sample, size_bytes)
+
+
+def check_size(name: str, size_bytes: int, *, dimension: int, documents: int) -> None:
+    """Refuse, before any work, a size that this codec cannot be fitted to on so many documents.
+
+    Raises:
+        BadInput: so; the nearest sizes, or the documents needed, are given.
+    """
+    kind = kind_of(name)
+    _check_size(f"codec '{name}'", kind.sizes(dimension), size_bytes, dimension)
+    _check_count(f"codec '{name}'", documents, max(1, kind.fewest(size_bytes)), size_bytes)
 
 
 def _check(sample: Sample) -> None:

@@ -126,6 +126,15 @@ def read_meta(folder: Path, kind: str) -> dict[str, Any]:
     return meta
 
 
+def identity(folder: Path, kind: str) -> str:
+    """Digest of all that the artifact holds, as its manifest says it; the files are not read.
+
+    Raises:
+        BadInput: the manifest is missing, of another kind or damaged.
+    """
+    return _seal(_load_manifest(folder, kind))
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON file that is either the old one or the new one, whatever happens meanwhile.
 

@@ -72,6 +72,46 @@ def interval(values: NDArray[np.float64], *, seed: int, resamples: int = 9999) -
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
 
+@dataclass(frozen=True)
+class Share:
+    """The mean of one system as a share of another's, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def share(part: NDArray[np.float64], whole: NDArray[np.float64], *, seed: int = 0, resamples: int = 9999) -> Share:
+    """mean(part) / mean(whole) of per-query scores (Q,), with the percentile bootstrap over the queries, paired.
+
+    Raises:
+        BadInput: as of `compare`; or the whole is 0 for all queries.
+    """
+    _check(part, whole)
+    if not whole.any():
+        raise BadInput.at("share", expected="queries with an answer", found="a mean of 0", do="measure on others")
+    value = float(_ratio(part, whole))
+    if np.array_equal(part, whole):
+        return Share(value, value, value)  # scipy answers nan where nothing varies
+    drawn = stats.bootstrap(
+        (part, whole),
+        _ratio,
+        paired=True,
+        n_resamples=resamples,
+        batch=max(1, CHUNK_NUMBERS // len(part)),
+        confidence_level=CONFIDENCE,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    )
+    return Share(value, float(drawn.confidence_interval.low), float(drawn.confidence_interval.high))
+
+
+def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
+    """Ratio of the means; 1 where both are 0."""
+    parts, wholes = part.sum(axis=axis), whole.sum(axis=axis)
+    return np.divide(parts, wholes, out=np.ones_like(wholes), where=wholes > 0)
+
+
 def verdict(comparison: Comparison, metric: str, *, names: tuple[str, str] = ("", ""), level: float = 0.05) -> str:
     """Say in one sentence whether system a is better than system b, with the figures.
 

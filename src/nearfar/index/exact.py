@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ BLOCK_SCORES = 1 << 23  # similarities held at once
 BLOCK_ROWS = 1 << 14  # documents of a block
 
 Vectors = NDArray[np.float32]
+Score = Callable[[slice, slice], Vectors]
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,7 @@ class ExactIndex:
         Raises:
             FingerprintMismatch: the queries come from another embedding space.
         """
-        if fingerprint != self.fingerprint:
-            raise FingerprintMismatch(
-                f"index: expected queries of model {self.fingerprint}, found those of model {fingerprint}; "
-                f"search with the index's own model, or build the index again with this one"
-            )
+        check_space(self.fingerprint, fingerprint)
         return top_k(queries, self.vectors, k)
 
 
@@ -93,6 +90,19 @@ def open_index(path: Path) -> ExactIndex:
                       Canaries.load(path))  # fmt: skip
 
 
+def check_space(own: str, fingerprint: str) -> None:
+    """Refuse queries of model `fingerprint` at an index of model `own`.
+
+    Raises:
+        FingerprintMismatch: they are not the same.
+    """
+    if fingerprint != own:
+        raise FingerprintMismatch(
+            f"index: expected queries of model {own}, found those of model {fingerprint}; "
+            f"search with the index's own model, or build the index again with this one"
+        )
+
+
 def top_k(queries: Vectors, vectors: Vectors, k: int) -> tuple[NDArray[np.int32], Vectors]:
     """Exact k best rows of `vectors` (D, d) for each query (Q, d) by inner product, ties by lower row; two (Q, k).
 
@@ -103,20 +113,30 @@ def top_k(queries: Vectors, vectors: Vectors, k: int) -> tuple[NDArray[np.int32]
         raise DimensionMismatch(
             f"expected {vectors.shape[1]}-d queries, found {queries.shape[1]}-d; encode with the index's own model"
         )
-    k = min(k, len(vectors))
-    rows, scores = np.empty((len(queries), k), np.int32), np.empty((len(queries), k), np.float32)
-    size = max(1, BLOCK_SCORES // max(1, min(len(vectors), BLOCK_ROWS)))
-    for start in range(0, len(queries), size):
-        block = slice(start, start + size)
-        rows[block], scores[block] = _search(queries[block], vectors, k)
+    return best(lambda part, rows: queries[part] @ vectors[rows].T, len(queries), len(vectors), k)
+
+
+def best(score: Score, queries: int, documents: int, k: int) -> tuple[NDArray[np.int32], Vectors]:
+    """Rows and scores of the k best of so many documents for each of so many queries, ties by lower row; two (Q, k).
+
+    Args:
+        score: slices of queries and of documents → scores (queries, documents) of that block.
+    """
+    k = min(k, documents)
+    rows, scores = np.empty((queries, k), np.int32), np.empty((queries, k), np.float32)
+    size = max(1, BLOCK_SCORES // max(1, min(documents, BLOCK_ROWS)))
+    for start in range(0, queries, size):
+        part = slice(start, min(start + size, queries))
+        rows[part], scores[part] = _merged(score, part, documents, k)
     return rows, scores
 
 
-def _search(queries: Vectors, vectors: Vectors, k: int) -> tuple[NDArray[np.int32], Vectors]:
-    """The best of every block of `vectors`, merged; (n, k) both."""
-    rows, scores = np.empty((len(queries), 0), np.int32), np.empty((len(queries), 0), np.float32)
-    for start in range(0, len(vectors), BLOCK_ROWS):
-        found, values = _best(queries @ vectors[start : start + BLOCK_ROWS].T, k)
+def _merged(score: Score, part: slice, documents: int, k: int) -> tuple[NDArray[np.int32], Vectors]:
+    """The best of every block of documents, merged; (n, k) both."""
+    count = part.stop - part.start
+    rows, scores = np.empty((count, 0), np.int32), np.empty((count, 0), np.float32)
+    for start in range(0, documents, BLOCK_ROWS):
+        found, values = _best(score(part, slice(start, min(start + BLOCK_ROWS, documents))), k)
         rows = np.concatenate([rows, found + np.int32(start)], axis=1)  # ascending rows: ties stay in order
         scores = np.concatenate([scores, values], axis=1)
         if rows.shape[1] > k:
