@@ -1,0 +1,100 @@
+"""The shape of codes that another store can score: codebooks that add up, or bits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from nearfar.compress.codec import Codec, Codes, Vectors
+from nearfar.core.errors import BadInput
+
+DECODED = 1 << 24  # numbers of decoded vectors that are held at once
+
+
+@runtime_checkable
+class HasCodebooks(Protocol):
+    """A codec whose score is a sum over codebooks. It may have `rotation` (d', d) and `query_map` (d', d) too."""
+
+    @property
+    def codebooks(self) -> Vectors:
+        """Centroids, (M, K, d_sub)."""
+
+
+@runtime_checkable
+class HasBits(Protocol):
+    """A codec whose codes are signs."""
+
+    @property
+    def bits(self) -> int:
+        """Bits of a code that mean something; those that fill the last byte are the same in all."""
+
+
+@dataclass(frozen=True)
+class Codebooks:
+    """score = Σ_m q_m · codebooks[m, code_m], where q_m is a slice of the mapped query, or all of it."""
+
+    codebooks: Vectors  # (M, K, d_sub)
+    query_map: Vectors | None  # (d', d): mapped = queries @ query_map.T; None where queries stay as they are
+    rotation: Vectors | None  # (d', d) of documents
+    dimension: int  # d'
+
+    @classmethod
+    def of(cls, codec: Codec, store: str) -> Codebooks:
+        """Take the codebooks out of a codec.
+
+        Raises:
+            BadInput: it has none of 256 centroids each, or one that is not finite.
+        """
+        if not isinstance(codec, HasCodebooks) or codec.codebooks.shape[1] != 256:
+            raise BadInput.at(store, expected="codebooks of 256 centroids, or bits", found=name_of(codec),
+                              do="compress with a product or binary codec and export that")  # fmt: skip
+        if not np.isfinite(codec.codebooks).all():
+            raise BadInput.at(store, expected="finite codebooks", found="NaN or infinity", do="fit the codec again")
+        rotation: Vectors | None = getattr(codec, "rotation", None)
+        query_map: Vectors | None = getattr(codec, "query_map", None)
+        query_map = rotation if query_map is None else query_map
+        dimension = codec.dimension if query_map is None else len(query_map)
+        return cls(np.ascontiguousarray(codec.codebooks, np.float32), query_map, rotation, dimension)
+
+    @property
+    def repeated(self) -> bool:
+        """Whether every codebook meets the whole query, as residual codes' do."""
+        books, _, width = self.codebooks.shape
+        return bool(width == self.dimension and books > 1)
+
+    def decode(self, codes: Codes) -> Vectors:
+        """Vectors (n, d') whose inner product with a mapped query is the score."""
+        parts = [book[codes[:, place]] for place, book in enumerate(self.codebooks)]  # each (n, d_sub)
+        whole: Vectors = np.sum(parts, axis=0, dtype=np.float32) if self.repeated else np.concatenate(parts, axis=1)
+        return whole
+
+    def mapped(self, queries: Vectors) -> Vectors:
+        """Queries (Q, d) as the codebooks take them, (Q, d')."""
+        return queries if self.query_map is None else queries @ self.query_map.T
+
+
+def blocks(rows: int, width: int) -> list[slice]:
+    """Rows in blocks whose vectors of `width` numbers can be held at once."""
+    size = max(1, DECODED // width)
+    return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
+
+
+def name_of(codec: Codec) -> str:
+    """A codec in words."""
+    return f"{type(codec).__name__} of {codec.size_bytes} bytes"
+
+
+def is_bits(codec: Codec) -> bool:
+    """Whether the codes are packed bits, one a dimension, that a store may compare by Hamming distance."""
+    return isinstance(codec, HasBits) and codec.size_bytes == -(-codec.bits // 8)
+
+
+def bit_scores(codec: Codec, queries: Vectors, codes: Codes) -> Vectors:
+    """Bits in which encoded queries (Q, d) and codes (n, bytes) differ, below zero, (Q, n)."""
+    encoded = codec.encode(queries)
+    found = np.zeros((len(queries), len(codes)), np.float32)
+    for place in range(codes.shape[1]):
+        found -= np.bitwise_count(encoded[:, place, None] ^ codes[None, :, place])
+    return found
