@@ -3,15 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from nearfar.compress.check import check_vectors
+from nearfar.compress.binary import BINARY
+from nearfar.compress.check import as_vectors, check_vectors
 from nearfar.compress.codec import Codec, Kind, Sample
 from nearfar.compress.float16 import FLOAT16
+from nearfar.compress.int8 import INT8
+from nearfar.compress.optimized import OPQ
+from nearfar.compress.pca import PCA
+from nearfar.compress.product import PQ
+from nearfar.compress.rabitq import RABITQ
+from nearfar.compress.residual import RQ
+from nearfar.compress.truncate import TRUNCATE
 from nearfar.core.config import nearest
 from nearfar.core.errors import BadInput, DimensionMismatch, excerpt
 
 CODECS: dict[str, Kind] = {
     "float16": FLOAT16,
+    "int8": INT8,
+    "binary": BINARY,
+    "truncate": TRUNCATE,
+    "pca": PCA,
+    "pq": PQ,
+    "opq": OPQ,
+    "rq": RQ,
+    "rabitq": RABITQ,
 }
 
 
@@ -30,13 +47,14 @@ def fit(name: str, sample: Sample, size_bytes: int) -> Codec:
     """Fit the codec of that name to the sample, with `size_bytes` a vector.
 
     Raises:
-        BadInput: it is unknown or has no such size, or the sample is too small or has a vector of NaN, infinity or zeros.
+        BadInput: it is unknown or has no such size, or the sample is too small or has a vector of NaN, infinity or 0.
         DimensionMismatch: the sample's queries and documents differ in d.
     """
     kind = kind_of(name)
     _check(sample)
-    check_size(name, size_bytes, dimension=sample.vectors.shape[1], documents=len(sample.vectors))
-    return kind.fit(sample, size_bytes)
+    dimension = sample.vectors.shape[1]
+    check_size(name, size_bytes, dimension=dimension, documents=len(sample.vectors))
+    return kind.fit(replace(sample, vectors=as_vectors(sample.vectors, dimension)), size_bytes)
 
 
 def check_size(name: str, size_bytes: int, *, dimension: int, documents: int) -> None:

@@ -1,0 +1,62 @@
+"""A linear map before a codec: principal axes, rotations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from nearfar.compress.check import as_vectors
+from nearfar.compress.codec import Codec, Codes, State, Vectors
+
+INNER = "inner."  # before the names of the inner codec's arrays
+
+
+@dataclass(frozen=True)
+class Linear:
+    """A codec of y = W(x − mean) with orthonormal W, decoded to mean + Wᵀy: q·x̂ = q·mean + (Wq)·ŷ."""
+
+    mean: Vectors  # (d,)
+    matrix: Vectors  # (k, d), whose rows are orthonormal, or whose columns are where k ≥ d
+    inner: Codec  # of k dimensions
+
+    @property
+    def dimension(self) -> int:
+        return len(self.mean)
+
+    @property
+    def size_bytes(self) -> int:
+        return self.inner.size_bytes
+
+    def encode(self, vectors: Vectors) -> Codes:
+        return self.inner.encode((as_vectors(vectors, self.dimension) - self.mean) @ self.matrix.T)
+
+    def decode(self, codes: Codes) -> Vectors:
+        return self.mean + self.inner.decode(codes) @ self.matrix
+
+    def score(self, queries: Vectors, codes: Codes) -> Vectors:
+        queries = as_vectors(queries, self.dimension)
+        return (queries @ self.mean)[:, None] + self.inner.score(queries @ self.matrix.T, codes)
+
+    def state(self) -> State:
+        inner = {INNER + name: array for name, array in self.inner.state().items()}
+        return {"mean": self.mean, "matrix": self.matrix, **inner}
+
+
+def restoring(inner: Callable[[State], Codec]) -> Callable[[State], Linear]:
+    """How to restore a linear map before the codec that `inner` restores."""
+
+    def restore(state: State) -> Linear:
+        parts = {name.removeprefix(INNER): array for name, array in state.items() if name.startswith(INNER)}
+        return Linear(state["mean"].astype(np.float32), state["matrix"].astype(np.float32), inner(parts))
+
+    return restore
+
+
+def principal(vectors: Vectors, kept: int) -> tuple[Vectors, Vectors]:
+    """Mean (d,) of vectors (n, d), and the `kept` directions (kept, d) in which they vary most, most first."""
+    mean = vectors.mean(axis=0, dtype=np.float64).astype(np.float32)
+    centred = vectors - mean
+    _, axes = np.linalg.eigh((centred.T @ centred).astype(np.float64))  # ascending
+    return mean, np.ascontiguousarray(axes[:, ::-1][:, :kept].T, np.float32)
