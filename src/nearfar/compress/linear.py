@@ -30,7 +30,7 @@ class Linear:
         return self.inner.size_bytes
 
     def encode(self, vectors: Vectors) -> Codes:
-        return self.inner.encode((as_vectors(vectors, self.dimension) - self.mean) @ self.matrix.T)
+        return self.inner.encode(mapped(as_vectors(vectors, self.dimension), self.mean, self.matrix))
 
     def decode(self, codes: Codes) -> Vectors:
         return self.mean + self.inner.decode(codes) @ self.matrix
@@ -42,6 +42,12 @@ class Linear:
     def state(self) -> State:
         inner = {INNER + name: array for name, array in self.inner.state().items()}
         return {"mean": self.mean, "matrix": self.matrix, **inner}
+
+
+def mapped(vectors: Vectors, mean: Vectors, matrix: Vectors) -> Vectors:
+    """W(x − mean) of vectors (n, d); (n, k)."""
+    result: Vectors = (vectors - mean).astype(np.float32, copy=False) @ matrix.T
+    return result
 
 
 def restoring(inner: Callable[[State], Codec]) -> Callable[[State], Linear]:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from nearfar.compress.codec import Kind, Sample
 from nearfar.compress.int8 import int8_of, restore_int8
-from nearfar.compress.linear import Linear, principal, restoring
+from nearfar.compress.linear import Linear, mapped, principal, restoring
 
 
 def _sizes(dimension: int) -> Sequence[int]:
@@ -15,7 +15,7 @@ def _sizes(dimension: int) -> Sequence[int]:
 
 def _fit(sample: Sample, size_bytes: int) -> Linear:
     mean, axes = principal(sample.vectors, size_bytes)
-    return Linear(mean, axes, int8_of((sample.vectors - mean) @ axes.T))
+    return Linear(mean, axes, int8_of(mapped(sample.vectors, mean, axes)))
 
 
 def _fewest(size_bytes: int) -> int:

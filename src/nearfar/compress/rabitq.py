@@ -56,9 +56,8 @@ class Grid:
         return index
 
     def _factors(self, codes: Codes) -> Vectors:
-        # FAISS 1.13 wrote it negative, 1.15 does not
-        last = np.abs(np.ascontiguousarray(codes[:, -FLOAT:]).view("<f4")[:, 0]).astype(np.float32)
-        return last * np.float32(2 / np.sqrt(self.dimension)) if self.bits == 1 else last
+        factors: Vectors = np.ascontiguousarray(codes[:, -FLOAT:]).view("<f4")[:, 0]
+        return factors if self.bits > 1 else factors * np.float32(2 / np.sqrt(self.dimension))
 
     def _levels(self, codes: Codes) -> Vectors:
         signs = np.unpackbits(codes, axis=1, bitorder="little", count=self.dimension)

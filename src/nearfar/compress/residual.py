@@ -27,7 +27,7 @@ class Residual:
 
     @property
     def dimension(self) -> int:
-        return self.codebooks.shape[2]
+        return int(self.codebooks.shape[2])
 
     @property
     def size_bytes(self) -> int:

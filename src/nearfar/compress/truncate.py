@@ -41,7 +41,8 @@ def truncated(vectors: Vectors, kept: int) -> Vectors:
     """The first `kept` dimensions of vectors (n, d), with each vector's length as it was; (n, kept)."""
     first = vectors[:, :kept]
     whole, left = (np.linalg.norm(each, axis=1, keepdims=True) for each in (vectors, first))
-    return (first * np.divide(whole, left, out=np.zeros_like(whole), where=left > 0)).astype(np.float32)
+    growth = np.divide(whole, left, out=np.zeros_like(whole), where=left > 0)
+    return np.asarray(first * growth, np.float32)
 
 
 def _sizes(dimension: int) -> Sequence[int]:
