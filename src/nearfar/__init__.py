@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nearfar.pipeline.certify import certify
     from nearfar.pipeline.compare import compare_systems as compare
+    from nearfar.pipeline.compress import compress
     from nearfar.pipeline.config import FitConfig
     from nearfar.pipeline.doctor import diagnose
     from nearfar.pipeline.evaluate import evaluate
     from nearfar.pipeline.fit import fit
+    from nearfar.pipeline.frontier import plan
     from nearfar.pipeline.merge import merge
     from nearfar.pipeline.mine import mine
     from nearfar.pipeline.mteb_tasks import evaluate_mteb
@@ -32,6 +34,7 @@ __all__ = [
     "__version__",
     "certify",
     "compare",
+    "compress",
     "diagnose",
     "evaluate",
     "evaluate_classification",
@@ -41,6 +44,7 @@ __all__ = [
     "fit",
     "merge",
     "mine",
+    "plan",
     "rerank_train",
     "teach",
     "tune",
@@ -55,6 +59,7 @@ _HOMES = {
     "Run": "nearfar.pipeline.run",
     "certify": "nearfar.pipeline.certify",
     "compare": "nearfar.pipeline.compare",
+    "compress": "nearfar.pipeline.compress",
     "diagnose": "nearfar.pipeline.doctor",
     "evaluate": "nearfar.pipeline.evaluate",
     "evaluate_classification": "nearfar.pipeline.probes",
@@ -64,6 +69,7 @@ _HOMES = {
     "fit": "nearfar.pipeline.fit",
     "merge": "nearfar.pipeline.merge",
     "mine": "nearfar.pipeline.mine",
+    "plan": "nearfar.pipeline.frontier",
     "rerank_train": "nearfar.pipeline.rerank",
     "teach": "nearfar.pipeline.teach",
     "tune": "nearfar.pipeline.tune",

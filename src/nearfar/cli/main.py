@@ -15,6 +15,7 @@ from typer._click.exceptions import ClickException, NoArgsIsHelpError  # typer e
 
 from nearfar.cli import data, doctor, index, show
 from nearfar.cli.compare import compare
+from nearfar.cli.compress import compress, plan
 from nearfar.cli.evaluate import evaluate
 from nearfar.cli.merge import merge
 from nearfar.cli.mine import mine
@@ -204,6 +205,8 @@ def certify(
 
 
 app.command()(compare)
+app.command()(compress)
+app.command()(plan)
 app.command(context_settings=ANY_FIELD)(mine)
 app.command("rerank-train", context_settings=ANY_FIELD)(rerank_train)
 app.command(context_settings=ANY_FIELD)(teach)
@@ -235,6 +238,9 @@ def search(
     question: Annotated[str, typer.Argument(help="What to look for.")],
     k: Annotated[int, typer.Option("-k", min=1, help="Number of results.")] = 5,
     model: Annotated[str | None, typer.Option(help="Model to encode the question with, if not the run's own.")] = None,
+    size_bytes: Annotated[
+        int | None, typer.Option("--bytes", help="Answer from codes of so many bytes, made by nearfar compress.")
+    ] = None,
     task: Task = "",
     as_json: AsJson = False,
 ) -> None:
@@ -243,7 +249,7 @@ def search(
 
     if not question.strip():
         raise BadInput.at("question", expected="words", found="none", do="write a question")
-    hits = Index.open(run, model).search(question, k, task=task)
+    hits = Index.open(run, model, size_bytes=size_bytes).search(question, k, task=task)
     if as_json:
         return _show({"query": question, "hits": [asdict(hit) for hit in hits]})
     return typer.echo("\n\n".join(show.hit(hit.score, hit.id, hit.text) for hit in hits))

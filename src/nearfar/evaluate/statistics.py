@@ -109,7 +109,8 @@ def share(part: NDArray[np.float64], whole: NDArray[np.float64], *, seed: int = 
 def _ratio(part: NDArray[np.float64], whole: NDArray[np.float64], axis: int = -1) -> NDArray[np.float64]:
     """Ratio of the means; 1 where both are 0."""
     parts, wholes = part.sum(axis=axis), whole.sum(axis=axis)
-    return np.divide(parts, wholes, out=np.ones_like(wholes), where=wholes > 0)
+    ratios: NDArray[np.float64] = np.divide(parts, wholes, out=np.ones_like(wholes), where=wholes > 0)
+    return ratios
 
 
 def verdict(comparison: Comparison, metric: str, *, names: tuple[str, str] = ("", ""), level: float = 0.05) -> str:

@@ -25,6 +25,8 @@ from nearfar.report.doctor_figures import figures as doctor_figures
 from nearfar.report.doctor_figures import of_finding
 from nearfar.report.figures import figures
 from nearfar.report.filters import FILTERS
+from nearfar.report.plan_contents import PlanData
+from nearfar.report.plan_figures import quality
 from nearfar.report.vega import Figure
 
 
@@ -46,6 +48,15 @@ def write_diagnosis(data: DiagnosisData, path: Path) -> None:
     _write(render_diagnosis(data), path)
 
 
+def write_plan(data: PlanData, path: Path) -> None:
+    """Write the page of a compression plan to `path`.
+
+    Raises:
+        BadInput: the file cannot be written.
+    """
+    _write(render_plan(data), path)
+
+
 def render(data: ReportData) -> str:
     """The report of a run as text."""
     return _page("report.html.j2", data, figures(data), {"metrics": _metrics(data)})
@@ -55,6 +66,11 @@ def render_diagnosis(data: DiagnosisData) -> str:
     """The doctor's page as text."""
     own = {finding.failure: of_finding(finding) for finding in data.findings}
     return _page("doctor.html.j2", data, doctor_figures(data), {"own": own})
+
+
+def render_plan(data: PlanData) -> str:
+    """The page of a compression plan as text."""
+    return _page("plan.html.j2", data, [quality(data)], {})
 
 
 def _page(template: str, data: Any, drawn: list[Figure], more: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nearfar.core.errors import BadInput
+from nearfar.index.codes import CodedIndex, open_codes_of
 from nearfar.index.exact import ExactIndex, open_index
 
 if TYPE_CHECKING:  # reading an index must not import torch
@@ -31,15 +32,26 @@ class Index:
 
     table: ExactIndex
     model: str | Path | SentenceTransformer | Encoder
+    codes: CodedIndex | None = None  # what answers in the place of the full vectors
 
     @classmethod
-    def open(cls, path: str | Path, model: str | Path | SentenceTransformer | Encoder | None = None) -> Index:
+    def open(
+        cls,
+        path: str | Path,
+        model: str | Path | SentenceTransformer | Encoder | None = None,
+        *,
+        size_bytes: int | None = None,
+    ) -> Index:
         """Open a run folder, or an index folder with the model to encode questions with.
 
         The model is loaded at the first search.
 
+        Args:
+            size_bytes: of the codes that are to answer, which `nearfar.compress` makes; None for the full vectors.
+
         Raises:
-            BadInput: there is no index, or it is damaged, or no model is known for it.
+            BadInput: there is no index, or it is damaged, or no model is known for it; or it has no such codes.
+            FingerprintMismatch: the codes are those of another model.
         """
         path = Path(path)
         is_run = (path / "index").is_dir()
@@ -49,7 +61,9 @@ class Index:
         if model is None and not is_run:
             raise BadInput.at(path, expected="a run folder, or an index folder and its model", found="no model",
                               do="name the model")  # fmt: skip
-        return cls(open_index(path / "index" if is_run else path), model or path / "model")
+        place = path / "index" if is_run else path
+        codes = None if size_bytes is None else open_codes_of(place, size_bytes)
+        return cls(open_index(place), model or path / "model", codes)
 
     def __len__(self) -> int:
         return len(self.table.ids)
@@ -94,7 +108,7 @@ class Index:
             raise BadInput.at("question", expected="UTF-8 text", found="other bytes", do="write it in UTF-8") from None
         check_task(self.encoder.model, task)
         vectors = encode(self.encoder, queries, "query", Policy(), tasks=[task] * len(queries))
-        rows, scores = self.table.search(vectors, k, self.fingerprint)
+        rows, scores = (self.codes or self.table).search(vectors, k, self.fingerprint)
         return [
             [Hit(self.table.ids[row], float(score), self.table.texts[row]) for row, score in zip(r, s, strict=True)]
             for r, s in zip(rows, scores, strict=True)

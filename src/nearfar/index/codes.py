@@ -1,0 +1,118 @@
+"""Search over the codes of an index: small, and as near to exact search as the codec is good."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearfar.compress.codec import Codec, Codes, Vectors
+from nearfar.core.artifact import identity, read_manifest, read_meta, writing
+from nearfar.core.errors import BadInput, FingerprintMismatch
+from nearfar.index.codec_folder import open_codec, save_codec
+from nearfar.index.exact import KIND as INDEX_KIND
+from nearfar.index.exact import best, check_space
+
+KIND = "codes"
+FOLDER = "codes"  # beside the index, with a folder for each size in it
+CODEC, FILE = "codec", "codes.npy"  # in that folder
+
+
+@dataclass(frozen=True)
+class CodedIndex:
+    """The codes of an index's documents, row by row, and the codec that made them."""
+
+    name: str  # of the codec
+    codec: Codec
+    codes: Codes  # (D, size_bytes), memory-mapped where they were opened
+    fingerprint: str  # of the model
+    index: str  # identity of the index
+
+    def search(self, queries: Vectors, k: int, fingerprint: str) -> tuple[NDArray[np.int32], Vectors]:
+        """Return rows and scores of the k best documents of each query (Q, d), both (Q, k), best first.
+
+        Raises:
+            FingerprintMismatch: the queries come from another embedding space.
+            DimensionMismatch: the queries have another d than the codec's vectors.
+        """
+        check_space(self.fingerprint, fingerprint)
+        score = lambda part, rows: self.codec.score(queries[part], self.codes[rows])  # noqa: E731
+        return best(score, len(queries), len(self.codes), k)
+
+
+def codes_path(index: Path, size_bytes: int) -> Path:
+    """Where the codes of so many bytes of an index folder are."""
+    return index.parent / FOLDER / str(size_bytes)
+
+
+def write_codes(path: Path, coded: CodedIndex, facts: Mapping[str, Any], *, overwrite: bool = False) -> None:
+    """Write a folder of codes.
+
+    Args:
+        facts: what else its manifest is to hold.
+
+    Raises:
+        BadInput: the folder exists and is not to be replaced, or the disk cannot take it.
+    """
+    rows, size = coded.codes.shape
+    meta = {**facts, "codec": coded.name, "bytes": size, "documents": rows, "fingerprint": coded.fingerprint,
+            "index": coded.index}  # fmt: skip
+    with writing(path, KIND, meta, overwrite=overwrite) as folder:
+        save_codec(folder / CODEC, coded.name, coded.codec, coded.fingerprint)
+        np.save(folder / FILE, coded.codes)
+
+
+def open_codes(path: Path, index: Path | None = None) -> CodedIndex:
+    """Open a folder of codes.
+
+    Args:
+        index: the index folder whose documents they are to stand for.
+
+    Raises:
+        BadInput: there are none, they are damaged, or they stand for the documents of another index.
+        FingerprintMismatch: the index is of another model.
+    """
+    meta = read_manifest(path, KIND)
+    if index is not None:
+        check_index(path, index)
+    codes = np.load(path / FILE, mmap_mode="r", allow_pickle=False)
+    return CodedIndex(meta["codec"], open_codec(path / CODEC, meta["fingerprint"]), codes, meta["fingerprint"],
+                      meta["index"])  # fmt: skip
+
+
+def open_codes_of(index: Path, size_bytes: int) -> CodedIndex:
+    """Open the codes of so many bytes that were made of an index folder.
+
+    Raises:
+        BadInput, FingerprintMismatch: as of `open_codes`; where there are none, the verb that makes them is named.
+    """
+    path = codes_path(index, size_bytes)
+    if not path.is_dir():
+        sizes = ", ".join(map(str, _sizes(path.parent)))
+        raise BadInput.at(path, expected=f"codes of {size_bytes} bytes", found=f"those of {sizes}" if sizes else "none",
+                          do=f"make them: nearfar compress {index.parent} --bytes {size_bytes}")  # fmt: skip
+    return open_codes(path, index)
+
+
+def _sizes(folder: Path) -> list[int]:
+    return sorted(int(path.name) for path in folder.glob("*") if path.name.isdecimal())
+
+
+def check_index(path: Path, index: Path) -> None:
+    """Refuse codes that stand for the documents of another index than this one.
+
+    Raises:
+        FingerprintMismatch: it is of another model.
+        BadInput: it holds other documents.
+    """
+    meta, model = read_meta(path, KIND), read_meta(index, INDEX_KIND)["fingerprint"]
+    do = "make them again: nearfar compress with --overwrite"
+    if meta["fingerprint"] != model:
+        raise FingerprintMismatch(f"{path}: expected codes of model {model}, found those of model "
+                                  f"{meta['fingerprint']}; {do}")  # fmt: skip
+    if meta["index"] != (own := identity(index, INDEX_KIND)):
+        raise BadInput.at(path, expected=f"codes of the index {own}", found=f"those of another, {meta['index']}", do=do)
