@@ -1,9 +1,10 @@
-"""Small codecs, each a few lines of numpy, and what leaves of them."""
+"""Codecs on clustered vectors, and what leaves of them."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from nearfar.compress.codec import Sample
 from nearfar.index.export_check import Leaving
 
 
@@ -15,8 +16,13 @@ def clustered(rows, dimension, seed=0):
     return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
 
 
+def fitted(kind, vectors, size_bytes):
+    """A real codec of that kind."""
+    return kind.fit(Sample(vectors, vectors[:0]), size_bytes)
+
+
 class ProductCodec:
-    """Slices of the rotated vector, each by its nearest of 256 sampled slices."""
+    """Slices of the rotated vector by their nearest of 256 sampled ones; queries may have a map of their own."""
 
     def __init__(self, vectors, books, rotation=None, query_map=None):
         self.dimension, self.size_bytes, self.rotation, self.query_map = vectors.shape[1], books, rotation, query_map
@@ -45,46 +51,6 @@ class ProductCodec:
         return {"codebooks": self.codebooks}
 
 
-class ResidualCodec:
-    """Codebooks of whole vectors that add up; codes are drawn, as it is scores that are looked at."""
-
-    def __init__(self, dimension, books, query_map=None):
-        self.dimension, self.size_bytes, self.query_map = dimension, books, query_map
-        self.codebooks = np.random.default_rng(3).normal(size=(books, 256, dimension)).astype(np.float32)
-
-    def encode(self, vectors):
-        return np.random.default_rng(4).integers(0, 256, (len(vectors), self.size_bytes)).astype(np.uint8)
-
-    def decode(self, codes):
-        found = sum(book[codes[:, m]] for m, book in enumerate(self.codebooks))
-        return found if self.query_map is None else found @ self.query_map
-
-    def score(self, queries, codes):
-        return queries @ self.decode(codes).T
-
-    def state(self):
-        return {"codebooks": self.codebooks}
-
-
-class BitCodec:
-    """The sign of each dimension."""
-
-    def __init__(self, dimension):
-        self.dimension, self.bits, self.size_bytes = dimension, dimension, dimension // 8
-
-    def encode(self, vectors):
-        return np.packbits(vectors > 0, axis=1)
-
-    def decode(self, codes):
-        return np.unpackbits(codes, axis=1).astype(np.float32) * 2 - 1
-
-    def score(self, queries, codes):
-        return queries @ self.decode(codes).T
-
-    def state(self):
-        return {}
-
-
 def rotation(rows, columns, seed=5):
     """Orthonormal directions (rows, columns), as long as there are no more of them than there can be."""
     drawn = np.random.default_rng(seed).normal(size=(max(rows, columns), min(rows, columns)))
@@ -96,4 +62,4 @@ def leaving(codec, vectors, queries):
     """All of it, with ids that a careless writer would stumble over."""
     ids = [f"d{row}" for row in range(len(vectors))]
     ids[:3] = ["a\tb", "back\\slash", "line\nbreak é"]
-    return Leaving(codec, codec.encode(vectors), ids, queries, vectors, {"codec": "fake"})
+    return Leaving("fake", codec, codec.encode(vectors), ids, queries, vectors, {"codec": "fake"})

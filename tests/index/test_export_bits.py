@@ -2,19 +2,22 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from coded import BitCodec, ProductCodec, clustered, leaving
+from coded import clustered, fitted, leaving
 
+from nearfar.compress.binary import BINARY
+from nearfar.compress.product import PQ
 from nearfar.core.errors import BadInput
 from nearfar.index import export_bits
 from nearfar.index.export_bits import write_bits
 
 VECTORS, QUERIES = clustered(400, 72), clustered(12, 72, seed=1)
-CODEC = BitCodec(72)
+CODEC = fitted(BINARY, VECTORS, 9)
+MEDIAN = np.median(VECTORS, axis=0)
 
 
 def differing():
     """Bits in which queries and documents differ, counted one by one."""
-    return ((QUERIES > 0)[:, None] != (VECTORS > 0)[None]).sum(-1)
+    return ((QUERIES > MEDIAN)[:, None] != (VECTORS > MEDIAN)[None]).sum(-1)
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +38,9 @@ def test_pgvector_orders_documents_as_we_do(tmp_path, server):
     with server.cursor().copy("COPY nearfar_codes (id, code) FROM STDIN") as copy:
         copy.write((tmp_path / "out" / "codes.tsv").read_bytes())
     server.execute("CREATE INDEX ON nearfar_codes USING hnsw (code bit_hamming_ops)")
+    thresholds = np.load(tmp_path / "out" / "thresholds.npy")
     for query, expected in zip(QUERIES, differing(), strict=True):
-        bits = "".join("1" if value > 0 else "0" for value in query)
+        bits = "".join("1" if one else "0" for one in query > thresholds)
         found = server.execute("SELECT id, code <~> %s::bit(72) FROM nearfar_codes", [bits]).fetchall()
         assert {key: int(distance) for key, distance in found} == dict(zip(left.ids, expected, strict=True))
         nearest = "SELECT code <~> %s::bit(72) AS far FROM nearfar_codes ORDER BY far LIMIT 20"
@@ -50,7 +54,7 @@ def test_the_text_has_a_line_a_document_and_the_bits_as_they_are(tmp_path):
     lines = (tmp_path / "out" / "codes.tsv").read_text(encoding="utf-8").split("\n")
     assert len(lines) == 401
     assert [line.split("\t")[0] for line in lines[:3]] == ["a\\tb", "back\\\\slash", "line\\nbreak é"]
-    assert lines[5].split("\t")[1] == "".join("1" if value > 0 else "0" for value in VECTORS[5])
+    assert lines[5].split("\t")[1] == "".join("1" if one else "0" for one in VECTORS[5] > MEDIAN)
 
 
 def test_a_bit_that_is_lost_on_the_way_is_refused_and_nothing_is_left(tmp_path, monkeypatch):
@@ -76,5 +80,5 @@ def test_an_id_that_postgresql_has_no_text_for_is_named(tmp_path, key):
 
 
 def test_codes_that_are_no_bits_are_refused(tmp_path):
-    with pytest.raises(BadInput, match="to pgvector: expected binary codes, found ProductCodec of 8 bytes"):
-        write_bits(tmp_path / "out", leaving(ProductCodec(VECTORS, 8), VECTORS, QUERIES))
+    with pytest.raises(BadInput, match="to pgvector: expected binary codes, found fake codes of 8 bytes"):
+        write_bits(tmp_path / "out", leaving(fitted(PQ, VECTORS, 8), VECTORS, QUERIES))

@@ -1,33 +1,47 @@
 import json
 from dataclasses import replace
+from functools import cache
 
 import faiss
 import numpy as np
 import pytest
-from coded import BitCodec, ProductCodec, ResidualCodec, clustered, leaving, rotation
+from coded import ProductCodec, clustered, fitted, leaving, rotation
 
+from nearfar.compress.binary import BINARY
+from nearfar.compress.float16 import FLOAT16
+from nearfar.compress.linear import Linear
+from nearfar.compress.optimized import OPQ
+from nearfar.compress.product import PQ
+from nearfar.compress.residual import RQ
 from nearfar.core.errors import BadInput
 from nearfar.index.export_faiss import Lists, write_faiss
 
 VECTORS, QUERIES = clustered(1200, 32), clustered(60, 32, seed=1)
 
 
-def codecs():
-    wide = rotation(48, 32)
+@cache
+def codec_of(name):
+    """Codecs whose queries go through nothing, a padding, a rotation, both, a map of their own, or many copies."""
     return {
-        "product": ProductCodec(VECTORS, 8),
-        "rotated": ProductCodec(VECTORS, 8, rotation(32, 32)),
-        "wider": ProductCodec(VECTORS, 8, wide),
-        "mapped": ProductCodec(VECTORS, 8, rotation(32, 32), rotation(32, 32, seed=6) * 1.5),
-        "residual": ResidualCodec(32, 4),
-        "residual, mapped": ResidualCodec(32, 4, rotation(32, 32)),
-        "one book": ResidualCodec(32, 1),
-    }
+        "pq": lambda: fitted(PQ, VECTORS, 8),
+        "pq, uneven groups": lambda: fitted(PQ, VECTORS, 6),
+        "opq": lambda: fitted(OPQ, VECTORS, 8),
+        "opq, uneven groups": lambda: fitted(OPQ, VECTORS, 6),
+        "mapped": lambda: ProductCodec(VECTORS, 8, rotation(32, 32), rotation(32, 32, seed=6) * 1.5),
+        "wider": lambda: ProductCodec(VECTORS, 8, rotation(48, 32)),
+        "residual": lambda: fitted(RQ, VECTORS, 4),
+        "one codebook": lambda: fitted(RQ, VECTORS, 1),
+        "residual, mapped": lambda: Linear(np.zeros(32, np.float32), rotation(32, 32), fitted(RQ, VECTORS, 4)),
+    }[name]()
 
 
-@pytest.mark.parametrize("name", codecs())
+SUMS = ["pq", "pq, uneven groups", "opq", "opq, uneven groups", "mapped", "wider", "residual", "one codebook",
+        "residual, mapped"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SUMS)
 def test_a_stranger_who_reads_the_file_gets_our_scores_and_order_from_plain_queries(tmp_path, name):
-    codec = codecs()[name]
+    codec = codec_of(name)
     left = leaving(codec, VECTORS, QUERIES)
     found = write_faiss(tmp_path / "out", left)
     index = faiss.read_index(str(tmp_path / "out" / "index.faiss"))
@@ -40,34 +54,34 @@ def test_a_stranger_who_reads_the_file_gets_our_scores_and_order_from_plain_quer
     assert json.loads((tmp_path / "out" / "ids.json").read_text(encoding="utf-8")) == list(left.ids)
 
 
-@pytest.mark.parametrize("name", ["product", "residual, mapped"])
+@pytest.mark.parametrize("name", ["pq", "residual, mapped"])
 def test_the_index_can_be_asked_among_chosen_documents(tmp_path, name):
-    codec = codecs()[name]
+    codec = codec_of(name)
     left = leaving(codec, VECTORS, QUERIES)
     write_faiss(tmp_path / "out", left)
     index = faiss.read_index(str(tmp_path / "out" / "index.faiss"))
     inner = faiss.SearchParametersIVF(sel=faiss.IDSelectorBatch(np.arange(0, 1200, 7)), nprobe=1000)
     outer = faiss.SearchParametersPreTransform(index_params=inner)
-    scores, rows = index.search(QUERIES, 10, params=inner if name == "product" else outer)
+    scores, rows = index.search(QUERIES, 10, params=inner if name == "pq" else outer)
     ours = QUERIES @ codec.decode(left.codes[::7]).T
     np.testing.assert_allclose(scores, -np.sort(-ours, axis=1)[:, :10], atol=1e-4)
     assert (rows % 7 == 0).all()
 
 
 def test_bits_keep_their_hamming_distances(tmp_path):
-    codec = BitCodec(32)
+    codec = fitted(BINARY, VECTORS, 4)
     left = leaving(codec, VECTORS, QUERIES)
     assert write_faiss(tmp_path / "out", left).worst == 0
     index = faiss.read_index_binary(str(tmp_path / "out" / "index.faiss"))
     index.nprobe = 1000
     distances, rows = index.search(codec.encode(QUERIES), 1200)
-    bits = lambda vectors: vectors > 0  # noqa: E731
+    bits = lambda vectors: vectors > np.median(VECTORS, axis=0)  # noqa: E731
     naive = (bits(QUERIES)[:, None] != bits(VECTORS)[None]).sum(-1)
     np.testing.assert_array_equal(distances, np.take_along_axis(naive, rows, 1))
 
 
 def test_lists_and_probes_are_kept(tmp_path):
-    write_faiss(tmp_path / "out", leaving(ProductCodec(VECTORS, 8), VECTORS, QUERIES), Lists(count=20, probes=3))
+    write_faiss(tmp_path / "out", leaving(codec_of("pq"), VECTORS, QUERIES), Lists(count=20, probes=3))
     index = faiss.read_index(str(tmp_path / "out" / "index.faiss"))
     assert (index.nlist, index.nprobe, index.by_residual) == (20, 3, False)
     assert sum(index.invlists.list_size(number) > 0 for number in range(20)) > 10
@@ -78,49 +92,59 @@ def test_there_are_as_many_lists_as_documents_can_fill(documents, lists):
     assert Lists().among(documents) == lists
 
 
-class Corrupt(ProductCodec):
-    """Scores by other codebooks than it gives away."""
-
-    def score(self, queries, codes):
-        kept, self.codebooks = self.codebooks, self.codebooks.copy()
-        self.codebooks[3, codes[5, 3]] *= -1
-        scores = super().score(queries, codes)
-        self.codebooks = kept
-        return scores
-
-
 def test_one_wrong_centroid_is_refused_and_nothing_is_left(tmp_path):
+    codec = fitted(PQ, VECTORS, 8)
+    left = leaving(codec, VECTORS, QUERIES)
+    ours = codec.score(QUERIES, left.codes)
+    codec.centroids[3, left.codes[500, 3]] += 0.01
+    del codec.__dict__["_quantizer"]
     with pytest.raises(BadInput, match=r"out: expected scores within 0.0001 of the largest.*document 'd.*off; make"):
-        write_faiss(tmp_path / "out", leaving(Corrupt(VECTORS, 8), VECTORS, QUERIES))
+        write_faiss(tmp_path / "out", replace(left, codec=Scoring(codec, ours)))
     assert list(tmp_path.iterdir()) == []
 
 
-def test_one_wrong_code_is_refused(tmp_path):
-    left = leaving(ProductCodec(VECTORS, 8), VECTORS, QUERIES)
-    other = left.codes.copy()
-    other[777, 2] += 1
-
-    class Other(Corrupt):
-        def score(self, queries, codes):
-            return ProductCodec.score(self, queries, other)
-
+def test_one_wrong_code_of_one_document_is_refused(tmp_path):
+    left = leaving(codec_of("pq"), VECTORS, QUERIES)
+    ours = codec_of("pq").score(QUERIES, left.codes)
+    left.codes[777, 2] += 1
     with pytest.raises(BadInput, match="document 'd777'"):
-        write_faiss(tmp_path / "out", replace(left, codec=Other(VECTORS, 8)))
+        write_faiss(tmp_path / "out", replace(left, codec=Scoring(codec_of("pq"), ours)))
+    assert list(tmp_path.iterdir()) == []
+
+
+class Scoring:
+    """A codec that gives away the codebooks of another, and has its own scores of the queries."""
+
+    def __init__(self, codec, scores):
+        self.dimension, self.size_bytes, self.codebooks, self.scores = 32, 8, codec.centroids, scores
+
+    def score(self, queries, codes):
+        rows = [np.flatnonzero((query == QUERIES).all(axis=1))[0] for query in queries]
+        return self.scores[rows]
 
 
 def test_codebooks_that_are_no_numbers_are_refused(tmp_path):
-    codec = ProductCodec(VECTORS, 8)
-    codec.codebooks[0, 0] = np.nan
+    codec = fitted(PQ, VECTORS, 8)
+    codec.centroids[0, 0] = np.nan
     with pytest.raises(BadInput, match="finite codebooks, found NaN or infinity"):
         write_faiss(tmp_path / "out", leaving(codec, VECTORS, QUERIES))
 
 
+def test_codes_without_codebooks_are_refused_with_the_way_out(tmp_path):
+    codec = fitted(FLOAT16, VECTORS, 64)
+    with pytest.raises(
+        BadInput, match="to faiss: expected codebooks of 256 centroids, or bits, found fake codes of 64"
+    ):
+        write_faiss(tmp_path / "out", leaving(codec, VECTORS, QUERIES))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_without_queries_nothing_is_proved_and_nothing_written(tmp_path):
     with pytest.raises(BadInput, match="queries to check the copy with"):
-        write_faiss(tmp_path / "out", leaving(ProductCodec(VECTORS, 8), VECTORS, QUERIES[:0]))
+        write_faiss(tmp_path / "out", leaving(codec_of("pq"), VECTORS, QUERIES[:0]))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_few_documents_are_one_list(tmp_path):
     few = VECTORS[:300]
-    assert write_faiss(tmp_path / "out", leaving(ProductCodec(few, 8), few[:5], QUERIES[:1])).queries == 1
+    assert write_faiss(tmp_path / "out", leaving(codec_of("pq"), few[:5], QUERIES[:1])).queries == 1

@@ -1,10 +1,15 @@
 import json
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
-from coded import BitCodec, ProductCodec, ResidualCodec, clustered, leaving, rotation
+from coded import ProductCodec, clustered, fitted, leaving, rotation
 
+from nearfar.compress.binary import BINARY
+from nearfar.compress.optimized import OPQ
+from nearfar.compress.product import PQ
+from nearfar.compress.residual import RQ
 from nearfar.core.errors import BadInput, MissingExtra
 from nearfar.index.export_form import Codebooks
 from nearfar.index.export_lance import settled, write_lance
@@ -12,23 +17,24 @@ from nearfar.index.export_lance import settled, write_lance
 VECTORS, QUERIES = clustered(1200, 32), clustered(20, 32, seed=1)
 
 
-def codecs():
+@cache
+def codec_of(name):
     return {
-        "product": ProductCodec(VECTORS, 8),
-        "rotated": ProductCodec(VECTORS, 8, rotation(32, 32)),
-        "wider": ProductCodec(VECTORS, 8, rotation(48, 32)),
-        "mapped": ProductCodec(VECTORS, 8, rotation(32, 32), rotation(32, 32, seed=6) * 1.5),
-    }
+        "pq": lambda: fitted(PQ, VECTORS, 8),
+        "pq, uneven groups": lambda: fitted(PQ, VECTORS, 6),
+        "opq": lambda: fitted(OPQ, VECTORS, 8),
+        "mapped": lambda: ProductCodec(VECTORS, 8, rotation(32, 32), rotation(32, 32, seed=6) * 1.5),
+    }[name]()
 
 
-@pytest.mark.parametrize("name", codecs())
+@pytest.mark.parametrize("name", ["pq", "pq, uneven groups", "opq", "mapped"])
 def test_a_stranger_who_opens_the_dataset_gets_our_scores_as_distances(tmp_path, name):
     lance = pytest.importorskip("lance", reason="pylance is not installed")
-    codec = codecs()[name]
+    codec = codec_of(name)
     left = leaving(codec, VECTORS, QUERIES)
     assert write_lance(tmp_path / "out", left).worst < 1e-4
     dataset, map_ = lance.dataset(str(tmp_path / "out" / "documents.lance")), tmp_path / "out" / "query_map.npy"
-    assert map_.exists() == (name != "product")
+    assert map_.exists() == (name != "pq")
     asked = QUERIES @ np.load(map_).T if map_.exists() else QUERIES
     ours = QUERIES @ codec.decode(left.codes).T
     for query, expected in zip(asked, ours, strict=True):
@@ -41,28 +47,28 @@ def test_a_stranger_who_opens_the_dataset_gets_our_scores_as_distances(tmp_path,
 
 def test_vectors_are_kept_beside_the_index(tmp_path):
     lance = pytest.importorskip("lance", reason="pylance is not installed")
-    codec = codecs()["rotated"]
+    codec = codec_of("opq")
     write_lance(tmp_path / "out", leaving(codec, VECTORS, QUERIES))
     column = lance.dataset(str(tmp_path / "out" / "documents.lance")).to_table(columns=["vector"])["vector"]
     held = np.array(column.to_pylist(), np.float32)
-    away = np.abs(held - VECTORS @ codec.rotation.T).reshape(-1, 4).max(axis=1)
+    away = np.abs(held - VECTORS @ codec.matrix.T).reshape(-1, 4).max(axis=1)
     assert (away > 1e-6).mean() < 1e-3  # slices with two centroids as near as each other
 
 
 def test_a_slice_whose_code_is_not_surely_nearest_is_stored_as_the_centroid():
-    codec = ProductCodec(VECTORS, 8)
+    codec = codec_of("pq")
     codes = codec.encode(VECTORS[300:500])
     codes[7, 2] += 1
-    held = settled(VECTORS[300:500], Codebooks.of(codec, "test"), codes)
+    held = settled(VECTORS[300:500], Codebooks.of("fake", codec, "test"), codes)
     moved = np.argwhere((held != VECTORS[300:500]).reshape(-1, 8, 4).any(axis=2))
     assert [7, 2] in moved.tolist()
     assert len(moved) < 5  # others have two centroids as near as each other
-    np.testing.assert_array_equal(held[7, 8:12], codec.codebooks[2, codes[7, 2]])
+    np.testing.assert_array_equal(held[7, 8:12], codec.centroids[2, codes[7, 2]])
 
 
 def test_codes_that_are_not_the_nearest_are_kept_all_the_same(tmp_path):
     pytest.importorskip("lance", reason="pylance is not installed")
-    left = leaving(codecs()["rotated"], VECTORS, QUERIES)
+    left = leaving(codec_of("opq"), VECTORS, QUERIES)
     drawn = np.random.default_rng(0).integers(0, 256, left.codes.shape).astype(np.uint8)
     assert write_lance(tmp_path / "out", replace(left, codes=drawn)).worst < 1e-4
 
@@ -83,22 +89,22 @@ def test_one_wrong_centroid_is_refused_and_nothing_is_left(tmp_path):
 
 def test_codes_that_lance_cannot_hold_are_refused_with_the_way_out(tmp_path):
     pytest.importorskip("lance", reason="pylance is not installed")
-    with pytest.raises(BadInput, match=r"slice of the vector for a codebook, found ResidualCodec of 4 bytes.*to faiss"):
-        write_lance(tmp_path / "out", leaving(ResidualCodec(32, 4), VECTORS, QUERIES))
-    with pytest.raises(BadInput, match=r"expected product codes, found BitCodec.*faiss or pgvector"):
-        write_lance(tmp_path / "out", leaving(BitCodec(32), VECTORS, QUERIES))
+    with pytest.raises(BadInput, match=r"slice of the vector for a codebook, found fake codes of 4 bytes.*to faiss"):
+        write_lance(tmp_path / "out", leaving(fitted(RQ, VECTORS, 4), VECTORS, QUERIES))
+    with pytest.raises(BadInput, match=r"expected product codes, found fake codes of 4 bytes.*faiss or pgvector"):
+        write_lance(tmp_path / "out", leaving(fitted(BINARY, VECTORS, 4), VECTORS, QUERIES))
     with pytest.raises(BadInput, match="the documents' vectors"):
-        write_lance(tmp_path / "out", replace(leaving(codecs()["product"], VECTORS, QUERIES), vectors=None))
+        write_lance(tmp_path / "out", replace(leaving(codec_of("pq"), VECTORS, QUERIES), vectors=None))
 
 
 def test_without_pylance_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "lance", None)
     with pytest.raises(MissingExtra, match=r"pip install 'nearfar\[lance\]'"):
-        write_lance(tmp_path / "out", leaving(codecs()["product"], VECTORS, QUERIES))
+        write_lance(tmp_path / "out", leaving(codec_of("pq"), VECTORS, QUERIES))
 
 
 def test_what_is_known_of_the_codes_goes_with_them(tmp_path):
     pytest.importorskip("lance", reason="pylance is not installed")
-    write_lance(tmp_path / "out", leaving(codecs()["product"], VECTORS, QUERIES))
+    write_lance(tmp_path / "out", leaving(codec_of("pq"), VECTORS, QUERIES))
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8"))
     assert (manifest["kind"], manifest["meta"]) == ("export", {"codec": "fake", "to": "lance"})

@@ -7,35 +7,48 @@ from pathlib import Path
 
 import numpy as np
 
-from nearfar.compress.codec import Codes, Vectors
+from nearfar.compress.binary import Binary
+from nearfar.compress.codec import Codec, Codes, Vectors
 from nearfar.core.artifact import writing
 from nearfar.core.errors import BadInput
 from nearfar.index.export_check import KIND, Agreement, Leaving, Rows, agreement
-from nearfar.index.export_form import bit_scores, blocks, is_bits, name_of
+from nearfar.index.export_form import bit_scores, blocks, in_words
 
 FILE = "codes.tsv"  # of `COPY nearfar_codes (id, code) FROM STDIN`
 SCHEMA = "schema.sql"
+THRESHOLDS = "thresholds.npy"  # (d,): a query's bit is one where its value is above
 TABLE = "nearfar_codes"
 ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})  # COPY's text format
 
 
 def write_bits(path: Path, leaving: Leaving, *, overwrite: bool = False) -> Agreement:
-    """Write a folder with `schema.sql` and `codes.tsv`, and compare the bits in the text with our codes.
+    """Write a folder with `schema.sql`, `codes.tsv` and the thresholds of a query's bits; check the text against ours.
 
     Raises:
         BadInput: the codes are no bits, an id cannot be a PostgreSQL text, or `path` exists.
     """
-    if not is_bits(leaving.codec):
-        raise BadInput.at("to pgvector", expected="binary codes", found=name_of(leaving.codec),
-                          do="compress with a binary codec, or export to faiss or lance")  # fmt: skip
+    codec = check_bits(leaving.name, leaving.codec)
     with writing(path, KIND, {**leaving.meta, "to": "pgvector"}, overwrite=overwrite) as folder:
         bits = leaving.codes.shape[1] * 8
         (folder / SCHEMA).write_text(schema(bits), encoding="utf-8")
         with (folder / FILE).open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(copy_lines(leaving.ids, leaving.codes))
+        np.save(folder / THRESHOLDS, codec.median)
         written = _read(folder / FILE, bits)
-        search = lambda queries, k: _nearest(bit_scores(leaving.codec, queries, written), k)  # noqa: E731
-        return agreement(path, leaving, search, lambda queries: bit_scores(leaving.codec, queries, leaving.codes), 0.0)
+        search = lambda queries, k: _nearest(bit_scores(codec, queries, written), k)  # noqa: E731
+        return agreement(path, leaving, search, lambda queries: bit_scores(codec, queries, leaving.codes), 0.0)
+
+
+def check_bits(name: str, codec: Codec) -> Binary:
+    """Refuse, before any work, a codec whose codes are no bits, and return it otherwise.
+
+    Raises:
+        BadInput: so.
+    """
+    if not isinstance(codec, Binary):
+        raise BadInput.at("to pgvector", expected="binary codes", found=in_words(name, codec),
+                          do="compress with the codec binary, or export to faiss or lance")  # fmt: skip
+    return codec
 
 
 def schema(bits: int) -> str:

@@ -30,6 +30,7 @@ Score = Callable[[Vectors], Vectors]  # queries (Q, d) → our own scores (Q, n)
 class Leaving:
     """Coded documents, and the queries by which a copy of them is checked."""
 
+    name: str  # of the codec
     codec: Codec
     codes: Codes  # (n, size_bytes)
     ids: Sequence[str]

@@ -10,10 +10,11 @@ from typing import Any
 import faiss
 import numpy as np
 
-from nearfar.compress.codec import Codes, Vectors
+from nearfar.compress.binary import Binary
+from nearfar.compress.codec import Codec, Codes, Vectors
 from nearfar.core.artifact import writing
 from nearfar.index.export_check import KIND, TOLERANCE, Agreement, Leaving, Rows, agreement
-from nearfar.index.export_form import Codebooks, bit_scores, blocks, is_bits
+from nearfar.index.export_form import Codebooks, bit_scores, blocks
 
 FILE = "index.faiss"
 PER_LIST = 39  # FAISS warns of k-means on fewer
@@ -46,14 +47,24 @@ def write_faiss(path: Path, leaving: Leaving, lists: Lists | None = None, *, ove
         BadInput: the codec has neither codebooks nor bits, the copy's scores differ from ours, or `path` exists.
     """
     lists = lists or Lists()
-    write = _write_bits if is_bits(leaving.codec) else _write_sums
+    write = _write_bits if isinstance(leaving.codec, Binary) else _write_sums
     with writing(path, KIND, {**leaving.meta, "to": "faiss"}, overwrite=overwrite) as folder:
         leaving.save_ids(folder)
         return write(path, folder / FILE, leaving, lists)
 
 
+def check_faiss(name: str, codec: Codec) -> None:
+    """Refuse, before any work, a codec that FAISS has no index for.
+
+    Raises:
+        BadInput: it has neither codebooks nor bits.
+    """
+    if not isinstance(codec, Binary):
+        Codebooks.of(name, codec, "to faiss")
+
+
 def _write_sums(path: Path, file: Path, leaving: Leaving, lists: Lists) -> Agreement:
-    books = Codebooks.of(leaving.codec, "to faiss")
+    books = Codebooks.of(leaving.name, leaving.codec, "to faiss")
     index, inverted = _ivf_pq(books, leaving.codes, lists.among(len(leaving.codes)))
     inverted.nprobe = min(lists.probes, inverted.nlist)
     faiss.write_index(index, str(file))

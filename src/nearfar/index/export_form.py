@@ -8,6 +8,8 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from nearfar.compress.codec import Codec, Codes, Vectors
+from nearfar.compress.linear import Linear
+from nearfar.compress.product import Product, spread
 from nearfar.core.errors import BadInput
 
 DECODED = 1 << 24  # numbers of decoded vectors that are held at once
@@ -15,20 +17,14 @@ DECODED = 1 << 24  # numbers of decoded vectors that are held at once
 
 @runtime_checkable
 class HasCodebooks(Protocol):
-    """A codec whose score is a sum over codebooks. It may have `rotation` (d', d) and `query_map` (d', d) too."""
+    """A codec whose score is a sum over codebooks.
+
+    It may have `rotation` (d', d) of documents, and of queries too unless there is a `query_map` (d', d) of their own.
+    """
 
     @property
     def codebooks(self) -> Vectors:
         """Centroids, (M, K, d_sub)."""
-
-
-@runtime_checkable
-class HasBits(Protocol):
-    """A codec whose codes are signs."""
-
-    @property
-    def bits(self) -> int:
-        """Bits of a code that mean something; those that fill the last byte are the same in all."""
 
 
 @dataclass(frozen=True)
@@ -41,22 +37,20 @@ class Codebooks:
     dimension: int  # d'
 
     @classmethod
-    def of(cls, codec: Codec, store: str) -> Codebooks:
+    def of(cls, name: str, codec: Codec, store: str) -> Codebooks:
         """Take the codebooks out of a codec.
 
         Raises:
             BadInput: it has none of 256 centroids each, or one that is not finite.
         """
-        if not isinstance(codec, HasCodebooks) or codec.codebooks.shape[1] != 256:
-            raise BadInput.at(store, expected="codebooks of 256 centroids, or bits", found=name_of(codec),
-                              do="compress with a product or binary codec and export that")  # fmt: skip
-        if not np.isfinite(codec.codebooks).all():
+        books, rotation, query_map = _parts(codec)
+        if books is None or books.shape[1] != 256:
+            raise BadInput.at(store, expected="codebooks of 256 centroids, or bits", found=in_words(name, codec),
+                              do="compress with a product, residual or binary codec and export that")  # fmt: skip
+        if not np.isfinite(books).all():
             raise BadInput.at(store, expected="finite codebooks", found="NaN or infinity", do="fit the codec again")
-        rotation: Vectors | None = getattr(codec, "rotation", None)
-        query_map: Vectors | None = getattr(codec, "query_map", None)
-        query_map = rotation if query_map is None else query_map
         dimension = codec.dimension if query_map is None else len(query_map)
-        return cls(np.ascontiguousarray(codec.codebooks, np.float32), query_map, rotation, dimension)
+        return cls(np.ascontiguousarray(books, np.float32), query_map, rotation, dimension)
 
     @property
     def repeated(self) -> bool:
@@ -75,20 +69,32 @@ class Codebooks:
         return queries if self.query_map is None else queries @ self.query_map.T
 
 
+def _parts(codec: Codec) -> tuple[Vectors | None, Vectors | None, Vectors | None]:
+    """Codebooks (M, K, d_sub), and what documents and queries are multiplied by, each None where there is none."""
+    if isinstance(codec, Linear) and not codec.mean.any():  # the mean's part of the score is in no codebook
+        books, *maps = _parts(codec.inner)
+        first, second = (codec.matrix if map_ is None else map_ @ codec.matrix for map_ in maps)
+        return books, first, second
+    if isinstance(codec, Product):
+        exact = codec.dimension % codec.size_bytes == 0
+        filled = None if exact else spread(np.eye(codec.dimension, dtype=np.float32), codec.size_bytes).T
+        return codec.centroids, filled, filled
+    if not isinstance(codec, HasCodebooks):
+        return None, None, None
+    rotation: Vectors | None = getattr(codec, "rotation", None)
+    query_map: Vectors | None = getattr(codec, "query_map", None)
+    return codec.codebooks, rotation, rotation if query_map is None else query_map
+
+
 def blocks(rows: int, width: int) -> list[slice]:
     """Rows in blocks whose vectors of `width` numbers can be held at once."""
     size = max(1, DECODED // width)
     return [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
 
 
-def name_of(codec: Codec) -> str:
-    """A codec in words."""
-    return f"{type(codec).__name__} of {codec.size_bytes} bytes"
-
-
-def is_bits(codec: Codec) -> bool:
-    """Whether the codes are packed bits, one a dimension, that a store may compare by Hamming distance."""
-    return isinstance(codec, HasBits) and codec.size_bytes == -(-codec.bits // 8)
+def in_words(name: str, codec: Codec) -> str:
+    """What codes these are."""
+    return f"{name} codes of {codec.size_bytes} bytes"
 
 
 def bit_scores(codec: Codec, queries: Vectors, codes: Codes) -> Vectors:

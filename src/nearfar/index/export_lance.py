@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from nearfar.compress.codec import Codes, Vectors
+from nearfar.compress.binary import Binary
+from nearfar.compress.codec import Codec, Codes, Vectors
 from nearfar.core.artifact import writing
 from nearfar.core.errors import BadInput, MissingExtra
 from nearfar.index.export_check import KIND, Agreement, Leaving, Rows, agreement
 from nearfar.index.export_faiss import Lists, centroids
-from nearfar.index.export_form import Codebooks, blocks, is_bits, name_of
+from nearfar.index.export_form import Codebooks, blocks, in_words
 
 FILE = "documents.lance"
 QUERY_MAP = "query_map.npy"  # (d', d): what a query is multiplied by before it is asked
@@ -32,7 +33,7 @@ def write_lance(path: Path, leaving: Leaving, lists: Lists | None = None, *, ove
         BadInput: the codes are no product codes, the copy's scores differ from ours, or `path` exists.
         MissingExtra: pylance is not installed.
     """
-    lance, books, vectors = _lance(), _product(leaving), _vectors(leaving)
+    lance, books, vectors = _lance(), _product(leaving.name, leaving.codec), _vectors(leaving)
     with writing(path, KIND, {**leaving.meta, "to": "lance"}, overwrite=overwrite) as folder:
         if books.query_map is not None:
             np.save(folder / QUERY_MAP, books.query_map)
@@ -54,14 +55,25 @@ def _lance() -> ModuleType:
     return lance
 
 
-def _product(leaving: Leaving) -> Codebooks:
-    if is_bits(leaving.codec):
-        raise BadInput.at("to lance", expected="product codes", found=name_of(leaving.codec),
+def check_lance(name: str, codec: Codec) -> None:
+    """Refuse, before any work, a codec that Lance has no index for.
+
+    Raises:
+        BadInput: its codes are no product codes.
+        MissingExtra: pylance is not installed.
+    """
+    _lance()
+    _product(name, codec)
+
+
+def _product(name: str, codec: Codec) -> Codebooks:
+    if isinstance(codec, Binary):
+        raise BadInput.at("to lance", expected="product codes", found=in_words(name, codec),
                           do="export bits to faiss or pgvector")  # fmt: skip
-    books = Codebooks.of(leaving.codec, "to lance")
+    books = Codebooks.of(name, codec, "to lance")
     if books.repeated:
         raise BadInput.at("to lance", expected="product codes, as Lance has a slice of the vector for a codebook",
-                          found=f"{name_of(leaving.codec)}, whose codebooks are for all of it",
+                          found=f"{in_words(name, codec)}, whose codebooks are for all of it",
                           do="export it to faiss, or compress with a product codec")  # fmt: skip
     return books
 
