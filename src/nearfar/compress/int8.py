@@ -66,5 +66,9 @@ def _fit(sample: Sample, _: int) -> Int8:
 
 
 INT8 = Kind(
-    "a byte a dimension, scaled to its range", "Jegou et al., 2011, as FAISS's QT_8bit", _sizes, _fit, restore_int8
+    "a byte a dimension, scaled to its range",
+    "FAISS's scalar quantizer (Douze et al., 2024)",
+    _sizes,
+    _fit,
+    restore_int8,
 )
