@@ -67,7 +67,7 @@ def _fit(sample: Sample, _: int) -> Int8:
 
 INT8 = Kind(
     "a byte a dimension, scaled to its range",
-    "FAISS's scalar quantizer (Douze et al., 2024)",
+    "FAISS's scalar quantizer, Douze et al., 2024",
     _sizes,
     _fit,
     restore_int8,
