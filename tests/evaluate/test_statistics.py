@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from nearfar.core.errors import BadInput
-from nearfar.evaluate.statistics import Comparison, compare, detectable, holm, interval, verdict
+from nearfar.evaluate.statistics import Comparison, Share, compare, detectable, holm, interval, share, verdict
 
 
 def pair(queries, gain, seed=0):
@@ -135,3 +135,22 @@ def test_what_is_detectable_is_detected_four_times_in_five():
              for _ in range(200)]  # fmt: skip
     assert np.mean(found) == pytest.approx(0.8, abs=0.1)
     assert detectable(np.array([0.5])) == float("inf")
+
+
+def test_a_share_is_the_ratio_of_means_with_the_interval_of_its_resamples():
+    rng = np.random.default_rng(0)
+    whole = rng.random(300)
+    part = whole * rng.uniform(0.8, 1, 300)
+    found = share(part, whole)
+    draws = [rng.integers(0, 300, 300) for _ in range(4000)]
+    ratios = [part[rows].mean() / whole[rows].mean() for rows in draws]
+    assert found.value == pytest.approx(part.mean() / whole.mean())
+    np.testing.assert_allclose([found.low, found.high], np.percentile(ratios, [2.5, 97.5]), atol=1e-3)
+    assert share(whole, whole) == Share(1.0, 1.0, 1.0)
+    assert share(whole * 0, whole) == Share(0.0, 0.0, 0.0)
+    assert found == share(part, whole)
+
+
+def test_a_share_of_nothing_is_refused():
+    with pytest.raises(BadInput, match="share: expected queries with an answer, found a mean of 0"):
+        share(np.zeros(5), np.zeros(5))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,11 +28,15 @@ class Point:
 
 
 def sizes_of(kind: Kind, dimension: int, budget: int) -> list[int]:
-    """Sizes of a codec to look at, the most telling first: the budget, or the next below, then those nearest to it."""
+    """Sizes of a codec to look at: the budget or the next below, then those within it, then larger ones, nearest first.
+
+    Larger ones take longer to fit, and come last.
+    """
     every = list(kind.sizes(dimension))
     nearest = [size for size in every if size <= budget][-1:]
-    round_ones = every if len(every) <= FEW else [size for size in every if size in SIZES]
-    return sorted({*nearest, *round_ones}, key=lambda size: (size not in nearest, abs(math.log(size / budget)), size))
+    others = {size for size in every if len(every) <= FEW or size in SIZES} - set(nearest)
+    within = sorted((size for size in others if size <= budget), reverse=True)
+    return [*nearest, *within, *sorted(size for size in others if size > budget)]
 
 
 def frontier(points: Sequence[Point]) -> list[Point]:

@@ -91,7 +91,7 @@ def share(part: NDArray[np.float64], whole: NDArray[np.float64], *, seed: int = 
     if not whole.any():
         raise BadInput.at("share", expected="queries with an answer", found="a mean of 0", do="measure on others")
     value = float(_ratio(part, whole))
-    if np.array_equal(part, whole):
+    if np.allclose(part, value * whole, atol=0):
         return Share(value, value, value)  # scipy answers nan where nothing varies
     drawn = stats.bootstrap(
         (part, whole),
