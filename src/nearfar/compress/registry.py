@@ -10,6 +10,8 @@ from nearfar.compress.check import as_vectors, check_vectors
 from nearfar.compress.codec import Codec, Kind, Sample
 from nearfar.compress.float16 import FLOAT16
 from nearfar.compress.int8 import INT8
+from nearfar.compress.learned_product import LEARNED_PRODUCT
+from nearfar.compress.learned_residual import LEARNED_RESIDUAL
 from nearfar.compress.optimized import OPQ
 from nearfar.compress.pca import PCA
 from nearfar.compress.product import PQ
@@ -29,6 +31,8 @@ CODECS: dict[str, Kind] = {
     "opq": OPQ,
     "rq": RQ,
     "rabitq": RABITQ,
+    "learned_product": LEARNED_PRODUCT,
+    "learned_residual": LEARNED_RESIDUAL,
 }
 
 

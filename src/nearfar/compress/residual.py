@@ -81,9 +81,10 @@ def _sizes(dimension: int) -> Sequence[int]:
     return range(1, min(dimension, MOST) + 1)
 
 
-def _restore(state: State) -> Residual:
+def restore_residual(state: State) -> Residual:
+    """The codec of these arrays."""
     return Residual(state["codebooks"].astype(np.float32))
 
 
 RQ = Kind("residual quantization: good at few bytes, slow to fit", "Chen et al., 2010; Liu et al., 2015",
-          _sizes, _fit, _restore, fewest)  # fmt: skip
+          _sizes, _fit, restore_residual, fewest)  # fmt: skip

@@ -12,7 +12,7 @@ from nearfar.compress.linear import Linear
 from nearfar.compress.product import Product, spread
 from nearfar.core.errors import BadInput
 
-DECODED = 1 << 24  # numbers of decoded vectors that are held at once
+DECODED = 1 << 22  # numbers of decoded vectors that are held at once
 
 
 @runtime_checkable
@@ -60,8 +60,11 @@ class Codebooks:
 
     def decode(self, codes: Codes) -> Vectors:
         """Vectors (n, d') whose inner product with a mapped query is the score."""
-        parts = [book[codes[:, place]] for place, book in enumerate(self.codebooks)]  # each (n, d_sub)
-        whole: Vectors = np.sum(parts, axis=0, dtype=np.float32) if self.repeated else np.concatenate(parts, axis=1)
+        if not self.repeated:
+            return np.concatenate([book[codes[:, place]] for place, book in enumerate(self.codebooks)], axis=1)
+        whole = np.zeros((len(codes), self.dimension), np.float32)
+        for place, book in enumerate(self.codebooks):
+            whole += book[codes[:, place]]
         return whole
 
     def mapped(self, queries: Vectors) -> Vectors:

@@ -1,0 +1,1 @@
+"""Codebooks learnt for retrieval, in torch; what is fitted needs none."""
