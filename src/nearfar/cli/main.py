@@ -17,6 +17,7 @@ from nearfar.cli import data, doctor, index, show
 from nearfar.cli.compare import compare
 from nearfar.cli.compress import compress, plan
 from nearfar.cli.evaluate import evaluate
+from nearfar.cli.export import export
 from nearfar.cli.merge import merge
 from nearfar.cli.mine import mine
 from nearfar.cli.options import (
@@ -207,6 +208,7 @@ def certify(
 app.command()(compare)
 app.command()(compress)
 app.command()(plan)
+app.command()(export)
 app.command(context_settings=ANY_FIELD)(mine)
 app.command("rerank-train", context_settings=ANY_FIELD)(rerank_train)
 app.command(context_settings=ANY_FIELD)(teach)
