@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from nearfar.compress.codec import Sample
+from nearfar.compress.mapped import Mapped
+from nearfar.compress.product import product_of
 from nearfar.index.export_check import Leaving
 
 
@@ -21,34 +23,20 @@ def fitted(kind, vectors, size_bytes):
     return kind.fit(Sample(vectors, vectors[:0]), size_bytes)
 
 
-class ProductCodec:
-    """Slices of the rotated vector by their nearest of 256 sampled ones; queries may have a map of their own."""
+def mapped(vectors, size_bytes, turn, query_map):
+    """Product codes of rotated documents, for queries with a map of their own."""
+    return Mapped(turn, query_map, product_of(vectors @ turn.T, size_bytes, seed=0))
 
-    def __init__(self, vectors, books, rotation=None, query_map=None):
-        self.dimension, self.size_bytes, self.rotation, self.query_map = vectors.shape[1], books, rotation, query_map
-        drawn = self._rotated(vectors)[:256].reshape(256, books, -1)
-        self.codebooks = np.ascontiguousarray(drawn.transpose(1, 0, 2))
 
-    def _rotated(self, vectors):
-        return vectors if self.rotation is None else vectors @ self.rotation.T
+class Scoring:
+    """A codec that gives away the codebooks of another, and has its own scores (Q, n) of these queries."""
 
-    def _slices(self, vectors):
-        return zip(self.codebooks, np.split(vectors, self.size_bytes, axis=1), strict=True)
-
-    def encode(self, vectors):
-        far = [((part[:, None] - book[None]) ** 2).sum(-1) for book, part in self._slices(self._rotated(vectors))]
-        return np.stack([row.argmin(1) for row in far], axis=1).astype(np.uint8)
-
-    def decode(self, codes):
-        rotated = np.concatenate([book[codes[:, m]] for m, book in enumerate(self.codebooks)], axis=1)
-        map_ = self.rotation if self.query_map is None else self.query_map
-        return rotated if map_ is None else rotated @ map_
+    def __init__(self, codec, queries, scores):
+        self.dimension, self.size_bytes, self.codebooks = codec.dimension, codec.size_bytes, codec.centroids
+        self.queries, self.scores = queries, scores
 
     def score(self, queries, codes):
-        return queries @ self.decode(codes).T
-
-    def state(self):
-        return {"codebooks": self.codebooks}
+        return self.scores[[np.flatnonzero((self.queries == query).all(axis=1))[0] for query in queries]]
 
 
 def rotation(rows, columns, seed=5):

@@ -5,7 +5,7 @@ from functools import cache
 import faiss
 import numpy as np
 import pytest
-from coded import ProductCodec, clustered, fitted, leaving, rotation
+from coded import Scoring, clustered, fitted, leaving, mapped, rotation
 
 from nearfar.compress.binary import BINARY
 from nearfar.compress.float16 import FLOAT16
@@ -27,8 +27,8 @@ def codec_of(name):
         "pq, uneven groups": lambda: fitted(PQ, VECTORS, 6),
         "opq": lambda: fitted(OPQ, VECTORS, 8),
         "opq, uneven groups": lambda: fitted(OPQ, VECTORS, 6),
-        "mapped": lambda: ProductCodec(VECTORS, 8, rotation(32, 32), rotation(32, 32, seed=6) * 1.5),
-        "wider": lambda: ProductCodec(VECTORS, 8, rotation(48, 32)),
+        "mapped": lambda: mapped(VECTORS, 8, rotation(32, 32), rotation(32, 32, seed=6) * 1.5),
+        "wider": lambda: mapped(VECTORS, 8, rotation(48, 32), rotation(48, 32, seed=6)),
         "residual": lambda: fitted(RQ, VECTORS, 4),
         "one codebook": lambda: fitted(RQ, VECTORS, 1),
         "residual, mapped": lambda: Linear(np.zeros(32, np.float32), rotation(32, 32), fitted(RQ, VECTORS, 4)),
@@ -97,9 +97,8 @@ def test_one_wrong_centroid_is_refused_and_nothing_is_left(tmp_path):
     left = leaving(codec, VECTORS, QUERIES)
     ours = codec.score(QUERIES, left.codes)
     codec.centroids[3, left.codes[500, 3]] += 0.01
-    del codec.__dict__["_quantizer"]
     with pytest.raises(BadInput, match=r"out: expected scores within 0.0001 of the largest.*document 'd.*off; make"):
-        write_faiss(tmp_path / "out", replace(left, codec=Scoring(codec, ours)))
+        write_faiss(tmp_path / "out", replace(left, codec=Scoring(codec, QUERIES, ours)))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -108,19 +107,8 @@ def test_one_wrong_code_of_one_document_is_refused(tmp_path):
     ours = codec_of("pq").score(QUERIES, left.codes)
     left.codes[777, 2] += 1
     with pytest.raises(BadInput, match="document 'd777'"):
-        write_faiss(tmp_path / "out", replace(left, codec=Scoring(codec_of("pq"), ours)))
+        write_faiss(tmp_path / "out", replace(left, codec=Scoring(codec_of("pq"), QUERIES, ours)))
     assert list(tmp_path.iterdir()) == []
-
-
-class Scoring:
-    """A codec that gives away the codebooks of another, and has its own scores of the queries."""
-
-    def __init__(self, codec, scores):
-        self.dimension, self.size_bytes, self.codebooks, self.scores = 32, 8, codec.centroids, scores
-
-    def score(self, queries, codes):
-        rows = [np.flatnonzero((query == QUERIES).all(axis=1))[0] for query in queries]
-        return self.scores[rows]
 
 
 def test_codebooks_that_are_no_numbers_are_refused(tmp_path):

@@ -4,7 +4,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from coded import ProductCodec, clustered, fitted, leaving, rotation
+from coded import Scoring, clustered, fitted, leaving, mapped, rotation
 
 from nearfar.compress.binary import BINARY
 from nearfar.compress.optimized import OPQ
@@ -23,7 +23,7 @@ def codec_of(name):
         "pq": lambda: fitted(PQ, VECTORS, 8),
         "pq, uneven groups": lambda: fitted(PQ, VECTORS, 6),
         "opq": lambda: fitted(OPQ, VECTORS, 8),
-        "mapped": lambda: ProductCodec(VECTORS, 8, rotation(32, 32), rotation(32, 32, seed=6) * 1.5),
+        "mapped": lambda: mapped(VECTORS, 8, rotation(32, 32), rotation(32, 32, seed=6) * 1.5),
     }[name]()
 
 
@@ -76,14 +76,12 @@ def test_codes_that_are_not_the_nearest_are_kept_all_the_same(tmp_path):
 def test_one_wrong_centroid_is_refused_and_nothing_is_left(tmp_path):
     pytest.importorskip("lance", reason="pylance is not installed")
 
-    class Corrupt(ProductCodec):
-        def decode(self, codes):
-            found = super().decode(codes)
-            found[codes[:, 3] == 9, 12:16] *= -1
-            return found
-
+    codec = fitted(PQ, VECTORS, 8)
+    left = leaving(codec, VECTORS, QUERIES)
+    ours = codec.score(QUERIES, left.codes)
+    codec.centroids[3, left.codes[500, 3]] += 0.01
     with pytest.raises(BadInput, match=r"out: expected scores within .* off; make the codes again"):
-        write_lance(tmp_path / "out", leaving(Corrupt(VECTORS, 8), VECTORS, QUERIES))
+        write_lance(tmp_path / "out", replace(left, codec=Scoring(codec, QUERIES, ours)))
     assert list(tmp_path.iterdir()) == []
 
 
