@@ -90,6 +90,11 @@ class Bench:
         """The model, with what it takes to encode by it."""
         return Space(self.encoder, choose_policy(), open_store(self.encoder), self.reporter)
 
+    @cached_property
+    def vectors(self) -> Vectors:
+        """The index's vectors (D, d) in memory: they are read many times, and torch takes none that are read-only."""
+        return np.array(self.index.vectors)
+
     def sample(self, *, learned: bool, unlabelled: bool) -> Sample:
         """What a codec is fitted on.
 
@@ -100,9 +105,8 @@ class Bench:
         Raises:
             BadInput: there are no queries.
         """
-        vectors = self.index.vectors
         if not learned:
-            return Sample(vectors, np.empty((0, vectors.shape[1]), np.float32))
+            return Sample(self.vectors, self.vectors[:0])
         if unlabelled:
             drawn = _drawn(len(made := [one.text for one in passages(_bare(self.index), ClozeConfig())]))
             return self._sample([made[row] for row in drawn], (), None)
@@ -118,7 +122,7 @@ class Bench:
         if not len(good):
             raise BadInput.at(self.dataset.name, expected="training queries to fit codes to", found="none",
                               do="give others with --data, or --unlabelled for documents of eight words")  # fmt: skip
-        return Sample(self.index.vectors, queries[good], None if answers is None else answers.take(good))
+        return Sample(self.vectors, queries[good], None if answers is None else answers.take(good))
 
     def asked(self, split: str) -> Asked:
         """The judged queries of a split, encoded and answered by the full vectors.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import numpy as np
@@ -25,10 +25,10 @@ from nearfar.pipeline.config import MAIN_METRIC
 from nearfar.pipeline.progress import Reporter, Silent
 
 DOCUMENTS, BUDGET = 1_000_000, 32
-TIMED_ROWS = 1 << 17  # codes that a query's time is taken over: enough that a call's own cost does not count
-TIMED_QUERIES = 7
+TIMED_ROWS = 1 << 16  # codes that a query's time is taken over: enough that a call's own cost does not count
+TIMED_QUERIES = 5
 HITS = 10
-PATIENCE_S = 20.0  # of fitting a codec, after which no more of its sizes are looked at unless they were asked for
+PATIENCE_S = 10.0  # for fitting a codec at other sizes than the budget, unless they were asked for
 UNITS = (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
 
 
@@ -49,7 +49,7 @@ class Plan:
     def command(self) -> str:
         """What makes the codes of the choice."""
         named = "" if self.choice.codec == CODEC else f" --codec {self.choice.codec}"
-        return f"nearfar compress {self.run} --bytes {self.choice.size_bytes}{named}"
+        return f"nearfar compress {shlex.quote(self.run)} --bytes {self.choice.size_bytes}{named}"
 
     @property
     def recommendation(self) -> str:
@@ -97,7 +97,7 @@ def plan(  # noqa: PLR0913  # all but the run by keyword
         documents: that the index is to hold, for its size and the time of a query.
         budget: bytes a vector, at most.
         codecs: names; left out, all there are.
-        sizes: bytes a vector; left out, the budget and round ones, of slow codecs as many as can be fitted in 20 s.
+        sizes: bytes a vector; left out, the budget and round ones, as many as can be fitted in 10 s a codec.
         unlabelled: fit learned codecs to passages of the documents, in the place of the training queries.
 
     Raises:
@@ -169,17 +169,20 @@ class _Job:
     documents: int  # planned for
 
     def points(self, sizes: Sequence[int], patience_s: float) -> Iterator[Point]:
-        """A point for each size, in order, until fitting has taken so long; the rest is told and left out."""
-        spent = 0.0
+        """A point for the first size, and for those of the others that can be fitted in so long; the rest is told."""
+        spent, rate, left = 0.0, 0.0, []
         for number, size in enumerate(sizes):
-            if spent > patience_s:
-                left = ",".join(map(str, sorted(sizes[number:])))
-                why = f"as fitting took {spent:.0f} s already; measure them with --codecs {self.name} --bytes {left}"
-                return self.bench.reporter.say(f"left out: {self.name} at {left} bytes, {why}")
+            if number and spent + rate * size > patience_s:
+                left.append(size)
+                continue
             point = self.point(size)
-            spent += point.fit_seconds
+            spent += point.fit_seconds if number else 0
+            rate = max(rate, point.fit_seconds / size)
             yield point
-        return None
+        if left:
+            asked = ",".join(map(str, sorted(left)))
+            why = f"which take long to fit; measure them with --codecs {self.name} --bytes {asked}"
+            self.bench.reporter.say(f"left out: {self.name} at {asked} bytes, {why}")
 
     def point(self, size: int) -> Point:
         """Fit and measure at one size."""
@@ -204,9 +207,9 @@ def _latency(coded: CodedIndex, asked: Asked, documents: int) -> float:
     repeated = np.resize(coded.codes, (rows, coded.codes.shape[1]))
     many = replace(coded, codes=repeated)
     times = []
-    for row in range(1 + TIMED_QUERIES):
+    for row in range(TIMED_QUERIES):
         query = asked.vectors[row % len(asked.vectors)][None]
         start = time.perf_counter()
         many.search(query, HITS, coded.fingerprint)
         times.append(time.perf_counter() - start)
-    return 1000 * median(times[1:]) * documents / rows  # the first one warms up
+    return 1000 * min(times) * documents / rows  # the least: what else the machine does is not the codec's

@@ -7,7 +7,8 @@ import altair as alt
 from nearfar.report.plan_contents import PlanData
 from nearfar.report.vega import EQUAL, LOST, Figure, Rows, chart, fitted, tips
 
-COLOURS = ("#1f6feb", "#e0903a", "#14a38b", "#8b5cf6", "#d6409f", "#9ccc3c", "#7cb0ee", "#f0b429", "#9aa3af")
+COLOURS = ("#1f6feb", "#e0903a", "#14a38b", "#8b5cf6", "#d6409f", "#9ccc3c", "#7cb0ee", "#f0b429", "#9aa3af",
+           "#7a4b2a", "#0aa5c4", "#e0563f")  # fmt: skip
 SPACE = alt.Scale(type="log", base=2, nice=False, padding=12)  # of the axis of bytes
 
 
@@ -23,10 +24,15 @@ def quality(data: PlanData) -> Figure:
     lines = drawn.mark_line(strokeWidth=2).encode(y=y)
     spread = drawn.mark_rule(opacity=0.5).encode(y="low:Q", y2="high:Q")
     points = drawn.mark_point(filled=True, size=60, opacity=1).encode(y=y, tooltip=tips(rows[0]))
+    best = chart([row for row, of in zip(rows, data.rows, strict=True) if of.frontier])
+    front = best.mark_line(strokeWidth=9, opacity=0.18, color=EQUAL).encode(x=_bytes(rows), y=y)
     full = chart([{"kept": 1}]).mark_rule(color=EQUAL).encode(y="kept:Q")
     budget = chart([{"bytes": data.budget}]).mark_rule(color=LOST, strokeDash=[5, 4]).encode(x="bytes:Q")
-    layers = alt.LayerChart(layer=[full, budget, spread, lines, points]).properties(height=380)
-    caption = "Thin lines: 95\u00a0% intervals over the test queries; grey: the full vectors; dashed: the budget."
+    layers = alt.LayerChart(layer=[front, full, budget, spread, lines, points]).properties(height=380)
+    caption = (
+        "Thin lines: 95\u00a0% intervals over the test queries; grey: the full vectors, and the best of each size;"
+    )
+    caption += " dashed: the budget."
     return Figure("quality", _title(data), caption, (fitted(layers),))
 
 
