@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from nearfar.pipeline.certify import certify
     from nearfar.pipeline.compare import compare_systems as compare
     from nearfar.pipeline.compress import compress
+    from nearfar.pipeline.compress_table import compress_table
     from nearfar.pipeline.config import FitConfig
     from nearfar.pipeline.doctor import diagnose
     from nearfar.pipeline.evaluate import evaluate
@@ -35,6 +36,7 @@ __all__ = [
     "certify",
     "compare",
     "compress",
+    "compress_table",
     "diagnose",
     "evaluate",
     "evaluate_classification",
@@ -60,6 +62,7 @@ _HOMES = {
     "certify": "nearfar.pipeline.certify",
     "compare": "nearfar.pipeline.compare",
     "compress": "nearfar.pipeline.compress",
+    "compress_table": "nearfar.pipeline.compress_table",
     "diagnose": "nearfar.pipeline.doctor",
     "evaluate": "nearfar.pipeline.evaluate",
     "evaluate_classification": "nearfar.pipeline.probes",

@@ -33,7 +33,7 @@ def sample(count=FITTED, dimension=D):
 
 
 def some_sizes(name, dimension=D):
-    """A small, a middling and the largest size; of what is learnt, in steps whose time rises with it, two small ones."""
+    """A small, a middling and the largest size; of what is learnt, which takes time, two small ones."""
     sizes = list(kind_of(name).sizes(dimension))
     if kind_of(name).learned:
         return [sizes[1], sizes[len(sizes) // 8]]

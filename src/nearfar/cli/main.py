@@ -13,9 +13,10 @@ from typing import Annotated, Any
 import typer
 from typer._click.exceptions import ClickException, NoArgsIsHelpError  # typer exports only their children
 
-from nearfar.cli import data, doctor, index, show
+from nearfar.cli import data, doctor, index, show, show_codes
 from nearfar.cli.compare import compare
 from nearfar.cli.compress import compress, plan
+from nearfar.cli.compress_table import compress_table
 from nearfar.cli.evaluate import evaluate
 from nearfar.cli.export import export
 from nearfar.cli.merge import merge
@@ -166,8 +167,10 @@ def demo(
     result = demo_(out, base=base, mode=mode_of(resume=resume, overwrite=overwrite))
     if as_json:
         answers = {question: [asdict(hit) for hit in hits] for question, hits in result.answers}
-        return _show({**result.run.record, "answers": answers, "doctor": result.diagnosis.record()})
+        codes, doctor = result.codes.record(), result.diagnosis.record()
+        return _show({**result.run.record, "codes": codes, "answers": answers, "doctor": doctor})
     typer.echo(show.summary(result.run.record, out))
+    typer.echo(f"\nits index as codes\n{show_codes.compressed(result.codes, out)}")
     for question, hits in result.answers:
         typer.echo(f"\n{question}")
         for hit in hits:
@@ -207,6 +210,7 @@ def certify(
 
 app.command()(compare)
 app.command()(compress)
+app.command("compress-table")(compress_table)
 app.command()(plan)
 app.command()(export)
 app.command(context_settings=ANY_FIELD)(mine)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from nearfar.pipeline.frontier import Plan
 
 MAIN = "ndcg@10"
-CODES = "{:>6}  {:<20}{:>8}{:>12}{:>16}{:>10}{:>10}"
+CODES = "{:>6}  {:<18}{:>8}{:>12}{:>15}{:>9}{:>10}{:>10}"
 PLAN = "{:>6}  {:<20}{:>8}{:>16}{:>10}{:>12}{:>10} {}"
 
 
@@ -21,12 +21,12 @@ def compressed(found: Compressed, run: Path) -> str:
     from nearfar.pipeline.frontier import amount
 
     full = 4 * found.dimension
-    rows = [("bytes", "codec", MAIN, "recall@100", "kept", "index", "s to fit"),
-            (full, "full vectors", *_metrics(found.full), "", amount(full * found.documents), "")]  # fmt: skip
+    rows = [("bytes", "codec", MAIN, "recall@100", "kept", "in use", "index", "s to fit"),
+            (full, "full vectors", *_metrics(found.full), "", "", amount(full * found.documents), "")]  # fmt: skip
     rows += [(point.size_bytes, point.codec, *_metrics(point.measured.metrics), kept(point.measured.kept[MAIN]),
-              amount(point.index_bytes), f"{point.fit_seconds:.1f}") for point in found.points]  # fmt: skip
+              f"{point.health.used:.1%}" if point.health else "", amount(point.index_bytes), f"{point.fit_seconds:.1f}") for point in found.points]  # fmt: skip
     lines = [CODES.format(*row).rstrip() for row in rows]
-    how = f"kept of {MAIN} on {found.queries:,} test queries, ± half of the 95 % interval"
+    how = f"kept of {MAIN} on {found.queries:,} test queries, ± half of the 95 % interval; in use: centroids"
     ask = f'search in them: nearfar search {run} "your question" --bytes {found.points[-1].size_bytes}'
     return "\n".join([*lines, "", how, ask])
 

@@ -13,8 +13,8 @@ def tensor_bytes(tensor: Tensor) -> bytes:
 
 
 def kind_of(module: nn.Module) -> str:
-    """Name of a module's class, or of the one that it is saved as."""
-    return str(getattr(module, "saved_as", type(module).__name__))
+    """Name of a module's class, or of the one that it is saved or will be opened as."""
+    return str(getattr(module, "opens_as", getattr(module, "saved_as", type(module).__name__)))
 
 
 def settings_of(module: nn.Module) -> str:

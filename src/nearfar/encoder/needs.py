@@ -9,7 +9,7 @@ from torch import nn
 from nearfar.encoder.encoder import Encoder
 from nearfar.encoder.poolings import module_type
 
-OURS = """Its pooling is made of {names}, which sentence-transformers does not have. Open it with
+OURS = """It holds {names}, which sentence-transformers does not have. Open it with
 `nearfar.encoder.load.load_encoder`, which runs no code from the folder; its `.model` is a SentenceTransformer.{first}
 Where the package is installed, `SentenceTransformer` opens it with `trust_remote_code=True`, too."""
 FIRST = " Import {modules} before, which registers the pooling."

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from nearfar.compress.codec import Sample
+from nearfar.compress.health import Health, health
 from nearfar.compress.registry import check_size, fit, kind_of
 from nearfar.core.artifact import read_meta
 from nearfar.core.errors import BadInput, Interrupted
@@ -23,6 +24,7 @@ from nearfar.pipeline.progress import Reporter, Silent
 
 CODEC = "learned_residual"
 SIZES = (32,)  # bytes
+BOOKS = frozenset({"pq", "opq", "rq", "learned_product", "learned_residual"})  # codecs of 256 centroids a byte
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class Coded:
     path: str
     measured: Measured
     fit_seconds: float
+    health: Health | None  # of codebooks; None of codes without
 
     @property
     def index_bytes(self) -> int:
@@ -45,7 +48,8 @@ class Coded:
         """As JSON."""
         seconds = round(self.fit_seconds, 3)
         return {"codec": self.codec, "bytes": self.size_bytes, **self.measured.record(), "documents": self.documents,
-                "index_bytes": self.index_bytes, "fit_seconds": seconds, "path": self.path}  # fmt: skip
+                "index_bytes": self.index_bytes, "fit_seconds": seconds, "path": self.path,
+                "codebooks": None if self.health is None else asdict(self.health)}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -99,8 +103,9 @@ def compress(
     try:
         for size in dict.fromkeys(sizes):
             path, seconds = job.made(size)
-            found = measured(open_codes(path), asked)
-            made.append(Coded(codec, size, len(bench.index.ids), str(path), found, seconds))
+            coded = open_codes(path)
+            usage = health(coded.codes) if codec in BOOKS else None
+            made.append(Coded(codec, size, len(bench.index.ids), str(path), measured(coded, asked), seconds, usage))
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the sizes that were finished are kept: the same command goes on") from None
     documents, dimension = bench.index.vectors.shape

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nearfar.data.stdlib import stdlib_dataset
+from nearfar.pipeline.compress import Compressed, compress
 from nearfar.pipeline.config import FitConfig
 from nearfar.pipeline.doctor import Diagnosis, diagnose
 from nearfar.pipeline.doctor_page import PAGE, write_page
@@ -13,7 +14,7 @@ from nearfar.pipeline.fit import fit
 from nearfar.pipeline.progress import Reporter, Terminal
 from nearfar.pipeline.run import Run
 from nearfar.pipeline.session import Mode
-from nearfar.search.index import Hit
+from nearfar.search.index import Hit, Index
 
 QUESTIONS = (
     "split a string by a regular expression",
@@ -21,13 +22,15 @@ QUESTIONS = (
     "escape characters that have a meaning in HTML",
 )
 RECIPE = "quick"
+SIZES = (8, 16, 32)  # bytes a vector; the last one's codes answer
 
 
 @dataclass(frozen=True)
 class Demo:
-    """A finished demo: the run, answers to the sample questions, and what the doctor says."""
+    """A finished demo: the run, its codes and what they keep, answers out of them, and what the doctor says."""
 
     run: Run
+    codes: Compressed
     answers: tuple[tuple[str, tuple[Hit, ...]], ...]
     diagnosis: Diagnosis
 
@@ -35,7 +38,7 @@ class Demo:
 def demo(
     out: str | Path = "run", *, base: str = "minilm", mode: Mode = "new", reporter: Reporter | None = None
 ) -> Demo:
-    """Fine-tune `base` on the standard library, ask the result three questions, and look for the five failures.
+    """Fine-tune `base` on the standard library, compress its index, ask three questions, look for the five failures.
 
     Raises:
         BadInput: `out` exists and the mode is "new".
@@ -45,7 +48,9 @@ def demo(
     reporter.say("reading the standard library of this Python")
     config = FitConfig.parse({"base": base, "out": str(out), "recipe": RECIPE}, "demo")
     run = fit(stdlib_dataset(), config=config, mode=mode, reporter=reporter)
-    answers = tuple((question, tuple(run.index.search(question, k=3))) for question in QUESTIONS)
+    codes = compress(run.path, SIZES, reporter=reporter)
+    index = Index.open(run.path, size_bytes=SIZES[-1])
+    answers = tuple((question, tuple(index.search(question, k=3))) for question in QUESTIONS)
     diagnosis = diagnose(run.path, reporter=reporter)
     write_page(diagnosis, run.path / PAGE)
-    return Demo(run, answers, diagnosis)
+    return Demo(run, codes, answers, diagnosis)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from torch.nn import functional
 from nearfar.compress.codec import Sample
 
 STEPS = 200
+ROUND = 25  # steps between which codes stay as they are: finding them costs more than a step
 WARM_UP = 20  # steps
 QUERIES = 256  # of a step
 NEIGHBOURS = 100  # documents nearest to a query, out of which
@@ -29,8 +31,11 @@ class Trainable(Protocol):
     def groups(self) -> list[tuple[Tensor, float]]:
         """The tensors that learn, and their learning rates."""
 
-    def quantised(self, documents: Tensor) -> tuple[Tensor, Tensor]:
-        """What the codes of documents (n, d) stand for, (n, d'), with a gradient; and the mean squared error."""
+    def codes(self, documents: Tensor) -> Tensor:
+        """Codes (n, M) of documents (n, d), as its codebooks are now."""
+
+    def quantised(self, documents: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """What these codes of documents stand for, (n, d'), with a gradient; and the mean squared error."""
 
     def mapped(self, queries: Tensor) -> Tensor:
         """Queries (Q, d) as the codes are asked, (Q, d')."""
@@ -51,36 +56,57 @@ def learn(codec: Trainable, sample: Sample, objective: Objective) -> None:
     """Train a codec in place, on the sample's queries; on its documents as queries where it has none.
 
     Distillation of the scores of full precision needs no labels (LibVQ, Li et al., 2022). Negatives are documents
-    nearest to the queries of the batch, as JPQ (Zhan et al., 2021) has them.
+    nearest to the queries of the batch, and codes stay as they are for some steps, as in JPQ (Zhan et al., 2021).
     """
     generator = torch.Generator().manual_seed(sample.seed)
-    documents, queries = torch.from_numpy(sample.vectors), torch.from_numpy(sample.queries)
-    positives = _first_positive(sample)
+    batches = _batches(sample, generator)
+    documents = torch.tensor(sample.vectors)
+    optimizer = torch.optim.Adam([{"params": [tensor], "lr": rate} for tensor, rate in codec.groups()], betas=BETAS)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate)
+    for _ in range(STEPS // ROUND):
+        several = [next(batches) for _ in range(ROUND)]
+        rows = torch.cat([batch.documents for batch in several]).unique()  # ascending
+        codes = codec.codes(documents[rows])
+        for batch in several:
+            part = torch.searchsorted(rows, batch.documents)
+            loss = _loss(codec, batch, documents[batch.documents], codes[part], objective)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Queries, and documents near to some of them."""
+
+    queries: Tensor  # (Q, d)
+    documents: Tensor  # (D,) rows, none twice
+    positives: Tensor  # (Q,) places among these documents: a relevant one, or the nearest where none is known
+
+
+def _batches(sample: Sample, generator: torch.Generator) -> Iterator[Batch]:
+    """Batches without end."""
+    documents, queries, positives = torch.tensor(sample.vectors), torch.tensor(sample.queries), _first_positive(sample)
     if not len(queries):
         queries, positives = documents, None
     asked = torch.randperm(len(queries), generator=generator)[:MOST_QUERIES]
     near = _neighbours(queries[asked], documents)
-    optimizer = torch.optim.Adam([{"params": [tensor], "lr": rate} for tensor, rate in codec.groups()], betas=BETAS)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate)
-    for _ in range(STEPS):
+    while True:
         some = torch.randperm(len(asked), generator=generator)[:QUERIES]
         drawn = torch.randint(near.shape[1], (len(some), DRAWN), generator=generator)
         wanted = near[some, 0] if positives is None else positives[asked[some]]
         rows, places = torch.cat([wanted, near[some].gather(1, drawn).flatten()]).unique(return_inverse=True)
-        loss = _loss(codec, queries[asked[some]], documents[rows], places[: len(some)], objective)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
+        yield Batch(queries[asked[some]], rows, places[: len(some)])
 
 
-def _loss(codec: Trainable, queries: Tensor, documents: Tensor, positives: Tensor, objective: Objective) -> Tensor:
-    teacher = (queries @ documents.T / TEMPERATURE).log_softmax(dim=1)  # (Q, D)
-    standing, error = codec.quantised(documents)
-    student = (codec.mapped(queries) @ standing.T / TEMPERATURE).log_softmax(dim=1)
+def _loss(codec: Trainable, batch: Batch, documents: Tensor, codes: Tensor, objective: Objective) -> Tensor:
+    teacher = (batch.queries @ documents.T / TEMPERATURE).log_softmax(dim=1)  # (Q, D)
+    standing, error = codec.quantised(documents, codes)
+    student = (codec.mapped(batch.queries) @ standing.T / TEMPERATURE).log_softmax(dim=1)
     loss = functional.kl_div(student, teacher, reduction="batchmean", log_target=True)
     loss = loss + objective.reconstruction * error
-    return loss + objective.contrast * functional.nll_loss(student, positives) if objective.contrast else loss
+    return loss + objective.contrast * functional.nll_loss(student, batch.positives) if objective.contrast else loss
 
 
 def _rate(step: int) -> float:

@@ -26,16 +26,22 @@ class Books:
     def groups(self) -> list[tuple[Tensor, float]]:
         return [(self.centroids, RATE), (self.rotation, MAP_RATE), (self.query_map, MAP_RATE)]
 
-    def quantised(self, documents: Tensor) -> tuple[Tensor, Tensor]:
+    def codes(self, documents: Tensor) -> Tensor:
+        with torch.no_grad():
+            points = self._turned(documents).transpose(0, 1)  # (M, n, d_sub)
+            lengths = self.centroids.square().sum(dim=2)[:, None] / 2
+            return (points @ self.centroids.mT - lengths).argmax(dim=2).T
+
+    def quantised(self, documents: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         """Straight through: the gradient of ŷ goes to its centroids, and to y as if it were ŷ (van den Oord, 2017)."""
-        books, _, width = self.centroids.shape
-        turned = (documents @ self.rotation.T).view(len(documents), books, width)
-        points = turned.detach().transpose(0, 1)  # (M, n, d_sub)
-        lengths = self.centroids.detach().square().sum(dim=2)[:, None] / 2
-        codes = (points @ self.centroids.detach().mT - lengths).argmax(dim=2)  # (M, n)
-        chosen = self.centroids[torch.arange(books)[:, None], codes].transpose(0, 1)  # (n, M, d_sub)
+        turned = self._turned(documents)
+        chosen = self.centroids[torch.arange(len(self.centroids)), codes]  # (n, M, d_sub)
         error = (chosen - turned).square().sum(dim=(1, 2)).mean()
         return (chosen + turned - turned.detach()).flatten(1), error
+
+    def _turned(self, documents: Tensor) -> Tensor:
+        books, _, width = self.centroids.shape
+        return (documents @ self.rotation.T).view(len(documents), books, width)
 
     def mapped(self, queries: Tensor) -> Tensor:
         return queries @ self.query_map.T

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nearfar.compress.check import as_vectors
 from nearfar.compress.codec import Sample
 from nearfar.compress.learn.loop import Objective, learn
 from nearfar.compress.learn.residual_start import start_residual
@@ -19,7 +18,7 @@ MAP_RATE = 1e-4
 
 
 class Books:
-    """Residual codebooks (M, K, d) and a map of queries that learn; codes are those of the books as they are."""
+    """Residual codebooks (M, K, d) and a map of queries that learn."""
 
     def __init__(self, codebooks: Tensor) -> None:
         self.codebooks = codebooks.requires_grad_()
@@ -28,9 +27,12 @@ class Books:
     def groups(self) -> list[tuple[Tensor, float]]:
         return [(self.codebooks, RATE), (self.query_map, MAP_RATE)]
 
-    def quantised(self, documents: Tensor) -> tuple[Tensor, Tensor]:
+    def codes(self, documents: Tensor) -> Tensor:
+        found = Residual(self.codebooks.detach().numpy()).encode(documents.numpy())
+        return torch.from_numpy(found.astype(np.int64))
+
+    def quantised(self, documents: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         books, centroids, _ = self.codebooks.shape
-        codes = torch.from_numpy(Residual(self.codebooks.detach().numpy()).encode(documents.numpy()).astype(np.int64))
         rows = codes + torch.arange(books) * centroids
         standing = functional.embedding_bag(rows, self.codebooks.flatten(0, 1), mode="sum")
         return standing, (standing - documents).square().sum(dim=1).mean()
@@ -41,7 +43,7 @@ class Books:
 
 def fit(sample: Sample, size_bytes: int) -> Mapped:
     """Codebooks of `size_bytes` centroids a vector, and the map of the queries that they are asked by."""
-    vectors = torch.from_numpy(as_vectors(sample.vectors, sample.vectors.shape[1]))
+    vectors = torch.tensor(sample.vectors)
     books = Books(start_residual(vectors, size_bytes, torch.Generator().manual_seed(sample.seed)))
     learn(books, sample, Objective())
     return Mapped(None, books.query_map.detach().numpy(), Residual(books.codebooks.detach().numpy()))
