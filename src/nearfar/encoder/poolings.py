@@ -70,7 +70,7 @@ def module_type(module: type[nn.Module]) -> str:
 
 
 def known_modules() -> dict[str, type[Module]]:
-    """The classes that Sentence Transformers lacks, of registered poolings and tables, by their names in modules.json."""
+    """The classes that Sentence Transformers lacks, of poolings and of tables, by their names in modules.json."""
     import torch
 
     from nearfar.encoder.compressed_table import CompressedTable
@@ -78,7 +78,8 @@ def known_modules() -> dict[str, type[Module]]:
 
     host, config = Host(width=1, layers=1, attention="bidirectional"), EncoderConfig(latents=1)
     with torch.random.fork_rng(devices=[]):  # what is made here is thrown away, and leaves no trace
-        made = {type(module) for pooler in POOLINGS.values() for module in pooler.make(host, config)} | {CompressedTable}
+        made = {type(module) for pooler in POOLINGS.values() for module in pooler.make(host, config)}
+    made.add(CompressedTable)
     return {module_type(kind): kind for kind in made if not kind.__module__.startswith("sentence_transformers.")}
 
 

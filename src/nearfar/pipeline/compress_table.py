@@ -49,8 +49,8 @@ class Size:
     @classmethod
     def of(cls, folder: Path) -> Size:
         """What is there."""
-        weights, tokenizers = ([path.stat().st_size for path in folder.rglob(name)] for name in ("*.safetensors", TOKENIZER))
-        return cls(sum(weights), sum(tokenizers))
+        weights, tokenizers = folder.rglob("*.safetensors"), folder.rglob(TOKENIZER)
+        return cls(*(sum(path.stat().st_size for path in paths) for paths in (weights, tokenizers)))
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,8 @@ class CompressedModel:
 
     def record(self) -> dict[str, Any]:
         """As JSON."""
-        sizes = {f"{name}_bytes{when}": getattr(size, name) for when, size in (("_before", self.before), ("", self.after))
-                 for name in ("weights", "tokenizer")}  # fmt: skip
+        sizes = {"weights_bytes_before": self.before.weights, "weights_bytes": self.after.weights,
+                 "tokenizer_bytes": self.after.tokenizer}  # fmt: skip
         return {"path": str(self.path), "fingerprint": self.fingerprint, "method": self.method, **sizes,
                 "rows": self.rows, "dropped": self.dropped, "queries": self.queries, "metrics": self.metrics,
                 "metrics_before": self.metrics_before, f"retained_{MAIN_METRIC}": self.kept.value,
@@ -107,22 +107,40 @@ def compress_table(
     _check_out(path, overwrite=overwrite)
     bench = Bench.open(run, data, reporter or Silent())
     table = _table(bench.encoder, run)
-    budget = _budget(megabytes, bench.encoder, table.shape, method)
-    judged = bench.judged("test")
-    before, *_ = evaluate_space(bench.space, bench.dataset, judged, METRICS)
-    if not before.metrics[MAIN_METRIC]:
-        raise BadInput.at(bench.dataset.name, expected="test queries that the model answers",
-                          found=f"{MAIN_METRIC} 0", do="measure on others with --data")  # fmt: skip
+    budget = _budget(megabytes, bench.encoder, table, method)
+    measured = _Measured.of(bench, bench.encoder)
     coded = compressed(table, token_weights(_texts(bench), len(table)), budget, method)
     encoder = _with_first(bench.encoder, CompressedTable(cast(Tokenizer, bench.encoder.tokenizer), coded))
-    after, *_ = evaluate_space(replace(bench.space, encoder=encoder), bench.dataset, judged, METRICS)
-    kept = share(after.per_query[MAIN_METRIC], before.per_query[MAIN_METRIC])
-    queries, size = len(judged.queries), coded.size_bytes / MEGABYTE
+    after = _Measured.of(bench, encoder)
+    kept, queries = share(after.per_query, measured.per_query), len(after.per_query)
+    size = coded.size_bytes / MEGABYTE
     card = CARD.format(method=method, run=Path(run).name, size=size, queries=queries, kept=100 * kept.value)
     fingerprint = save_encoder(encoder, path, card=card, overwrite=overwrite)
-    return CompressedModel(path, fingerprint, method, Size.of(Path(run) / "model"), Size.of(path),
-                           int((coded.bits == 0).sum()), len(table), queries, dict(before.metrics),
-                           dict(after.metrics), kept)  # fmt: skip
+    dropped = int((coded.bits == 0).sum())
+    return CompressedModel(path, fingerprint, method, Size.of(Path(run) / "model"), Size.of(path), dropped,
+                           len(table), queries, measured.metrics, after.metrics, kept)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Measured:
+    """A model on the test set."""
+
+    metrics: dict[str, float]
+    per_query: NDArray[np.float64]  # (Q,) of the main metric
+
+    @classmethod
+    def of(cls, bench: Bench, encoder: Encoder) -> _Measured:
+        """Encode documents and test queries, and rank.
+
+        Raises:
+            BadInput: there are no test queries, or it answers none.
+        """
+        space = replace(bench.space, encoder=encoder)
+        found, *_ = evaluate_space(space, bench.dataset, bench.judged("test"), METRICS)
+        if encoder is bench.encoder and not found.metrics[MAIN_METRIC]:
+            raise BadInput.at(bench.dataset.name, expected="test queries that the model answers",
+                              found=f"{MAIN_METRIC} 0", do="measure on others with --data")  # fmt: skip
+        return cls(dict(found.metrics), found.per_query[MAIN_METRIC])
 
 
 def _check_out(path: Path, *, overwrite: bool) -> None:
@@ -138,26 +156,26 @@ def _table(encoder: Encoder, run: str | Path) -> NDArray[np.float32]:
     first = encoder.model[0]
     if not isinstance(first, StaticEmbedding):
         raise BadInput.at(run, expected="a model that is a token table, of nearfar fit --base static",
-                          found=f"a {type(first).__name__}", do="make its vectors small with nearfar compress")  # fmt: skip
+                          found=f"a {type(first).__name__}", do="compress its vectors: nearfar compress")  # fmt: skip
     table: NDArray[np.float32] = first.embedding.weight.detach().cpu().float().numpy()
     return table
 
 
-def _budget(megabytes: float, encoder: Encoder, shape: tuple[int, int], method: str) -> int:
+def _budget(megabytes: float, encoder: Encoder, table: NDArray[np.float32], method: str) -> int:
     """Bytes that are left for the table.
 
     Raises:
         BadInput: too few; the least that would do is given, rounded up.
     """
-    after = [module for module in encoder.model if module is not encoder.model[0]]
-    others = sum(_bytes(module) for module in after)
-    least = others + HEADER_BYTES + smallest_bytes(*shape, method)
+    rows, dimension = table.shape
+    others = HEADER_BYTES + sum(_bytes(module) for module in list(encoder.model)[1:])
+    least = others + smallest_bytes(rows, dimension, method)
     budget = int(megabytes * MEGABYTE) if np.isfinite(megabytes) else 0
     if budget < least:
-        up = np.ceil(least / 1e4) / 100
-        raise BadInput.at("--megabytes", expected=f"{up:.2f} or more for {shape[0]:,} rows of {shape[1]} by '{method}'",
-                          found=f"{megabytes:g}", do=f"give {up:.2f}, or train with a smaller --static.vocabulary")  # fmt: skip
-    return budget - others - HEADER_BYTES
+        up = f"{np.ceil(least / 1e4) / 100:.2f}"
+        raise BadInput.at("--megabytes", expected=f"{up} or more for {rows:,} rows of {dimension} by '{method}'",
+                          found=f"{megabytes:g}", do=f"give {up}, or train with fewer --static.vocabulary")  # fmt: skip
+    return budget - others
 
 
 def _bytes(module: nn.Module) -> int:
@@ -185,12 +203,9 @@ def _tokens(bench: Bench, texts: Sequence[str], role: Role, tasks: Sequence[str]
 
 def _with_first(encoder: Encoder, first: nn.Module) -> Encoder:
     """The encoder with another first module; the given one keeps its own."""
-    model = encoder.model
-    made = SentenceTransformer(
-        modules=[first, *list(model)[1:]],
-        device=str(model.device),
-        prompts=dict(model.prompts),
-        default_prompt_name=model.default_prompt_name,
-        similarity_fn_name=model.similarity_fn_name,
-    )
-    return Encoder(made, encoder.examples)
+    old = encoder.model
+    prompts = {name: prompt for name, prompt in old.prompts.items() if prompt is not None}
+    made = SentenceTransformer(modules=[first, *list(old)[1:]], device=str(old.device), prompts=prompts,
+                               default_prompt_name=old.default_prompt_name, truncate_dim=old.truncate_dim,
+                               similarity_fn_name=old.similarity_fn_name)  # fmt: skip
+    return replace(encoder, model=made)
