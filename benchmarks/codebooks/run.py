@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +19,21 @@ if TYPE_CHECKING:  # imports torch, which reads the allocator's setting when it 
     from nearfar.compress.codec import Sample
     from nearfar.pipeline.coding import Asked, Bench
 
-OURS, ALONE = "learned_residual", "learned_residual, documents alone"
-CODECS = ("opq", OURS, "learned_product", ALONE, "pq", "rabitq", "int8", "binary", "rq")
+OURS = "learned_residual"
+ALONE, UNSEEN = ", documents alone", ", a fifth of the documents unseen"  # ways to fit a codec, after its name
+CODECS = (
+    "opq",
+    OURS,
+    "learned_product",
+    OURS + ALONE,
+    "opq" + UNSEEN,
+    OURS + UNSEEN,
+    "pq",
+    "rabitq",
+    "int8",
+    "binary",
+    "rq",
+)
 SIZES = (8, 16, 32, 64, 96)
 SENTENCE_TRANSFORMERS = {"int8": "int8", "binary": "ubinary"}  # codec → its precision
 QUICK = {"sets": [STDLIB], "base": "static", "sizes": [16], "codecs": ["opq", OURS], "pairs": 2000}
@@ -33,7 +47,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5000, help="of each set that the model is fine-tuned on; 0: all")
     parser.add_argument("--codecs", nargs="+", default=list(CODECS))
     parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES), help="bytes a vector")
-    parser.add_argument("--work", type=Path, default=Path("runs"), help="folder of the fine-tuned models, kept")
+    parser.add_argument("--work", type=Path, default=Path(__file__).parent / "scratch", help="of the models, kept")
     options = measure.options(parser, QUICK)
     allocator = measure.choose_allocator(plain=options.plain_allocator)
     rows: list[dict[str, Any]] = measure.earlier(options.out, {"rows": []})["rows"]
@@ -57,18 +71,14 @@ def measured(name: str, options: argparse.Namespace, known: set[tuple[Any, ...]]
     dataset = data_set(name, options.data)
     bench = Bench.open(fine_tuned(name, options), dataset, Silent())
     asked = bench.asked("test")
-    samples: dict[tuple[bool, bool], Sample] = {}
     for listed in options.codecs:
-        codec = OURS if listed == ALONE else listed
-        kind = kind_of(codec)
-        key = kind.learned, listed == ALONE
-        possible = kind.sizes(bench.index.vectors.shape[1])
-        for size in possible if len(possible) == 1 else options.sizes:
-            if (name, listed, size) in known or size not in possible:
-                continue
-            if key not in samples:
-                samples[key] = bench.sample(learned=kind.learned, unlabelled=listed == ALONE)
-            yield {"set": name, "codec": listed, **of(bench, asked, codec, samples[key], size)}
+        codec = listed.partition(",")[0]
+        possible = kind_of(codec).sizes(bench.index.vectors.shape[1])
+        wanted = possible if len(possible) == 1 else [size for size in options.sizes if size in possible]
+        wanted = [size for size in wanted if (name, listed, size) not in known]
+        if wanted:
+            sample = sampled(bench, listed, learned=kind_of(codec).learned)
+            yield from ({"set": name, "codec": listed, **of(bench, asked, codec, sample, size)} for size in wanted)
     for codec, precision in SENTENCE_TRANSFORMERS.items():
         if codec in options.codecs and (name, f"sentence-transformers {codec}", None) not in known:
             yield {"set": name, "codec": f"sentence-transformers {codec}", **peer(bench, asked, precision)}
@@ -85,6 +95,17 @@ def fine_tuned(name: str, options: argparse.Namespace) -> Path:
         config = FitConfig.parse({"base": options.base, "out": str(path), "train": train}, "benchmark")
         say(fit(cut(data_set(name, options.data), options.pairs), config=config, mode="overwrite").verdict)
     return path
+
+
+def sampled(bench: Bench, listed: str, *, learned: bool) -> Sample:
+    """What the codec is fitted to."""
+    import numpy as np
+
+    sample = bench.sample(learned=learned, unlabelled=listed.endswith(ALONE))
+    if not listed.endswith(UNSEEN):
+        return sample
+    rows = np.random.default_rng(0).permutation(len(sample.vectors))[: len(sample.vectors) * 4 // 5]
+    return replace(sample, vectors=sample.vectors[np.sort(rows)], positives=None)
 
 
 def of(bench: Bench, asked: Asked, name: str, sample: Sample, size: int) -> dict[str, Any]:
