@@ -1,13 +1,12 @@
 """`nearfar doctor model --paraphrases URL`, asked of a server in this process."""
 
 import json
-import threading
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 import nearfar as package
+from chat_server import chat, query_of, serving
 from command_line import SMALL, nearfar, write_pairs
 from nearfar.core.errors import BadInput
 
@@ -28,32 +27,15 @@ def surroundings(monkeypatch):
 
 
 @contextmanager
-def serving(say, status=200):
+def saying(say, status=200):
     """A language model that answers `say(query)`; None makes an answer that is no JSON."""
-    asked = []
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            asked.append((body["messages"][-1]["content"], body.get("model"), self.headers["Authorization"]))
-            content = say(asked[-1][0])
-            self.send_response(status)
-            self.end_headers()
-            text = "<html>" if content is None else json.dumps({"choices": [{"message": {"content": content}}]})
-            self.wfile.write(text.encode())
+    def answer(body):
+        content = say(query_of(body))
+        return status, "<html>" if content is None else chat(content)[1]
 
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/v1", asked
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(answer) as (url, seen):
+        yield f"{url}/v1", seen
 
 
 def doctor(run, *arguments):
@@ -68,23 +50,23 @@ def shortcut(done):
 
 
 def test_a_sample_of_the_queries_is_asked_and_the_loss_is_told(run):
-    with serving(lambda query: "something else altogether") as (url, asked):
+    with saying(lambda query: "something else altogether") as (url, asked):
         done = doctor(run, "--paraphrases", url, "--paraphrase-model", "small")
     found = shortcut(done)
     assert found["figures"]["paraphrase_drop"] > 0.8
     assert "in the words of small " in found["summary"]
-    assert (len(asked), len(set(asked))) == (100, 100)
-    assert {(model, key) for _, model, key in asked} == {("small", f"Bearer {KEY}")}
+    assert (len(asked), len({query_of(body) for *_, body in asked})) == (100, 100)
+    assert {(body["model"], headers["Authorization"]) for _, headers, body in asked} == {("small", f"Bearer {KEY}")}
     assert f"100 of 100 test queries in other words by small at {url}/chat/completions" in done.err
 
 
 def test_words_in_another_order_lose_nothing(run):
-    with serving(lambda query: " ".join(reversed(query.split()))) as (url, _):
+    with saying(lambda query: " ".join(reversed(query.split()))) as (url, _):
         assert shortcut(doctor(run, "--paraphrases", url))["figures"]["paraphrase_drop"] == pytest.approx(0, abs=0.02)
 
 
 def test_a_model_that_repeats_the_queries_gives_no_figure(run):
-    with serving(lambda query: query) as (url, _):
+    with saying(lambda query: query) as (url, _):
         done = doctor(run, "--paraphrases", url)
     assert "paraphrase_drop" not in shortcut(done)["figures"]
     assert "0 of 100 test queries in other words by the language model" in done.err
@@ -96,7 +78,7 @@ def test_a_model_that_repeats_the_queries_gives_no_figure(run):
     [(401, "no", "found status 401; check the key in OPENAI_API_KEY"), (200, None, "found no JSON; check the address")],
 )
 def test_what_is_no_answer_is_one_line(run, status, content, said):
-    with serving(lambda query: content, status) as (url, asked):
+    with saying(lambda query: content, status) as (url, asked):
         done = doctor(run, "--paraphrases", url)
     assert (done.code, done.out, len(done.lines), len(asked)) == (2, "", 1, 1)
     assert said in done.err

@@ -1,13 +1,11 @@
 """Other words from a language model: a server in this process in the place of one."""
 
 import json
-import threading
 import time
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from chat_server import chat, query_of, serving
 from nearfar.core.errors import BadInput
 from nearfar.data.llm import PROMPT, Rewriter
 
@@ -17,44 +15,6 @@ KEY = "sk-secret-0123456789"
 @pytest.fixture(autouse=True)
 def no_proxy(monkeypatch):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-
-
-@contextmanager
-def serving(answer):
-    """A server whose answers are `answer(body, headers, path)`: a status, a body, and more headers if any."""
-    seen = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            seen.append((self.path, dict(self.headers), body))
-            status, text, *more = answer(body)
-            self.send_response(status)
-            for name, value in more:
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", seen
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def query_of(body):
-    return body["messages"][-1]["content"]
-
-
-def chat(content):
-    return 200, json.dumps({"choices": [{"message": {"role": "assistant", "content": content}}]})
 
 
 def test_a_query_is_asked_as_a_chat_and_answered_in_other_words():
