@@ -326,3 +326,21 @@ def test_names_of_recipes_need_no_torch():
     code = "import sys, nearfar.pipeline.recipes\nprint('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+def test_queries_rewritten_in_their_place_are_what_dev_asks_too(tmp_path, monkeypatch):
+    from nearfar.pipeline import graph
+
+    asked = []
+    plain = graph.dev_set
+    monkeypatch.setattr(graph, "dev_set", lambda dataset, *rest: asked.append(dataset) or plain(dataset, *rest))
+    numbered = [(f"{query} {100 + row}", f"{answer} {100 + row}") for row, (query, answer) in enumerate(pairs(80))]
+    rewrite = {"kind": "augment", "kinds": ["numbers"], "share": 1.0, "replace": True}
+    told = Lines()
+    nearfar.fit(numbered, base="static", out=tmp_path / "run", reporter=told,
+                config={**SMALL, **QUIET, "stages": [rewrite, TRAIN]})  # fmt: skip
+    judged = asked[-1].judged("dev")
+    texts = [asked[-1].queries.texts[row] for row in judged.queries]
+    assert texts
+    assert not any(text.split()[-1].isdigit() for text in texts)
+    assert any("training queries and" in line and line.endswith("dev queries") for line in told.lines)
