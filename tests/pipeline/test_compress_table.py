@@ -100,6 +100,7 @@ def test_the_line_and_the_json_say_sizes_and_quality(run, tmp_path):
     assert "weights 0." in done.out
     assert "→ 0.02 MB" in done.out
     assert "95 % interval" in done.out
+    assert f"--from {run} --model {tmp_path / 'small'}" in done.out
     again = nearfar("compress-table", run, "--out", tmp_path / "small", "--megabytes", "0.02", "--overwrite", "--json")
     record = json.loads(again.out)
     assert record["weights_bytes"] <= 20_000 < record["weights_bytes_before"]

@@ -35,11 +35,11 @@ def compress_table(
     from nearfar.pipeline.progress import Terminal
 
     found = compress_table_(run, out, megabytes, method, data=data, overwrite=overwrite, reporter=Terminal())
-    typer.echo(json_line(found.record()) if as_json else shown(found))
+    typer.echo(json_line(found.record()) if as_json else shown(found, run))
 
 
-def shown(found: CompressedModel) -> str:
-    """Sizes and the main metric, before and after."""
+def shown(found: CompressedModel, run: Path) -> str:
+    """Sizes and the main metric, before and after, and how to search."""
     from nearfar.pipeline.compress_table import MEGABYTE
     from nearfar.pipeline.config import MAIN_METRIC
 
@@ -49,4 +49,5 @@ def shown(found: CompressedModel) -> str:
     quality = f"{name} {found.metrics_before[name]:.3f} → {found.metrics[name]:.3f}"
     share = f"{100 * kept.value:.1f} % kept, 95 % interval {100 * kept.low:.1f} to {100 * kept.high:.1f}"
     rows = f"{found.dropped:,} of {found.rows:,} rows dropped" if found.dropped else f"all {found.rows:,} rows kept"
-    return f"{sizes}, {quality} ({share}, {found.queries:,} test queries); {rows}\nmodel: {found.path}"
+    figures = f"{sizes}, {quality} ({share}, {found.queries:,} test queries); {rows}"
+    return f"{figures}\nindex with it: nearfar index build --from {run} --model {found.path} --out index"
