@@ -11,7 +11,7 @@ from nearfar.evaluate.statistics import Share
 
 
 def point(codec, size, chosen_by, kept=0.5):
-    return Point(codec, size, chosen_by, Share(kept, kept - 0.1, kept + 0.1), {"ndcg@10": kept}, {}, 1.0, 1.0)
+    return Point(codec, size, chosen_by, Share(kept, kept - 0.1, kept + 0.1), {"ndcg@10": kept}, {}, 1.0, 1.0, 100)
 
 
 POINTS = [point("a", 64, 0.95), point("b", 32, 0.9, kept=0.4), point("c", 32, 0.8, kept=0.9), point("a", 16, 0.9),

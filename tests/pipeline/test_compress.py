@@ -72,6 +72,7 @@ def test_the_figures_are_those_of_the_run(run):
         assert point["retained_ndcg@10"] == pytest.approx(point["ndcg@10"] / record["full"]["ndcg@10"])
         assert low <= point["retained_ndcg@10"] <= high
         assert point["index_bytes"] == point["bytes"] * PAIRS
+        assert point["codec_bytes"] >= 256 * 32 * 4  # the centroids
     assert found.points[0].measured.metrics["ndcg@10"] > found.points[1].measured.metrics["ndcg@10"]
 
 
@@ -110,6 +111,15 @@ def test_the_command_line_says_the_same(run):
     assert f'nearfar search {run} "your question" --bytes 16' in told.out
     hits = json.loads(nearfar("search", run, "open close", "--bytes", "16", "--json").out)["hits"]
     assert len(hits) == 5
+
+
+def test_a_codec_larger_than_what_it_saves_is_told(run):
+    large, small = (
+        nearfar("compress", run, "--bytes", size, "--codec", codec) for codec, size in (("rq", 8), ("pq", 16))
+    )
+    told = "with 320 documents the codec, which is needed once, is larger than what it saves"
+    assert told in large.out
+    assert told not in small.out
 
 
 def test_what_failed_is_made_by_the_same_call_and_the_rest_kept(run, monkeypatch):

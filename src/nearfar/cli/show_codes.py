@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from nearfar.evaluate.statistics import Share
-    from nearfar.pipeline.compress import Compressed
+    from nearfar.pipeline.compress import Coded, Compressed
     from nearfar.pipeline.frontier import Plan
 
 MAIN = "ndcg@10"
-CODES = "{:>6}  {:<18}{:>8}{:>12}{:>15}{:>9}{:>10}{:>10}"
-PLAN = "{:>6}  {:<20}{:>8}{:>16}{:>10}{:>12}{:>10} {}"
+CODES = "{:>6}  {:<18}{:>8}{:>12}{:>15}{:>8}{:>9}{:>9}{:>10}"
+PLAN = "{:>6}  {:<18}{:>8}{:>15}{:>9}{:>9}{:>12}{:>10} {}"
 
 
 def compressed(found: Compressed, run: Path) -> str:
@@ -21,14 +21,23 @@ def compressed(found: Compressed, run: Path) -> str:
     from nearfar.pipeline.frontier import amount
 
     full = 4 * found.dimension
-    rows = [("bytes", "codec", MAIN, "recall@100", "kept", "in use", "index", "s to fit"),
-            (full, "full vectors", *_metrics(found.full), "", "", amount(full * found.documents), "")]  # fmt: skip
-    rows += [(point.size_bytes, point.codec, *_metrics(point.measured.metrics), kept(point.measured.kept[MAIN]),
-              f"{point.health.used:.1%}" if point.health else "", amount(point.index_bytes), f"{point.fit_seconds:.1f}") for point in found.points]  # fmt: skip
-    lines = [CODES.format(*row).rstrip() for row in rows]
+    rows = [("bytes", "codec", MAIN, "recall@100", "kept", "in use", "codes", "codec", "s to fit"),
+            (full, "full vectors", *_metrics(found.full), "", "", amount(full * found.documents), "", "")]  # fmt: skip
+    rows += [_coded(point) for point in found.points]
+    last = found.points[-1]
     how = f"kept of {MAIN} on {found.queries:,} test queries, ± half of the 95 % interval; in use: centroids"
-    ask = f'search in them: nearfar search {run} "your question" --bytes {found.points[-1].size_bytes}'
-    return "\n".join([*lines, "", how, ask])
+    few = f"with {found.documents:,} documents the codec, which is needed once, is larger than what it saves"
+    ask = f'search in them: nearfar search {run} "your question" --bytes {last.size_bytes}'
+    larger = last.index_bytes + last.codec_bytes > full * found.documents
+    return "\n".join([*(CODES.format(*row).rstrip() for row in rows), "", how, *([few] if larger else []), ask])
+
+
+def _coded(point: Coded) -> tuple[object, ...]:
+    from nearfar.pipeline.frontier import amount
+
+    used = f"{point.health.used:.1%}" if point.health else ""
+    return (point.size_bytes, point.codec, *_metrics(point.measured.metrics), kept(point.measured.kept[MAIN]), used,
+            amount(point.index_bytes), amount(point.codec_bytes), f"{point.fit_seconds:.1f}")  # fmt: skip
 
 
 def plan(found: Plan) -> str:
@@ -37,11 +46,12 @@ def plan(found: Plan) -> str:
     from nearfar.pipeline.frontier import amount
 
     best, full = frontier(found.points), 4 * found.dimension
-    rows = [("bytes", "codec", MAIN, "kept", "index", "ms a query", "s to fit", "")]
+    rows = [("bytes", "codec", MAIN, "kept", "codes", "codec", "ms a query", "s to fit", "")]
     rows += [(str(point.size_bytes), point.codec, f"{point.metrics[MAIN]:.3f}", kept(point.kept),
-              amount(found.documents * point.size_bytes), f"{point.ms_per_query:.1f}", f"{point.fit_seconds:.1f}",
-              "*" if point in best else "") for point in found.points]  # fmt: skip
-    rows.append((str(full), "full vectors", f"{found.full[MAIN]:.3f}", "", amount(found.documents * full), "", "", ""))
+              amount(found.documents * point.size_bytes), amount(point.codec_bytes), f"{point.ms_per_query:.1f}",
+              f"{point.fit_seconds:.1f}", "*" if point in best else "") for point in found.points]  # fmt: skip
+    whole = amount(found.documents * full)
+    rows.append((str(full), "full vectors", f"{found.full[MAIN]:.3f}", "", whole, "", "", "", ""))
     _, chosen_on, told_on = found.measured_on
     how = f"chosen on {chosen_on:,} queries, reported on {told_on:,} others; * nothing as small keeps as much"
     return "\n".join([*(PLAN.format(*row).rstrip() for row in rows), "", how, "", found.recommendation])

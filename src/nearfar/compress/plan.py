@@ -25,6 +25,7 @@ class Point:
     retained: dict[str, float]  # shares of these
     ms_per_query: float  # over all documents planned for
     fit_seconds: float
+    codec_bytes: int  # needed once, however many the documents
 
 
 def sizes_of(kind: Kind, dimension: int, budget: int) -> list[int]:

@@ -32,6 +32,11 @@ class CodedIndex:
     fingerprint: str  # of the model
     index: str  # identity of the index
 
+    @property
+    def codec_bytes(self) -> int:
+        """Bytes of the codec, which are needed once, however many the documents."""
+        return sum(array.nbytes for array in self.codec.state().values())
+
     def search(self, queries: Vectors, k: int, fingerprint: str) -> tuple[NDArray[np.int32], Vectors]:
         """Return rows and scores of the k best documents of each query (Q, d), both (Q, k), best first.
 

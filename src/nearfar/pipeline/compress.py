@@ -37,6 +37,7 @@ class Coded:
     path: str
     measured: Measured
     fit_seconds: float
+    codec_bytes: int
     health: Health | None  # of codebooks; None of codes without
 
     @property
@@ -48,8 +49,8 @@ class Coded:
         """As JSON."""
         seconds = round(self.fit_seconds, 3)
         return {"codec": self.codec, "bytes": self.size_bytes, **self.measured.record(), "documents": self.documents,
-                "index_bytes": self.index_bytes, "fit_seconds": seconds, "path": self.path,
-                "codebooks": None if self.health is None else asdict(self.health)}  # fmt: skip
+                "index_bytes": self.index_bytes, "codec_bytes": self.codec_bytes, "fit_seconds": seconds,
+                "path": self.path, "codebooks": None if self.health is None else asdict(self.health)}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,8 @@ def compress(
             path, seconds = job.made(size)
             coded = open_codes(path)
             usage = health(coded.codes) if codec in BOOKS else None
-            made.append(Coded(codec, size, len(bench.index.ids), str(path), measured(coded, asked), seconds, usage))
+            found = measured(coded, asked)
+            made.append(Coded(codec, size, len(coded.codes), str(path), found, seconds, coded.codec_bytes, usage))
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the sizes that were finished are kept: the same command goes on") from None
     documents, dimension = bench.index.vectors.shape

@@ -56,7 +56,8 @@ class Plan:
         """The choice in one sentence."""
         kept, size = self.choice.kept, self.choice.size_bytes
         share = f"{100 * kept.value:.1f} % ± {50 * (kept.high - kept.low):.1f} of full nDCG@10"
-        return f"{size} bytes: {share}; {self.documents:,} documents in {amount(self.documents * size)}: {self.command}"
+        codes, codec = amount(self.documents * size), amount(self.choice.codec_bytes)
+        return f"{size} bytes: {share}; {self.documents:,} documents in {codes}, and a codec of {codec}: {self.command}"
 
     def record(self) -> dict[str, Any]:
         """As JSON."""
@@ -69,8 +70,8 @@ class Plan:
         retained = {f"retained_{name}": value for name, value in point.retained.items()}
         return {"codec": point.codec, "bytes": point.size_bytes, **point.metrics, **retained,
                 "interval": [point.kept.low, point.kept.high], "dev_retained_ndcg@10": point.chosen_by,
-                "index_bytes": self.documents * point.size_bytes, "ms_per_query": round(point.ms_per_query, 3),
-                "fit_seconds": round(point.fit_seconds, 3)}  # fmt: skip
+                "index_bytes": self.documents * point.size_bytes, "codec_bytes": point.codec_bytes,
+                "ms_per_query": round(point.ms_per_query, 3), "fit_seconds": round(point.fit_seconds, 3)}  # fmt: skip
 
 
 def amount(size: int) -> str:
@@ -198,7 +199,7 @@ class _Job:
         say(f"{self.name}, {size} bytes: {100 * kept.value:.1f} % of full nDCG@10, fitted in {seconds:.1f} s")
         retained = {key: part.value for key, part in told.kept.items()}
         return Point(self.name, size, chosen_by.kept[MAIN_METRIC].value, kept, told.metrics, retained,
-                     _latency(coded, self.asked[1], self.documents), seconds)  # fmt: skip
+                     _latency(coded, self.asked[1], self.documents), seconds, coded.codec_bytes)  # fmt: skip
 
 
 def _latency(coded: CodedIndex, asked: Asked, documents: int) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nearfar.compress.plan import frontier
+from nearfar.compress.plan import Point, frontier
 from nearfar.pipeline.config import MAIN_METRIC
 from nearfar.pipeline.frontier import Plan, amount
 from nearfar.report.html import write_plan
@@ -23,9 +23,7 @@ def write_page(found: Plan, path: Path) -> None:
 def page_data(found: Plan) -> PlanData:
     """What the page of a plan shows."""
     best = frontier(found.points)
-    rows = [PlanRow(point.codec, point.size_bytes, point.kept, point.metrics[MAIN_METRIC],
-                    amount(found.documents * point.size_bytes), point.ms_per_query, point.fit_seconds,
-                    frontier=point in best, recommended=point == found.choice) for point in found.points]  # fmt: skip
+    rows = [_row(found, point, frontier=point in best) for point in found.points]
     documents, chosen_on, told_on = found.measured_on
     full = 4 * found.dimension
     facts = {
@@ -37,3 +35,9 @@ def page_data(found: Plan) -> PlanData:
     }
     title = f"Compression of {found.run}"
     return PlanData(title, found.recommendation, found.budget, found.documents, tuple(rows), facts)
+
+
+def _row(found: Plan, point: Point, *, frontier: bool) -> PlanRow:
+    codes, codec = amount(found.documents * point.size_bytes), amount(point.codec_bytes)
+    return PlanRow(point.codec, point.size_bytes, point.kept, codes, codec, point.ms_per_query, point.fit_seconds,
+                   frontier=frontier, recommended=point == found.choice)  # fmt: skip

@@ -15,8 +15,8 @@ class PlanRow:
     codec: str
     size_bytes: int
     kept: Share  # of the full vectors' nDCG@10
-    ndcg: float
-    index_size: str  # in words
+    codes_size: str  # in words
+    codec_size: str
     ms_per_query: float
     fit_seconds: float
     frontier: bool  # whether nothing smaller keeps as much
