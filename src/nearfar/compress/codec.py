@@ -16,6 +16,9 @@ Codes = NDArray[np.uint8]  # (n, size_bytes)
 State = Mapping[str, NDArray[np.generic]]  # everything a fitted codec is, by name; never objects
 
 
+INNER = "inner."  # before the names of an inner codec's arrays
+
+
 class Codec(Protocol):
     """A fitted codec. It compresses documents; queries stay as they are, so distances are asymmetric."""
 
@@ -61,3 +64,14 @@ class Kind:
     restore: Callable[[State], Codec]
     fewest: Callable[[int], int] = lambda _: 1  # bytes → documents that it must be fitted on
     learned: bool = False  # whether it is fitted to retrieval, by queries
+    codebooks: bool = False  # whether each byte of a code names one of 256 centroids
+
+
+def with_inner(state: State, inner: Codec) -> State:
+    """The arrays of a codec and of another inside of it."""
+    return {**state, **{INNER + name: array for name, array in inner.state().items()}}
+
+
+def inner_of(state: State) -> State:
+    """The arrays of the inner codec."""
+    return {name.removeprefix(INNER): array for name, array in state.items() if name.startswith(INNER)}

@@ -17,4 +17,4 @@ def _fit(sample: Sample, size_bytes: int) -> Mapped:
 LEARNED_PRODUCT = Kind(
     "product codebooks, rotation and a map of queries that keep the scores of queries",
     "after LibVQ (Li et al., 2022), JPQ (Zhan et al., 2021) and RepCONC (Zhan et al., 2022)",
-    OPQ.sizes, _fit, restoring(restore_product), fewest, learned=True)  # fmt: skip
+    OPQ.sizes, _fit, restoring(restore_product), fewest, learned=True, codebooks=True)  # fmt: skip

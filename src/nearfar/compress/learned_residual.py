@@ -17,4 +17,4 @@ def _fit(sample: Sample, size_bytes: int) -> Mapped:
 LEARNED_RESIDUAL = Kind(
     "residual codebooks that keep the scores of queries: the best at few bytes",
     "after LibVQ (Li et al., 2022) and JPQ (Zhan et al., 2021), on residual codes (Chen et al., 2010)",
-    RQ.sizes, _fit, restoring(restore_residual), fewest, learned=True)  # fmt: skip
+    RQ.sizes, _fit, restoring(restore_residual), fewest, learned=True, codebooks=True)  # fmt: skip

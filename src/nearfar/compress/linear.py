@@ -8,9 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nearfar.compress.check import as_vectors
-from nearfar.compress.codec import Codec, Codes, State, Vectors
-
-INNER = "inner."  # before the names of the inner codec's arrays
+from nearfar.compress.codec import Codec, Codes, State, Vectors, inner_of, with_inner
 
 
 @dataclass(frozen=True)
@@ -40,8 +38,7 @@ class Linear:
         return (queries @ self.mean)[:, None] + self.inner.score(queries @ self.matrix.T, codes)
 
     def state(self) -> State:
-        inner = {INNER + name: array for name, array in self.inner.state().items()}
-        return {"mean": self.mean, "matrix": self.matrix, **inner}
+        return with_inner({"mean": self.mean, "matrix": self.matrix}, self.inner)
 
 
 def mapped(vectors: Vectors, mean: Vectors, matrix: Vectors) -> Vectors:
@@ -54,8 +51,7 @@ def restoring(inner: Callable[[State], Codec]) -> Callable[[State], Linear]:
     """How to restore a linear map before the codec that `inner` restores."""
 
     def restore(state: State) -> Linear:
-        parts = {name.removeprefix(INNER): array for name, array in state.items() if name.startswith(INNER)}
-        return Linear(state["mean"].astype(np.float32), state["matrix"].astype(np.float32), inner(parts))
+        return Linear(state["mean"].astype(np.float32), state["matrix"].astype(np.float32), inner(inner_of(state)))
 
     return restore
 

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from nearfar.compress.check import as_vectors
-from nearfar.compress.codec import Codes, State, Vectors
+from nearfar.compress.codec import Codes, State, Vectors, inner_of, with_inner
 from nearfar.compress.product import Product
 from nearfar.compress.residual import Residual
-
-INNER = "inner."  # before the names of the inner codec's arrays
 
 
 @dataclass(frozen=True)
@@ -47,17 +45,15 @@ class Mapped:
         return self.inner.score(as_vectors(queries, self.dimension) @ self.query_map.T, codes)
 
     def state(self) -> State:
-        inner = {INNER + name: array for name, array in self.inner.state().items()}
         rotation = {} if self.rotation is None else {"rotation": self.rotation}
-        return {"query_map": self.query_map, **rotation, **inner}
+        return with_inner({"query_map": self.query_map, **rotation}, self.inner)
 
 
 def restoring(inner: Callable[[State], Product | Residual]) -> Callable[[State], Mapped]:
     """How to restore a mapped codec whose inner one `inner` restores."""
 
     def restore(state: State) -> Mapped:
-        parts = {name.removeprefix(INNER): array for name, array in state.items() if name.startswith(INNER)}
         rotation = state["rotation"].astype(np.float32) if "rotation" in state else None
-        return Mapped(rotation, state["query_map"].astype(np.float32), inner(parts))
+        return Mapped(rotation, state["query_map"].astype(np.float32), inner(inner_of(state)))
 
     return restore

@@ -29,4 +29,4 @@ def _rotation(vectors: Vectors, groups: int, seed: int) -> Vectors:
 
 
 OPQ = Kind("product quantization after a fitted rotation", "Ge et al., 2013",
-           sizes, _fit, restoring(restore_product), fewest)  # fmt: skip
+           sizes, _fit, restoring(restore_product), fewest, codebooks=True)  # fmt: skip

@@ -108,4 +108,4 @@ def _fit(sample: Sample, size_bytes: int) -> Product:
     return product_of(sample.vectors, size_bytes, sample.seed)
 
 
-PQ = Kind("product quantization", "Jégou et al., 2011", sizes, _fit, restore_product, fewest)
+PQ = Kind("product quantization", "Jégou et al., 2011", sizes, _fit, restore_product, fewest, codebooks=True)

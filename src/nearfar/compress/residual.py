@@ -87,4 +87,4 @@ def restore_residual(state: State) -> Residual:
 
 
 RQ = Kind("residual quantization: good at few bytes, slow to fit", "Chen et al., 2010; Liu et al., 2015",
-          _sizes, _fit, restore_residual, fewest)  # fmt: skip
+          _sizes, _fit, restore_residual, fewest, codebooks=True)  # fmt: skip

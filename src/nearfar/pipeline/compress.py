@@ -24,7 +24,6 @@ from nearfar.pipeline.progress import Reporter, Silent
 
 CODEC = "learned_residual"
 SIZES = (32,)  # bytes
-BOOKS = frozenset({"pq", "opq", "rq", "learned_product", "learned_residual"})  # codecs of 256 centroids a byte
 
 
 @dataclass(frozen=True)
@@ -105,7 +104,7 @@ def compress(
         for size in dict.fromkeys(sizes):
             path, seconds = job.made(size)
             coded = open_codes(path)
-            usage = health(coded.codes) if codec in BOOKS else None
+            usage = health(coded.codes) if kind.codebooks else None
             found = measured(coded, asked)
             made.append(Coded(codec, size, len(coded.codes), str(path), found, seconds, coded.codec_bytes, usage))
     except KeyboardInterrupt:
