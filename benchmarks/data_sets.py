@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sysconfig
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,14 +12,32 @@ if TYPE_CHECKING:  # imports numpy, which reads the number of threads when it st
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
 STDLIB = "stdlib"
+PACKAGES = "packages"
+MOST_UNITS = 20_000  # of packages: documents and queries are fewer, for what is trivial or says the same is left out
+TESTS = frozenset({"tests", "test", "testing", "__pycache__"})
 
 
 def data_set(name: str, folder: Path) -> Dataset:
-    """The standard library of this Python, or a BEIR set in `folder`."""
+    """The standard library of this Python, that with its installed packages, or a BEIR set in `folder`."""
     from nearfar.data.read import as_dataset
     from nearfar.data.stdlib import stdlib_dataset
 
+    if name == PACKAGES:
+        return packages_dataset()
     return stdlib_dataset() if name == STDLIB else as_dataset(folder / name)
+
+
+def packages_dataset(seed: int = 0) -> Dataset:
+    """Documented functions of the standard library and of the packages installed here, drawn; as many as fit."""
+    import random
+
+    from nearfar.data.stdlib import stdlib_units, units_dataset
+    from nearfar.text.code_units import code_units, python_files
+
+    files = python_files(Path(sysconfig.get_path("purelib")), TESTS)
+    units = [*stdlib_units(), *(unit for path, module in files for unit in code_units(path, module))]
+    drawn = random.Random(seed).sample(units, min(MOST_UNITS, len(units)))
+    return units_dataset(drawn, PACKAGES, seed)
 
 
 def cut(dataset: Dataset, pairs: int, seed: int = 0) -> Dataset:
