@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 sys.path.insert(0, str(Path(__file__).parents[1]))  # `measure` is shared, and benchmarks are not a package
 
 import measure
-from data_sets import SHARED, STDLIB, cut, data_set
+from data_sets import PACKAGES, SHARED, STDLIB, cut, data_set
 from measure import say, timed
 
 if TYPE_CHECKING:  # imports torch, which reads the allocator's setting when it starts
@@ -20,12 +20,15 @@ if TYPE_CHECKING:  # imports torch, which reads the allocator's setting when it 
     from nearfar.pipeline.coding import Asked, Bench
 
 OURS = "learned_residual"
-ALONE, UNSEEN = ", documents alone", ", a fifth of the documents unseen"  # ways to fit a codec, after its name
+# ways to fit a codec, after its name
+ALONE, LABELLED, UNSEEN = ", documents alone", ", labelled", ", a fifth of the documents unseen"
+CONTRAST = 0.3  # weight of the labels' loss
 CODECS = (
     "opq",
     OURS,
     "learned_product",
     OURS + ALONE,
+    OURS + LABELLED,
     "opq" + UNSEEN,
     OURS + UNSEEN,
     "pq",
@@ -41,7 +44,7 @@ QUICK = {"sets": [STDLIB], "base": "static", "sizes": [16], "codecs": ["opq", OU
 
 def main() -> None:
     parser = measure.parser(__doc__)
-    parser.add_argument("--sets", nargs="+", default=[STDLIB, "nl2bash", "medquad"], help="data sets, in BEIR format")
+    parser.add_argument("--sets", nargs="+", default=["nl2bash", "medquad", PACKAGES], help="data sets, in BEIR format")
     parser.add_argument("--data", type=Path, default=SHARED, help="folder with the data sets")
     parser.add_argument("--base", default="minilm")
     parser.add_argument("--pairs", type=int, default=5000, help="of each set that the model is fine-tuned on; 0: all")
@@ -101,7 +104,10 @@ def sampled(bench: Bench, listed: str, *, learned: bool) -> Sample:
     """What the codec is fitted to."""
     import numpy as np
 
-    sample = bench.sample(learned=learned, unlabelled=listed.endswith(ALONE))
+    from nearfar.compress.learning import Learning
+
+    learning = Learning(contrast=CONTRAST if listed.endswith(LABELLED) else 0.0)
+    sample = bench.sample(learned=learned, unlabelled=listed.endswith(ALONE), learning=learning)
     if not listed.endswith(UNSEEN):
         return sample
     rows = np.random.default_rng(0).permutation(len(sample.vectors))[: len(sample.vectors) * 4 // 5]

@@ -5,10 +5,12 @@ import pytest
 import torch
 
 from nearfar.compress.codec import Sample
+from nearfar.compress.learn.batches import Batch
 from nearfar.compress.learn.kmeans import nearest, progressive_kmeans
-from nearfar.compress.learn.loop import Batch, Objective, _loss, learn
+from nearfar.compress.learn.loop import Objective, _loss, learn
 from nearfar.compress.learn.residual import Books
 from nearfar.compress.learn.residual_start import start_residual
+from nearfar.compress.learning import Learning
 from nearfar.compress.registry import fit
 from nearfar.compress.residual import Residual
 
@@ -55,11 +57,11 @@ def test_each_codebook_takes_what_is_left():
 
 def test_the_loss_is_its_formula():
     queries, documents = torch.from_numpy(clustered(3, seed=1)), torch.from_numpy(clustered(5, seed=2))
-    books = Books(start_residual(torch.from_numpy(clustered(600)), 2, torch.Generator().manual_seed(0)))
+    books = Books(start_residual(torch.from_numpy(clustered(600)), 2, torch.Generator().manual_seed(0)), Learning())
     positives = torch.tensor([4, 0, 2])
     batch = Batch(queries, torch.arange(5), positives)
-    found = _loss(books, batch, documents, books.codes(documents), Objective(reconstruction=3.0, contrast=0.5))
-    codec = Residual(books.codebooks.detach().numpy())
+    found = _loss(books, batch, documents, books.codes(documents), Objective(1.0, 3.0, 0.5, 0.05))
+    codec = Residual(books.centroids.now().detach().numpy())
     standing = codec.decode(codec.encode(documents.numpy())).astype(np.float64)
     divergence = contrast = 0.0
     for q, query in enumerate(queries.numpy().astype(np.float64)):
@@ -74,15 +76,15 @@ def test_the_loss_is_its_formula():
 def test_learning_lowers_the_loss_on_other_queries():
     documents = clustered(1200)
     queries = clustered(400, seed=3)
-    books = Books(start_residual(torch.from_numpy(documents), 3, torch.Generator().manual_seed(0)))
+    books = Books(start_residual(torch.from_numpy(documents), 3, torch.Generator().manual_seed(0)), Learning())
     others, some = torch.from_numpy(clustered(100, seed=4)), torch.from_numpy(documents[:600])
 
     def loss():
         batch = Batch(others, torch.arange(600), torch.zeros(100, dtype=torch.long))
-        return float(_loss(books, batch, some, books.codes(some), Objective()).detach())
+        return float(_loss(books, batch, some, books.codes(some), Objective(1.0, 10.0, 0.0, 0.05)).detach())
 
     before = loss()
-    learn(books, Sample(documents, queries), Objective())
+    learn(books, Sample(documents, queries))
     assert loss() < 0.95 * before
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nearfar.cli import show_codes as show
-from nearfar.cli.options import AsJson
+from nearfar.cli.options import AsJson, group_settings
 from nearfar.cli.show import json_line
 from nearfar.core.errors import BadInput, excerpt
 
@@ -22,15 +22,19 @@ Unlabelled = Annotated[
 
 
 def compress(
+    context: typer.Context,
     run: Run,
     sizes: Annotated[str, typer.Option("--bytes", help="Bytes a vector; several with commas.")] = "32",
     codec: Annotated[str | None, typer.Option(help="Left out: learned_residual.")] = None,
     data: Queries = None,
     unlabelled: Unlabelled = False,
+    config: Annotated[Path | None, typer.Option(help="YAML file whose group compress is read.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace codes of these sizes.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a run's document vectors as codes of a few bytes, and say what they keep of its quality.
+
+    Every field of the configuration's group compress is an option, of learned codecs: --steps 400 --contrast 0.3
 
     Example: nearfar compress run --bytes 16,32,64
     """
@@ -38,8 +42,9 @@ def compress(
     from nearfar.pipeline.compress import compress as compress_
     from nearfar.pipeline.progress import Terminal
 
-    found = compress_(run, _numbers(sizes), codec or CODEC, data=data, unlabelled=unlabelled, overwrite=overwrite,
-                      reporter=Terminal())  # fmt: skip
+    learning = group_settings("compress", config, context.args, {}).compress
+    found = compress_(run, _numbers(sizes), codec or CODEC, data=data, unlabelled=unlabelled, config=learning,
+                      overwrite=overwrite, reporter=Terminal())  # fmt: skip
     typer.echo(json_line(found.record()) if as_json else show.compressed(found, run))
 
 

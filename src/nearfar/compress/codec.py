@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from nearfar.compress.learning import DEFAULT, Learning
 from nearfar.core.ragged import Ragged
 
 Vectors = NDArray[np.float32]
@@ -51,6 +52,7 @@ class Sample:
     queries: Vectors  # (Q, d), none where they are unknown
     positives: Ragged | None = None  # of each query, rows of `vectors`; None without labels
     seed: int = 0
+    learning: Learning = DEFAULT  # of a learned codec
 
 
 @dataclass(frozen=True)

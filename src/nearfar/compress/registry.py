@@ -10,6 +10,7 @@ from nearfar.compress.check import as_vectors, check_vectors
 from nearfar.compress.codec import Codec, Kind, Sample
 from nearfar.compress.float16 import FLOAT16
 from nearfar.compress.int8 import INT8
+from nearfar.compress.learned_cascade import LEARNED_CASCADE
 from nearfar.compress.learned_product import LEARNED_PRODUCT
 from nearfar.compress.learned_residual import LEARNED_RESIDUAL
 from nearfar.compress.optimized import OPQ
@@ -33,6 +34,7 @@ CODECS: dict[str, Kind] = {
     "rabitq": RABITQ,
     "learned_product": LEARNED_PRODUCT,
     "learned_residual": LEARNED_RESIDUAL,
+    "learned_cascade": LEARNED_CASCADE,
 }
 
 

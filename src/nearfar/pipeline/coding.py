@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nearfar.compress.check import check_vectors
 from nearfar.compress.codec import Sample, Vectors
+from nearfar.compress.learning import DEFAULT, Learning
 from nearfar.core.artifact import identity
 from nearfar.core.errors import BadInput
 from nearfar.core.ragged import Ragged
@@ -95,12 +96,13 @@ class Bench:
         """The index's vectors (D, d) in memory: they are read many times, and torch takes none that are read-only."""
         return np.array(self.index.vectors)
 
-    def sample(self, *, learned: bool, unlabelled: bool) -> Sample:
+    def sample(self, *, learned: bool, unlabelled: bool, learning: Learning = DEFAULT) -> Sample:
         """What a codec is fitted on.
 
         Args:
             learned: whether it needs queries.
             unlabelled: queries are passages of the documents, and nobody knows their answers.
+            learning: how a learned codec learns.
 
         Raises:
             BadInput: there are no queries.
@@ -109,20 +111,21 @@ class Bench:
             return Sample(self.vectors, self.vectors[:0])
         if unlabelled:
             drawn = _drawn(len(made := [one.text for one in passages(_bare(self.index), ClozeConfig())]))
-            return self._sample([made[row] for row in drawn], (), None)
+            return self._sample([made[row] for row in drawn], (), None, learning)
         judged = self.judged("train")
         drawn = _drawn(len(judged.queries))
         rows, answers = judged.queries[drawn], judged.documents.take(drawn)
         texts, tasks = texts_of(self.dataset.queries, rows), tasks_of(self.dataset.queries, rows)
-        return self._sample(texts, tasks, answers)
+        return self._sample(texts, tasks, answers, learning)
 
-    def _sample(self, texts: Sequence[str], tasks: Sequence[str], answers: Ragged | None) -> Sample:
+    def _sample(self, texts: Sequence[str], tasks: Sequence[str], answers: Ragged | None, learning: Learning) -> Sample:
         queries = self.space.vectors(texts, "query", "encoding training queries", tasks)
         good = np.flatnonzero(np.isfinite(queries).all(axis=1) & queries.any(axis=1))
         if not len(good):
             raise BadInput.at(self.dataset.name, expected="training queries to fit codes to", found="none",
                               do="give others with --data, or --unlabelled for documents of eight words")  # fmt: skip
-        return Sample(self.vectors, queries[good], None if answers is None else answers.take(good))
+        known = None if answers is None else answers.take(good)
+        return Sample(self.vectors, queries[good], known, learning=learning)
 
     def asked(self, split: str) -> Asked:
         """The judged queries of a split, encoded and answered by the full vectors.

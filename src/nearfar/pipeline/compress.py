@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any
 
 from nearfar.compress.codec import Sample
 from nearfar.compress.health import Health, health
+from nearfar.compress.learning import DEFAULT, Learning
 from nearfar.compress.registry import check_size, fit, kind_of
 from nearfar.core.artifact import read_meta
 from nearfar.core.errors import BadInput, Interrupted
@@ -69,13 +70,14 @@ class Compressed:
                 "full": {"bytes": 4 * self.dimension, **self.full}}  # fmt: skip
 
 
-def compress(
+def compress(  # noqa: PLR0913 (each is an option of the verb)
     run: str | Path,
     sizes: Sequence[int] = SIZES,
     codec: str = CODEC,
     *,
     data: Dataset | str | Path | Sequence[Item] | None = None,
     unlabelled: bool = False,
+    config: Learning | Mapping[str, Any] | None = None,
     overwrite: bool = False,
     reporter: Reporter | None = None,
 ) -> Compressed:
@@ -89,14 +91,18 @@ def compress(
         codec: a name in the registry of codecs.
         data: queries to fit to and to measure with, as `fit` takes them; left out, the run's own.
         unlabelled: fit a learned codec to passages of the documents, in the place of the training queries.
+        config: how a learned codec learns, as a Learning or its keys: {"contrast": 0.3}.
 
     Raises:
-        BadInput: run, index or data cannot be read, or the codec cannot have such a size or needs more documents.
+        BadInput: run, index or data cannot be read, the codec cannot have such a size or needs more documents, or the
+            settings do not suit it.
         Interrupted: Ctrl-C was pressed.
     """
     kind = kind_of(codec)
+    learning = config if isinstance(config, Learning) else Learning.parse(config or {}, "options")
+    _check_learning(learning, codec, min(sizes, default=1), unlabelled=unlabelled)
     bench = Bench.open(run, data, reporter or Silent())
-    job = _Job(bench, Path(run), codec, kind.learned, unlabelled and kind.learned, overwrite)
+    job = _Job(bench, Path(run), codec, kind.learned, unlabelled and kind.learned, learning, overwrite)
     for size in sizes:
         job.check(size)
     asked, made = bench.asked("test"), []
@@ -113,6 +119,19 @@ def compress(
     return Compressed(codec, dimension, documents, len(asked.vectors), dict(asked.full.metrics), tuple(made))
 
 
+def _check_learning(learning: Learning, codec: str, size_bytes: int, *, unlabelled: bool) -> None:
+    """Refuse settings that a codec of so many bytes has no use for."""
+    if learning != DEFAULT and not kind_of(codec).learned:
+        raise BadInput.at("compress", expected="no settings of learning", found=f"some, with the codec '{codec}'",
+                          do="choose learned_residual or learned_product")  # fmt: skip
+    if learning.contrast and unlabelled:
+        raise BadInput.at("compress.contrast", expected="0 with --unlabelled", found=f"{learning.contrast:g}",
+                          do="leave one of them out: passages have no known answers")  # fmt: skip
+    if learning.frozen >= size_bytes:
+        raise BadInput.at("compress.frozen", expected=f"fewer than the {size_bytes} codebooks of as many bytes",
+                          found=str(learning.frozen), do="leave some to learn")  # fmt: skip
+
+
 @dataclass(frozen=True)
 class _Job:
     """One call: a codec, fitted to a run, of several sizes."""
@@ -122,11 +141,12 @@ class _Job:
     codec: str
     learned: bool
     unlabelled: bool
+    learning: Learning
     overwrite: bool
 
     @cached_property
     def sample(self) -> Sample:
-        return self.bench.sample(learned=self.learned, unlabelled=self.unlabelled)
+        return self.bench.sample(learned=self.learned, unlabelled=self.unlabelled, learning=self.learning)
 
     def path(self, size: int) -> Path:
         return codes_path(self.run / "index", size)
@@ -134,7 +154,7 @@ class _Job:
     def key(self, size: int) -> str:
         """Digest of all that the codes depend on."""
         queries = "documents" if self.unlabelled else self.bench.dataset.digest() if self.learned else ""
-        return digest([self.codec, str(size), self.bench.identity, queries])
+        return digest([self.codec, str(size), self.bench.identity, queries, self.learning.model_dump_json()])
 
     def check(self, size: int) -> None:
         """Refuse, before any work, what cannot be made, or would take the place of other codes."""
@@ -158,7 +178,8 @@ class _Job:
         seconds = time.perf_counter() - start
         index = self.bench.index
         coded = CodedIndex(self.codec, fitted, fitted.encode(index.vectors), index.fingerprint, self.bench.identity)
-        facts = {"key": self.key(size), "fit_seconds": round(seconds, 3), "unlabelled": self.unlabelled}
+        facts = {"key": self.key(size), "fit_seconds": round(seconds, 3), "unlabelled": self.unlabelled,
+                 "learning": self.learning.model_dump(exclude_defaults=True)}  # fmt: skip
         write_codes(path, coded, facts, overwrite=self.overwrite)
         return path, seconds
 

@@ -9,6 +9,7 @@ from typing import Any, Self
 import yaml
 from pydantic import Field, field_validator, model_validator
 
+from nearfar.compress.learning import Learning
 from nearfar.core.config import Config, merged, nearest
 from nearfar.core.errors import BadInput
 from nearfar.data.config import DataConfig
@@ -105,6 +106,7 @@ class FitConfig(Config):
     mine: MineConfig = MineConfig()
     teachers: TeachersConfig = TeachersConfig()
     rerank: RerankConfig = RerankConfig()
+    compress: Learning = Learning()
 
     @field_validator("recipe")
     @classmethod

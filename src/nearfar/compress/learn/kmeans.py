@@ -29,6 +29,14 @@ def progressive_kmeans(points: Tensor, centroids: int, generator: torch.Generato
     return found @ axes.T
 
 
+def kmeans(points: Tensor, centroids: int, generator: torch.Generator) -> Tensor:
+    """Centroids (K, d) of points (n, d), n ≥ K, in all dimensions at once; none without points but for equal points."""
+    found = points[torch.randperm(len(points), generator=generator)[:centroids]]
+    for _ in range(2 * ROUNDS):
+        found = _moved(points, found)
+    return found
+
+
 def nearest(points: Tensor, centroids: Tensor) -> Tensor:
     """The nearest centroid (K, d) of each point (n, d), (n,)."""
     return (points @ centroids.T - centroids.square().sum(dim=1) / 2).argmax(dim=1)

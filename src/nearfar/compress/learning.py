@@ -1,0 +1,33 @@
+"""How codebooks learn."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from nearfar.core.config import Config
+
+
+class Learning(Config):
+    steps: int = Field(default=200, ge=1)
+    """Steps of the optimizer, of 256 queries each; fewer end sooner."""
+    temperature: float = Field(default=0.05, gt=0)
+    """Divides scores before the softmax, those of full precision and those of codes."""
+    reconstruction: float = Field(default=10.0, ge=0)
+    """Weight of the squared error of what codes stand for, beside that of the scores."""
+    contrast: float = Field(default=0.0, ge=0)
+    """Weight of the contrastive loss on the scores of codes; needs queries whose answers are known."""
+    mined: bool = False
+    """Take half of the negatives from what the codes rank first, not from what full vectors do."""
+    balance: float = Field(default=0.0, ge=0, le=1)
+    """Even use of the centroids while learning, by Sinkhorn's iteration: the smaller above 0, the nearer to none."""
+    revive: bool = False
+    """Move centroids that no document uses to places where documents are."""
+    affine: bool = False
+    """Move the centroids of a codebook together too: by a scale and a shift, which learn."""
+    alternate: bool = False
+    """Every second step follows the squared error alone, those between it the scores alone."""
+    frozen: int = Field(default=0, ge=0)
+    """Codebooks, from the first, that stay as clustering made them."""
+
+
+DEFAULT = Learning()
