@@ -48,7 +48,8 @@ class Cascaded:
         queries = as_vectors(queries, self.dimension)
         first, rest = self._parted(codes)
         named, place = np.unique(first, return_inverse=True)
-        base: Vectors = queries @ self.inner.query_map.T @ self.tree.centroids[named].T
+        turned: Vectors = queries @ self.inner.query_map.T
+        base: Vectors = turned @ self.tree.centroids[named].T
         return base[:, place] + self.inner.score(queries, rest)
 
     def state(self) -> State:
