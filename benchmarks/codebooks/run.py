@@ -20,9 +20,8 @@ if TYPE_CHECKING:  # imports torch, which reads the allocator's setting when it 
     from nearfar.pipeline.coding import Asked, Bench
 
 OURS = "learned_residual"
-# ways to fit a codec, after its name
-ALONE, LABELLED, UNSEEN = ", documents alone", ", labelled", ", a fifth of the documents unseen"
-CONTRAST = 0.3  # weight of the labels' loss
+# ways to fit a codec, after its name; ", contrast=0.3" and the like are settings of learning
+ALONE, LABELLED, UNSEEN = ", documents alone", ", contrast=0.3", ", a fifth of the documents unseen"
 CODECS = (
     "opq",
     OURS,
@@ -106,7 +105,8 @@ def sampled(bench: Bench, listed: str, *, learned: bool) -> Sample:
 
     from nearfar.compress.learning import Learning
 
-    learning = Learning(contrast=CONTRAST if listed.endswith(LABELLED) else 0.0)
+    changes = dict(part.split("=") for part in listed.split(", ") if "=" in part)
+    learning = Learning.parse(changes, listed)
     sample = bench.sample(learned=learned, unlabelled=listed.endswith(ALONE), learning=learning)
     if not listed.endswith(UNSEEN):
         return sample
