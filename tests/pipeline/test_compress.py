@@ -122,6 +122,18 @@ def test_a_codec_larger_than_what_it_saves_is_told(run):
     assert told not in small.out
 
 
+def test_settings_of_learning_reach_the_codec_and_make_other_codes(run, samples):
+    done = nearfar("compress", run, "--bytes", "4", "--codec", "learned_residual", "--steps", "3", "--contrast", "0.5")
+    assert done.code == 0, done.err
+    before = open_codes(run / "codes" / "4").codec.state()
+    compress(run, [4], "learned_residual", config={"steps": 3, "contrast": 0.5})  # made already
+    assert "found other codes" in refusal(lambda: compress(run, [4], "learned_residual", config={"steps": 3}))
+    compress(run, [4], "learned_residual", config={"steps": 3}, overwrite=True)
+    assert any((before[name] != array).any() for name, array in open_codes(run / "codes" / "4").codec.state().items())
+    compress(run, [32], "taught", config={"mined": True})
+    assert samples[0].learning.mined
+
+
 def test_what_failed_is_made_by_the_same_call_and_the_rest_kept(run, monkeypatch):
     calls = []
 
@@ -163,6 +175,11 @@ def test_an_interrupt_keeps_what_is_finished(run, monkeypatch):
         (["--bytes", ","], "expected whole numbers with commas"),
         (["--codec", "int9"], "did you mean 'int8'?"),
         (["--bytes", "8", "--codec", "pq", "--data", "nowhere.jsonl"], "nowhere.jsonl"),
+        (["--contast", "0.3"], "found 'compress.contast'; did you mean 'contrast'?"),
+        (["--balance", "2"], "compress.balance"),
+        (["--contrast", "0.3", "--unlabelled"], "compress.contrast: expected 0 with --unlabelled, found 0.3"),
+        (["--bytes", "8", "--frozen", "8"], "compress.frozen: expected fewer than the 8 codebooks"),
+        (["--steps", "9", "--codec", "pq"], "expected no settings of learning, found some, with the codec 'pq'"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_nothing_is_written(run, arguments, message):

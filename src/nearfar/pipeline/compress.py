@@ -127,7 +127,7 @@ def _check_learning(learning: Learning, codec: str, size_bytes: int, *, unlabell
     if learning.contrast and unlabelled:
         raise BadInput.at("compress.contrast", expected="0 with --unlabelled", found=f"{learning.contrast:g}",
                           do="leave one of them out: passages have no known answers")  # fmt: skip
-    if learning.frozen >= size_bytes:
+    if learning.frozen and learning.frozen >= size_bytes:
         raise BadInput.at("compress.frozen", expected=f"fewer than the {size_bytes} codebooks of as many bytes",
                           found=str(learning.frozen), do="leave some to learn")  # fmt: skip
 
