@@ -105,7 +105,7 @@ def compress(
             path, seconds = job.made(size)
             coded = open_codes(path)
             usage = health(coded.codes) if kind.codebooks else None
-            found = measured(coded, asked)
+            found = measured(coded, asked, bench.index.vectors)
             made.append(Coded(codec, size, len(coded.codes), str(path), found, seconds, coded.codec_bytes, usage))
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the sizes that were finished are kept: the same command goes on") from None
