@@ -128,14 +128,15 @@ def open_codes_of(index: Path, size_bytes: int) -> CodedIndex:
     """
     path = codes_path(index, size_bytes)
     if not path.is_dir():
-        sizes = ", ".join(map(str, _sizes(path.parent)))
+        sizes = ", ".join(map(str, made_sizes(index)))
         raise BadInput.at(path, expected=f"codes of {size_bytes} bytes", found=f"those of {sizes}" if sizes else "none",
                           do=f"make them: nearfar compress {index.parent} --bytes {size_bytes}")  # fmt: skip
     return open_codes(path, index)
 
 
-def _sizes(folder: Path) -> list[int]:
-    return sorted(int(path.name) for path in folder.glob("*") if path.name.isdecimal())
+def made_sizes(index: Path) -> list[int]:
+    """Bytes of the codes that were made of an index folder, rising."""
+    return sorted(int(path.name) for path in (index.parent / FOLDER).glob("*") if path.name.isdecimal())
 
 
 def check_index(path: Path, index: Path) -> None:

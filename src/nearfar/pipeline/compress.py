@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nearfar.compress.codec import Sample
-from nearfar.compress.health import Health, health
+from nearfar.compress.health import Health, distortions, health
 from nearfar.compress.registry import check_size, fit, kind_of
 from nearfar.core.artifact import read_meta
 from nearfar.core.errors import BadInput, Interrupted
@@ -157,8 +157,10 @@ class _Job:
         fitted = fit(self.codec, self.sample, size)
         seconds = time.perf_counter() - start
         index = self.bench.index
-        coded = CodedIndex(self.codec, fitted, fitted.encode(index.vectors), index.fingerprint, self.bench.identity)
-        facts = {"key": self.key(size), "fit_seconds": round(seconds, 3), "unlabelled": self.unlabelled}
+        codes = fitted.encode(index.vectors)
+        coded = CodedIndex(self.codec, fitted, codes, index.fingerprint, self.bench.identity)
+        facts = {"key": self.key(size), "fit_seconds": round(seconds, 3), "unlabelled": self.unlabelled,
+                 "error": float(distortions(fitted, index.vectors, codes).mean())}  # fmt: skip
         write_codes(path, coded, facts, overwrite=self.overwrite)
         return path, seconds
 
