@@ -64,7 +64,8 @@ class Kind:
     restore: Callable[[State], Codec]
     fewest: Callable[[int], int] = lambda _: 1  # bytes → documents that it must be fitted on
     learned: bool = False  # whether it is fitted to retrieval, by queries
-    codebooks: bool = False  # whether each byte of a code names one of 256 centroids
+    codebooks: bool = False  # whether a code names a centroid of each of several codebooks
+    bits: int = 8  # of such a name
 
 
 def with_inner(state: State, inner: Codec) -> State:

@@ -104,7 +104,7 @@ def compress(
         for size in dict.fromkeys(sizes):
             path, seconds = job.made(size)
             coded = open_codes(path)
-            usage = health(coded.codes) if kind.codebooks else None
+            usage = health(coded.codes, kind.bits) if kind.codebooks else None
             found = measured(coded, asked, bench.index.vectors)
             made.append(Coded(codec, size, len(coded.codes), str(path), found, seconds, coded.codec_bytes, usage))
     except KeyboardInterrupt:

@@ -123,10 +123,11 @@ def _encoded(texts: _Texts, coded: CodedIndex) -> Look:
 
 
 def _usage(coded: CodedIndex, codes: NDArray[np.uint8]) -> Usage | None:
-    if not kind_of(coded.name).codebooks:
+    kind = kind_of(coded.name)
+    if not kind.codebooks:
         return None
-    found = health(codes)
-    return Usage(found.used, found.perplexity, found.least, 256, len(codes))
+    found = health(codes, kind.bits)
+    return Usage(found.used, found.perplexity, found.least, 1 << kind.bits, len(codes))
 
 
 def _given(dataset: Dataset, space: Space) -> _Texts:
