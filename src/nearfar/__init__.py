@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from nearfar.pipeline.compress_table import compress_table
     from nearfar.pipeline.config import FitConfig
     from nearfar.pipeline.doctor import diagnose
+    from nearfar.pipeline.doctor_codes import diagnose_codes
     from nearfar.pipeline.evaluate import evaluate
     from nearfar.pipeline.fit import fit
     from nearfar.pipeline.frontier import plan
@@ -38,6 +39,7 @@ __all__ = [
     "compress",
     "compress_table",
     "diagnose",
+    "diagnose_codes",
     "evaluate",
     "evaluate_classification",
     "evaluate_clustering",
@@ -64,6 +66,7 @@ _HOMES = {
     "compress": "nearfar.pipeline.compress",
     "compress_table": "nearfar.pipeline.compress_table",
     "diagnose": "nearfar.pipeline.doctor",
+    "diagnose_codes": "nearfar.pipeline.doctor_codes",
     "evaluate": "nearfar.pipeline.evaluate",
     "evaluate_classification": "nearfar.pipeline.probes",
     "evaluate_clustering": "nearfar.pipeline.probes",

@@ -6,7 +6,7 @@ import torch
 from test_learn import D, clustered
 
 from nearfar.compress.codec import Sample
-from nearfar.compress.health import health
+from nearfar.compress.health import CodebookMonitor, health
 from nearfar.compress.learn.balance import balanced
 from nearfar.compress.learn.centroids import Centroids
 from nearfar.compress.learn.loop import learn
@@ -76,6 +76,25 @@ def test_revival_gives_dead_centroids_documents():
         used[revive] = health(trained.codec().encode(documents)).used
     assert used[False] < 0.1
     assert used[True] > 0.5
+
+
+def test_each_round_is_told_and_dead_codebooks_raise_the_alarm():
+    documents = clustered(1500)
+    monitor = CodebookMonitor()
+    learning = Learning(steps=60)
+    fit("learned_residual", Sample(documents, documents[:0], learning=learning, watch=monitor.on_round), 3)
+    assert [told.step for told in monitor.rounds] == [25, 50, 60]
+    assert not monitor.alarms
+    dead = Books(torch.full((3, 256, D), 9.0), learning)
+    learn(dead, Sample(documents, documents[:0], learning=learning, watch=(monitor := CodebookMonitor()).on_round))
+    assert "of the centroids stand for hardly anything" in monitor.alarms["dead"]
+
+
+def test_a_cascade_tells_of_its_codebooks_alone():
+    monitor = CodebookMonitor()
+    sample = Sample(clustered(5000), clustered(9, seed=3), learning=Learning(steps=3), watch=monitor.on_round)
+    fit("learned_cascade", sample, 4)
+    assert monitor.rounds[-1].step == 3
 
 
 def test_frozen_codebooks_stay_and_the_others_move():

@@ -177,6 +177,31 @@ def test_a_rotation_of_odd_dimensions_keeps_inner_products():
     np.testing.assert_allclose(matrix.T @ matrix, np.eye(20), atol=1e-5)
 
 
+@pytest.mark.parametrize("dimension", [32, 20])
+def test_four_bit_codes_are_those_of_faiss(dimension):
+    vectors, queries = drawn(300, dimension, seed=4), drawn(20, dimension, seed=3)
+    codec = fit("pq4", sample(dimension=dimension), 3)
+    matrix, centroids = codec.state()["matrix"], codec.state()["inner.centroids"]
+    assert centroids.shape == (6, 16, -(-dimension // 6))
+    index = faiss.IndexPQ(len(matrix), 6, 4, faiss.METRIC_INNER_PRODUCT)
+    faiss.copy_array_to_vector(centroids.ravel(), index.pq.centroids)
+    index.is_trained = True
+    index.add(vectors @ matrix.T)
+    found, rows = index.search(queries @ matrix.T, len(vectors))
+    codes = codec.encode(vectors)
+    np.testing.assert_array_equal(faiss.vector_to_array(index.codes).reshape(-1, 3), codes)
+    np.testing.assert_allclose(np.take_along_axis(codec.score(queries, codes), rows, axis=1), found, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "count"), [("opq", 256), ("pq4", 16)])
+def test_a_rotation_is_fitted_to_fewer_documents_than_dimensions(name, count):
+    few = sample(count, 300)
+    codec = fit(name, few, 7)
+    matrix = codec.state()["matrix"]
+    np.testing.assert_allclose(matrix.T @ matrix, np.eye(300), atol=1e-4)
+    assert distance(few.vectors, codec) < 0.9 * np.square(few.vectors - few.vectors.mean(axis=0)).sum(axis=1).mean()
+
+
 def test_product_codes_are_those_of_faiss():
     codec = fitted("pq", 16)
     index = faiss.IndexPQ(D, 16, 8, faiss.METRIC_INNER_PRODUCT)

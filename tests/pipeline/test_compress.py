@@ -91,6 +91,33 @@ def test_search_by_codes_is_exact_search_over_what_they_decode_to(run, codec, si
     assert [hit.id for hit in answers] == [index.ids[row] for row in best]
 
 
+def test_the_best_by_codes_are_ranked_again_by_the_full_vectors(run):
+    point = compress(run, [4], "binary").record()["points"][0]
+    full = compress(run, [4], "binary").full["ndcg@10"]
+    assert point["ndcg@10"] < point["rescored_ndcg@10"] <= full
+    assert point["retained_rescored_ndcg@10"] == pytest.approx(point["rescored_ndcg@10"] / full)
+    question = "open close read"
+    exact = Index.open(run).search(question, k=5)
+    found = Index.open(run, size_bytes=4, rescore=PAIRS).search(question, k=5)
+    assert [(hit.id, pytest.approx(hit.score)) for hit in found] == [(hit.id, hit.score) for hit in exact]
+    done = nearfar("search", run, question, "--bytes", "4", "--rescore", PAIRS, "--json")
+    assert [hit["id"] for hit in json.loads(done.out)["hits"]] == [hit.id for hit in exact]
+
+
+def test_every_document_rescored_is_the_full_figure(run, monkeypatch):
+    monkeypatch.setattr("nearfar.pipeline.coding.DEPTH", PAIRS)
+    found = compress(run, [4], "binary")
+    assert found.points[0].measured.metrics["rescored_ndcg@10"] == pytest.approx(found.full["ndcg@10"], abs=1e-9)
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    ({"rescore": 100}, "rescore: expected codes that choose the documents, found the full vectors alone"),
+    ({"rescore": 0, "size_bytes": 4}, "rescore: expected one document or more, found 0"),
+])  # fmt: skip
+def test_rescoring_without_codes_or_documents_is_refused(run, arguments, message):
+    assert message in refusal(lambda: Index.open(run, **arguments))
+
+
 def evaluate_query(run, text):
     from nearfar.encoder.encode import encode
     from nearfar.encoder.load import load_encoder

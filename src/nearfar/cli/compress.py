@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from nearfar.cli import show_codes as show
-from nearfar.cli.options import AsJson, group_settings
+from nearfar.cli.options import AsJson, group_settings, names, numbers
 from nearfar.cli.show import json_line
-from nearfar.core.errors import BadInput, excerpt
 
 Run = Annotated[Path, typer.Argument(help="A run folder.")]
 Queries = Annotated[
@@ -43,7 +42,7 @@ def compress(
     from nearfar.pipeline.progress import Terminal
 
     learning = group_settings("compress", config, context.args, {}).compress
-    found = compress_(run, _numbers(sizes), codec or CODEC, data=data, unlabelled=unlabelled, config=learning,
+    found = compress_(run, numbers(sizes), codec or CODEC, data=data, unlabelled=unlabelled, config=learning,
                       overwrite=overwrite, reporter=Terminal())  # fmt: skip
     typer.echo(json_line(found.record()) if as_json else show.compressed(found, run))
 
@@ -70,20 +69,9 @@ def plan(
 
     if html is not None:
         check_writable(html)
-    found = plan_(run, data=data, documents=documents, budget=budget, codecs=_names(codecs) if codecs else None,
-                  sizes=_numbers(sizes) if sizes else None, unlabelled=unlabelled, reporter=Terminal())  # fmt: skip
+    found = plan_(run, data=data, documents=documents, budget=budget, codecs=names(codecs) if codecs else None,
+                  sizes=numbers(sizes) if sizes else None, unlabelled=unlabelled, reporter=Terminal())  # fmt: skip
     typer.echo(json_line(found.record()) if as_json else show.plan(found))
     if html is not None:
         write_page(found, html)
         typer.echo(f"\npage: {html}", err=as_json)
-
-
-def _names(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",") if part.strip()]
-
-
-def _numbers(text: str) -> list[int]:
-    parts = _names(text)
-    if not parts or not all(part.isascii() and part.isdigit() for part in parts):
-        raise BadInput.at("--bytes", expected="whole numbers with commas", found=excerpt(text), do="such as 16,32,64")
-    return [int(part) for part in parts]

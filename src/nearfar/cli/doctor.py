@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nearfar.cli import show
-from nearfar.cli.options import ANY_FIELD, AsJson, check_options, fields
+from nearfar.cli.options import ANY_FIELD, AsJson, check_options, fields, numbers
 from nearfar.core.config import merged
 
 if TYPE_CHECKING:
@@ -129,6 +129,31 @@ def of_index(
     _check(html)
     found = diagnose(model, data=data, index=index, config=_config(context), reporter=Terminal())
     _tell(found, html, strict=strict, as_json=as_json)
+
+
+@app.command("codes", context_settings=ANY_FIELD)
+def of_codes(
+    context: typer.Context,
+    run: Annotated[Path, typer.Argument(help="A run folder whose documents are compressed.")],
+    sizes: Annotated[
+        str | None, typer.Option("--bytes", help="Which codes: bytes a vector, with commas; left out: all.")
+    ] = None,
+    data: Annotated[str | None, typer.Option(help="Other documents that the codes are to stand for.")] = None,
+    strict: Strict = False,
+    as_json: AsJson = False,
+) -> None:
+    """Say whether a run's codes still stand for its documents, and whether they would for others.
+
+    Every field of the configuration's data is an option too: --columns.query title --columns.positive body
+
+    Example: nearfar doctor codes run --bytes 16 --data new.jsonl
+    """
+    from nearfar.pipeline.doctor_codes import diagnose_codes
+    from nearfar.pipeline.progress import Terminal
+
+    wanted = numbers(sizes) if sizes else []
+    found = diagnose_codes(run, wanted, data=data, config=_config(context), reporter=Terminal())
+    _tell(found, None, strict=strict, as_json=as_json)
 
 
 def _check(html: Path | None) -> None:

@@ -247,6 +247,9 @@ def search(
     size_bytes: Annotated[
         int | None, typer.Option("--bytes", help="Answer from codes of so many bytes, made by nearfar compress.")
     ] = None,
+    rescore: Annotated[
+        int | None, typer.Option(min=1, help="Rank so many documents that the codes choose by their full vectors.")
+    ] = None,
     task: Task = "",
     as_json: AsJson = False,
 ) -> None:
@@ -255,7 +258,7 @@ def search(
 
     if not question.strip():
         raise BadInput.at("question", expected="words", found="none", do="write a question")
-    hits = Index.open(run, model, size_bytes=size_bytes).search(question, k, task=task)
+    hits = Index.open(run, model, size_bytes=size_bytes, rescore=rescore).search(question, k, task=task)
     if as_json:
         return _show({"query": question, "hits": [asdict(hit) for hit in hits]})
     return typer.echo("\n\n".join(show.hit(hit.score, hit.id, hit.text) for hit in hits))

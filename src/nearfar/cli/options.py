@@ -10,7 +10,7 @@ import typer
 import yaml
 
 from nearfar.core.config import merged, nearest
-from nearfar.core.errors import BadInput
+from nearfar.core.errors import BadInput, excerpt
 
 if TYPE_CHECKING:
     from nearfar.pipeline.config import FitConfig
@@ -87,3 +87,20 @@ def mode_of(*, resume: bool, overwrite: bool) -> Any:
     if resume and overwrite:
         raise BadInput.at("options", expected="--resume or --overwrite", found="both", do="choose one")
     return "resume" if resume else "overwrite" if overwrite else "new"
+
+
+def names(text: str) -> list[str]:
+    """Names with commas, one by one."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def numbers(text: str) -> list[int]:
+    """The whole numbers of `--bytes`, with commas.
+
+    Raises:
+        BadInput: it has another part, or none.
+    """
+    parts = names(text)
+    if not parts or not all(part.isascii() and part.isdigit() for part in parts):
+        raise BadInput.at("--bytes", expected="whole numbers with commas", found=excerpt(text), do="such as 16,32,64")
+    return [int(part) for part in parts]

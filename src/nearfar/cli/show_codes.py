@@ -12,32 +12,37 @@ if TYPE_CHECKING:
     from nearfar.pipeline.frontier import Plan
 
 MAIN = "ndcg@10"
-CODES = "{:>6}  {:<18}{:>8}{:>12}{:>15}{:>8}{:>9}{:>9}{:>10}"
+CODES = "{:>6}  {:<18}{:>8}{:>12}{:>15}{:>10}{:>8}{:>9}{:>9}{:>10}"
 PLAN = "{:>6}  {:<18}{:>8}{:>15}{:>9}{:>9}{:>12}{:>10} {}"
 
 
 def compressed(found: Compressed, run: Path) -> str:
     """A line for the full vectors and for each size, and how to search."""
+    from nearfar.pipeline.evaluate import DEPTH
     from nearfar.pipeline.frontier import amount
 
     full = 4 * found.dimension
-    rows = [("bytes", "codec", MAIN, "recall@100", "kept", "in use", "codes", "codec", "s to fit"),
-            (full, "full vectors", *_metrics(found.full), "", "", amount(full * found.documents), "", "")]  # fmt: skip
+    titles = ("bytes", "codec", MAIN, "recall@100", "kept", "rescored", "in use", "codes", "codec", "s to fit")
+    whole = amount(full * found.documents)
+    rows = [titles, (full, "full vectors", *_metrics(found.full), "", "", "", whole, "", "")]
     rows += [_coded(point) for point in found.points]
     last = found.points[-1]
     how = f"kept of {MAIN} on {found.queries:,} test queries, ± half of the 95 % interval; in use: centroids"
+    again = f"rescored: kept where full vectors rank again the {DEPTH} documents that the codes choose"
     few = f"with {found.documents:,} documents the codec, which is needed once, is larger than what it saves"
     ask = f'search in them: nearfar search {run} "your question" --bytes {last.size_bytes}'
     larger = last.index_bytes + last.codec_bytes > full * found.documents
-    return "\n".join([*(CODES.format(*row).rstrip() for row in rows), "", how, *([few] if larger else []), ask])
+    return "\n".join([*(CODES.format(*row).rstrip() for row in rows), "", how, again, *([few] if larger else []), ask])
 
 
 def _coded(point: Coded) -> tuple[object, ...]:
+    from nearfar.pipeline.coding import RESCORED
     from nearfar.pipeline.frontier import amount
 
     used = f"{point.health.used:.1%}" if point.health else ""
-    return (point.size_bytes, point.codec, *_metrics(point.measured.metrics), kept(point.measured.kept[MAIN]), used,
-            amount(point.index_bytes), amount(point.codec_bytes), f"{point.fit_seconds:.1f}")  # fmt: skip
+    rescored = f"{100 * point.measured.kept[RESCORED].value:.1f} %"
+    return (point.size_bytes, point.codec, *_metrics(point.measured.metrics), kept(point.measured.kept[MAIN]), rescored,
+            used, amount(point.index_bytes), amount(point.codec_bytes), f"{point.fit_seconds:.1f}")  # fmt: skip
 
 
 def plan(found: Plan) -> str:
@@ -63,4 +68,4 @@ def kept(part: Share) -> str:
 
 
 def _metrics(values: Mapping[str, float]) -> list[str]:
-    return [f"{value:.3f}" for value in values.values()]
+    return [f"{values[name]:.3f}" for name in (MAIN, "recall@100")]

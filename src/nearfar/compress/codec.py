@@ -17,6 +17,8 @@ Codes = NDArray[np.uint8]  # (n, size_bytes)
 State = Mapping[str, NDArray[np.generic]]  # everything a fitted codec is, by name; never objects
 
 
+Watch = Callable[[int, NDArray[np.int64], float], None]  # step, codes (n, M) as names of centroids, mean squared error
+
 INNER = "inner."  # before the names of an inner codec's arrays
 
 
@@ -53,6 +55,7 @@ class Sample:
     positives: Ragged | None = None  # of each query, rows of `vectors`; None without labels
     seed: int = 0
     learning: Learning = DEFAULT  # of a learned codec
+    watch: Watch | None = None  # called after each round of its learning
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ class Kind:
     restore: Callable[[State], Codec]
     fewest: Callable[[int], int] = lambda _: 1  # bytes → documents that it must be fitted on
     learned: bool = False  # whether it is fitted to retrieval, by queries
-    codebooks: bool = False  # whether each byte of a code names one of 256 centroids
+    codebooks: bool = False  # whether a code names a centroid of each of several codebooks
+    bits: int = 8  # of such a name
 
 
 def with_inner(state: State, inner: Codec) -> State:

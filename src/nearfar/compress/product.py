@@ -82,9 +82,9 @@ def product_of(vectors: Vectors, groups: int, seed: int) -> Product:
     return Product(vectors.shape[1], centroids)
 
 
-def new_quantizer(dimension: int, groups: int, seed: int) -> faiss.ProductQuantizer:
+def new_quantizer(dimension: int, groups: int, seed: int, bits: int = BITS) -> faiss.ProductQuantizer:
     """FAISS's, not trained yet."""
-    quantizer = faiss.ProductQuantizer(dimension, groups, BITS)
+    quantizer = faiss.ProductQuantizer(dimension, groups, bits)
     quantizer.cp.seed = seed
     quantizer.cp.min_points_per_centroid = 1  # else it writes warnings to the terminal
     return quantizer

@@ -9,6 +9,7 @@ from nearfar.compress.binary import BINARY
 from nearfar.compress.check import as_vectors, check_vectors
 from nearfar.compress.codec import Codec, Kind, Sample
 from nearfar.compress.float16 import FLOAT16
+from nearfar.compress.four_bits import PQ4
 from nearfar.compress.int8 import INT8
 from nearfar.compress.learned_cascade import LEARNED_CASCADE
 from nearfar.compress.learned_product import LEARNED_PRODUCT
@@ -30,6 +31,7 @@ CODECS: dict[str, Kind] = {
     "pca": PCA,
     "pq": PQ,
     "opq": OPQ,
+    "pq4": PQ4,
     "rq": RQ,
     "rabitq": RABITQ,
     "learned_product": LEARNED_PRODUCT,

@@ -15,7 +15,7 @@ from nearfar.core.artifact import identity, read_manifest, read_meta, writing
 from nearfar.core.errors import BadInput, FingerprintMismatch
 from nearfar.index.codec_folder import open_codec, save_codec
 from nearfar.index.exact import KIND as INDEX_KIND
-from nearfar.index.exact import best, check_space
+from nearfar.index.exact import best, check_space, highest
 
 KIND = "codes"
 FOLDER = "codes"  # beside the index, with a folder for each size in it
@@ -47,6 +47,37 @@ class CodedIndex:
         check_space(self.fingerprint, fingerprint)
         score = lambda part, rows: self.codec.score(queries[part], self.codes[rows])  # noqa: E731
         return best(score, len(queries), len(self.codes), k)
+
+
+@dataclass(frozen=True)
+class Rescored:
+    """Codes that choose candidates, and full vectors that rank them (binary codes: BPR, Yamada et al., 2021)."""
+
+    coded: CodedIndex
+    vectors: Vectors  # (D, d) of the index, memory-mapped: only the candidates' rows are read
+    candidates: int  # of each query; k where that is more
+
+    def search(self, queries: Vectors, k: int, fingerprint: str) -> tuple[NDArray[np.int32], Vectors]:
+        """Return rows and exact scores of the k best candidates of each query (Q, d), both (Q, k), best first.
+
+        Raises:
+            FingerprintMismatch, DimensionMismatch: as of `CodedIndex.search`.
+        """
+        found, _ = self.coded.search(queries, max(k, self.candidates), fingerprint)
+        return rescored(queries, found, self.vectors, k)
+
+
+def rescored(queries: Vectors, found: NDArray[np.int32], vectors: Vectors, k: int) -> tuple[NDArray[np.int32], Vectors]:
+    """Rows and inner products of the k best of the found rows (Q, k') of vectors (D, d), ties by lower row; two (Q, k).
+
+    Only these rows are read: of mapped vectors, k' a query.
+    """
+    rows = np.sort(found, axis=1)  # ties stay in order, and the disk is read forwards
+    scores = np.empty(rows.shape, np.float32)
+    for number, query in enumerate(queries):
+        scores[number] = vectors[rows[number]] @ query
+    order, values = highest(scores, k)
+    return np.take_along_axis(rows, order, axis=1), values
 
 
 def codes_path(index: Path, size_bytes: int) -> Path:
@@ -97,14 +128,15 @@ def open_codes_of(index: Path, size_bytes: int) -> CodedIndex:
     """
     path = codes_path(index, size_bytes)
     if not path.is_dir():
-        sizes = ", ".join(map(str, _sizes(path.parent)))
+        sizes = ", ".join(map(str, made_sizes(index)))
         raise BadInput.at(path, expected=f"codes of {size_bytes} bytes", found=f"those of {sizes}" if sizes else "none",
                           do=f"make them: nearfar compress {index.parent} --bytes {size_bytes}")  # fmt: skip
     return open_codes(path, index)
 
 
-def _sizes(folder: Path) -> list[int]:
-    return sorted(int(path.name) for path in folder.glob("*") if path.name.isdecimal())
+def made_sizes(index: Path) -> list[int]:
+    """Bytes of the codes that were made of an index folder, rising."""
+    return sorted(int(path.name) for path in (index.parent / FOLDER).glob("*") if path.name.isdecimal())
 
 
 def check_index(path: Path, index: Path) -> None:

@@ -136,16 +136,16 @@ def _merged(score: Score, part: slice, documents: int, k: int) -> tuple[NDArray[
     count = part.stop - part.start
     rows, scores = np.empty((count, 0), np.int32), np.empty((count, 0), np.float32)
     for start in range(0, documents, BLOCK_ROWS):
-        found, values = _best(score(part, slice(start, min(start + BLOCK_ROWS, documents))), k)
+        found, values = highest(score(part, slice(start, min(start + BLOCK_ROWS, documents))), k)
         rows = np.concatenate([rows, found + np.int32(start)], axis=1)  # ascending rows: ties stay in order
         scores = np.concatenate([scores, values], axis=1)
         if rows.shape[1] > k:
-            order, scores = _best(scores, k)
+            order, scores = highest(scores, k)
             rows = np.take_along_axis(rows, order, axis=1)
     return rows, scores
 
 
-def _best(similarities: Vectors, k: int) -> tuple[NDArray[np.int32], Vectors]:
+def highest(similarities: Vectors, k: int) -> tuple[NDArray[np.int32], Vectors]:
     """Columns and values of the k highest of each row, in falling order, ties by lower column."""
     count, width = similarities.shape
     k = min(k, width)
@@ -154,7 +154,7 @@ def _best(similarities: Vectors, k: int) -> tuple[NDArray[np.int32], Vectors]:
     cut = np.partition(similarities, width - k, axis=1)[:, [width - k]]
     row, column = np.nonzero(similarities >= cut)  # k a row, and ties with the last of them
     if np.bincount(row, minlength=count).min() < k:  # NaN is no number to compare with: last
-        return _best(np.where(np.isnan(similarities), -np.inf, similarities), k)
+        return highest(np.where(np.isnan(similarities), -np.inf, similarities), k)
     values = similarities[row, column]
     order = np.lexsort((-values, row))  # stable: ties stay by column
     first = np.searchsorted(row, np.arange(count))

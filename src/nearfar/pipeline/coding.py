@@ -26,7 +26,7 @@ from nearfar.encoder.load import load_encoder
 from nearfar.encoder.precision import choose_policy
 from nearfar.evaluate.run import Run as Ranking
 from nearfar.evaluate.statistics import Share, share
-from nearfar.index.codes import CodedIndex
+from nearfar.index.codes import CodedIndex, rescored
 from nearfar.index.exact import KIND, ExactIndex, check_space, open_index
 from nearfar.pipeline.config import MAIN_METRIC, FitConfig
 from nearfar.pipeline.evaluate import DEPTH, Evaluation, Space, scored, tasks_of, texts_of, with_split
@@ -34,6 +34,7 @@ from nearfar.pipeline.progress import Reporter
 from nearfar.pipeline.run import Run
 
 METRICS = (MAIN_METRIC, "recall@100")
+RESCORED = f"rescored_{MAIN_METRIC}"  # the main metric after the codes' first DEPTH are ranked by the full vectors
 MOST_QUERIES = 20_000  # that codecs are fitted to
 
 
@@ -50,7 +51,7 @@ class Asked:
 class Measured:
     """What codes answer, beside the full vectors."""
 
-    metrics: dict[str, float]
+    metrics: dict[str, float]  # and RESCORED
     kept: dict[str, Share]  # of the full vectors' metrics
 
     def record(self) -> dict[str, Any]:
@@ -153,13 +154,16 @@ class Bench:
         return self.dataset.judged(split)
 
 
-def measured(coded: CodedIndex, asked: Asked) -> Measured:
-    """What codes answer to the same queries as the full vectors did, and the share of it."""
-    found = coded.search(asked.vectors, DEPTH, coded.fingerprint)
-    result = scored(Ranking.ranked(*found), asked.judged, METRICS)
+def measured(coded: CodedIndex, asked: Asked, vectors: Vectors) -> Measured:
+    """What codes of documents (D, d) answer to the same queries as these full vectors did, and the share of it."""
+    rows, scores = coded.search(asked.vectors, DEPTH, coded.fingerprint)
+    result = scored(Ranking.ranked(rows, scores), asked.judged, METRICS)
+    again = Ranking.ranked(*rescored(asked.vectors, rows, vectors, DEPTH))
+    second = scored(again, asked.judged, (MAIN_METRIC,))
     kept = {name: share(result.per_query[name], asked.full.per_query[name]) for name in METRICS
             if asked.full.metrics[name]}  # fmt: skip
-    return Measured(dict(result.metrics), kept)
+    kept[RESCORED] = share(second.per_query[MAIN_METRIC], asked.full.per_query[MAIN_METRIC])
+    return Measured({**result.metrics, RESCORED: second.metrics[MAIN_METRIC]}, kept)
 
 
 def on_index(dataset: Dataset, index: ExactIndex) -> Dataset:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from nearfar.compress.codec import Sample
-from nearfar.compress.health import Health, health
+from nearfar.compress.health import CodebookMonitor, Health, distortions, health
 from nearfar.compress.learning import DEFAULT, Learning
 from nearfar.compress.registry import check_size, fit, kind_of
 from nearfar.core.artifact import read_meta
@@ -110,8 +110,8 @@ def compress(  # noqa: PLR0913 (each is an option of the verb)
         for size in dict.fromkeys(sizes):
             path, seconds = job.made(size)
             coded = open_codes(path)
-            usage = health(coded.codes) if kind.codebooks else None
-            found = measured(coded, asked)
+            usage = health(coded.codes, kind.bits) if kind.codebooks else None
+            found = measured(coded, asked, bench.index.vectors)
             made.append(Coded(codec, size, len(coded.codes), str(path), found, seconds, coded.codec_bytes, usage))
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the sizes that were finished are kept: the same command goes on") from None
@@ -174,12 +174,18 @@ class _Job:
             return path, float(read_meta(path, KIND)["fit_seconds"])
         say(f"{self.codec}, {size} bytes: fitting to {self._fitted_to()}")
         start = time.perf_counter()
-        fitted = fit(self.codec, self.sample, size)
+        monitor = CodebookMonitor()
+        fitted = fit(self.codec, replace(self.sample, watch=monitor.on_round), size)
         seconds = time.perf_counter() - start
+        for alarm in monitor.alarms.values():
+            say(f"{self.codec}, {size} bytes, {alarm}")
         index = self.bench.index
-        coded = CodedIndex(self.codec, fitted, fitted.encode(index.vectors), index.fingerprint, self.bench.identity)
+        codes = fitted.encode(index.vectors)
+        coded = CodedIndex(self.codec, fitted, codes, index.fingerprint, self.bench.identity)
         facts = {"key": self.key(size), "fit_seconds": round(seconds, 3), "unlabelled": self.unlabelled,
-                 "learning": self.learning.model_dump(exclude_defaults=True)}  # fmt: skip
+                 "learning": self.learning.model_dump(exclude_defaults=True),
+                 "alarms": list(monitor.alarms.values()),
+                 "error": float(distortions(fitted, index.vectors, codes).mean())}  # fmt: skip
         write_codes(path, coded, facts, overwrite=self.overwrite)
         return path, seconds
 

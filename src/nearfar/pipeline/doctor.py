@@ -175,7 +175,7 @@ def _of_index(place: Place, model: Model | None, data: Any, config: DataConfig |
     if model is None:
         raise BadInput.at("model", expected="the model that is to ask the index", found="none", do="give --model M")
     config = config or DataConfig()
-    dataset = _own_data(place, reporter) if data is None else with_split(as_dataset(data, config), "test", config)
+    dataset = own_data(place, reporter) if data is None else with_split(as_dataset(data, config), "test", config)
     stored = stored_of(place, model, dataset, reporter)
     evidence = Evidence(stored.texts, stored=stored)
     elsewhere = "more than an index: nearfar doctor model looks for this"
@@ -184,7 +184,7 @@ def _of_index(place: Place, model: Model | None, data: Any, config: DataConfig |
     return Diagnosis(str(place.run or place.index), findings, evidence)
 
 
-def _own_data(place: Place, reporter: Reporter) -> Dataset | None:
+def own_data(place: Place, reporter: Reporter) -> Dataset | None:
     """The data of the run that an index lies in; None where it is in none, or, as is then told, they cannot be read."""
     if place.run is None:
         return None

@@ -193,7 +193,7 @@ class _Job:
         index = self.bench.index
         codes = codec.encode(index.vectors)
         coded = CodedIndex(self.name, codec, codes, index.fingerprint, self.bench.identity)
-        chosen_by, told = (measured(coded, part) for part in self.asked)
+        chosen_by, told = (measured(coded, part, index.vectors) for part in self.asked)
         kept = told.kept[MAIN_METRIC]
         say = self.bench.reporter.say
         say(f"{self.name}, {size} bytes: {100 * kept.value:.1f} % of full nDCG@10, fitted in {seconds:.1f} s")

@@ -72,7 +72,7 @@ def stored_of(place: Place, model: Model, data: Dataset | None, reporter: Report
     space = _space(model, reporter)
     questions = _judged(index, data)
     if len(questions) < FEWEST:
-        found, questions = len(questions), _known_items(index.texts)
+        found, questions = len(questions), known_items(index.texts)
         reporter.say(f"queries: the first words of {len(questions):,} documents, as the judged queries with a document "
                      f"in the index are {found}, fewer than {FEWEST}")  # fmt: skip
     part = draw(questions.relevant, len(index.texts))
@@ -134,7 +134,7 @@ def _judged(index: ExactIndex, data: Dataset | None) -> Questions:
                      Ragged.of([rows[number] for number in kept]))  # fmt: skip
 
 
-def _known_items(texts: Sequence[str]) -> Questions:
+def known_items(texts: Sequence[str]) -> Questions:
     """The first half of a document's words, at most so many, as a query for it."""
     drawn = np.sort(np.random.default_rng(0).permutation(len(texts))[:MOST_ITEMS]).tolist()
     split = {row: texts[row].split() for row in drawn if texts[row].strip()}

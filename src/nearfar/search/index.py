@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nearfar.core.errors import BadInput
-from nearfar.index.codes import CodedIndex, open_codes_of
+from nearfar.index.codes import CodedIndex, Rescored, open_codes_of
 from nearfar.index.exact import ExactIndex, open_index
 
 if TYPE_CHECKING:  # reading an index must not import torch
@@ -32,7 +32,7 @@ class Index:
 
     table: ExactIndex
     model: str | Path | SentenceTransformer | Encoder
-    codes: CodedIndex | None = None  # what answers in the place of the full vectors
+    codes: CodedIndex | Rescored | None = None  # what answers in the place of the full vectors
 
     @classmethod
     def open(
@@ -41,6 +41,7 @@ class Index:
         model: str | Path | SentenceTransformer | Encoder | None = None,
         *,
         size_bytes: int | None = None,
+        rescore: int | None = None,
     ) -> Index:
         """Open a run folder, or an index folder with the model to encode questions with.
 
@@ -48,11 +49,15 @@ class Index:
 
         Args:
             size_bytes: of the codes that are to answer, which `nearfar.compress` makes; None for the full vectors.
+            rescore: documents that the codes choose for each question, to be ranked by their full vectors; None for
+                the codes' own ranking.
 
         Raises:
-            BadInput: there is no index, or it is damaged, or no model is known for it; or it has no such codes.
+            BadInput: there is no index, or it is damaged, or no model is known for it; or it has no such codes, or
+                none are asked for that could choose.
             FingerprintMismatch: the codes are those of another model.
         """
+        _check_rescore(rescore, size_bytes)
         path = Path(path)
         is_run = (path / "index").is_dir()
         if not is_run and model is None:
@@ -62,8 +67,10 @@ class Index:
             raise BadInput.at(path, expected="a run folder, or an index folder and its model", found="no model",
                               do="name the model")  # fmt: skip
         place = path / "index" if is_run else path
+        table = open_index(place)
         codes = None if size_bytes is None else open_codes_of(place, size_bytes)
-        return cls(open_index(place), model or path / "model", codes)
+        answering = Rescored(codes, table.vectors, rescore) if codes and rescore else codes
+        return cls(table, model or path / "model", answering)
 
     def __len__(self) -> int:
         return len(self.table.ids)
@@ -113,3 +120,11 @@ class Index:
             [Hit(self.table.ids[row], float(score), self.table.texts[row]) for row, score in zip(r, s, strict=True)]
             for r, s in zip(rows, scores, strict=True)
         ]
+
+
+def _check_rescore(rescore: int | None, size_bytes: int | None) -> None:
+    if rescore is not None and rescore < 1:
+        raise BadInput.at("rescore", expected="one document or more", found=str(rescore), do="such as 100")
+    if rescore is not None and size_bytes is None:
+        raise BadInput.at("rescore", expected="codes that choose the documents", found="the full vectors alone",
+                          do="say which codes: --bytes, or size_bytes")  # fmt: skip

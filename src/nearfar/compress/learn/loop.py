@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nearfar.compress.codec import Sample
+from nearfar.compress.codec import Sample, Watch
 from nearfar.compress.learn.batches import Batch, Batches, neighbours
 from nearfar.compress.learn.centroids import Centroids
 from nearfar.compress.learning import Learning
@@ -71,9 +71,18 @@ def learn(codec: Trainable, sample: Sample) -> None:
             optimizer.step()
             schedule.step()
             codec.count(part)
+        if sample.watch:
+            _tell(sample.watch, start + len(several), codec, documents[rows], codes)
         if learning.revive:
             drawn = torch.randint(len(rows), codec.centroids.now().shape[:2], generator=generator)
             codec.centroids.revive(codec.anchors(documents[rows], codes, drawn))
+
+
+def _tell(watch: Watch, step: int, codec: Trainable, documents: Tensor, codes: Tensor) -> None:
+    with torch.no_grad():
+        _, error = codec.quantised(documents, codes)
+    books = codec.centroids.now().shape[0]
+    watch(step, codes[:, -books:].numpy(), float(error))  # of a cascade, without the level before
 
 
 def _ranked_first(codec: Trainable, documents: Tensor, queries: Tensor) -> Tensor:
