@@ -57,7 +57,7 @@ class Training(Work):
         if line := adaptation.line():
             session.space.reporter.say(line)
         session = replace(session, space=replace(session.space, encoder=encoder), adaptation=adaptation).resumed()
-        progress = train(session, self.dev)
+        progress = train(session, self.dev).progress
         adaptation.release()
         record = {"before": progress.dev[0][1], "after": progress.best, "progress": asdict(progress)}
         return Made(record, lambda folder: save_encoder(encoder, folder / MODEL, card=""))

@@ -9,10 +9,11 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from nearfar.compress.codec import Sample
+from nearfar.compress.codec import Sample, Vectors
+from nearfar.compress.mapped import Mapped
 
 STEPS = 200
 ROUND = 25  # steps between which codes stay as they are: finding them costs more than a step
@@ -28,17 +29,28 @@ BETAS = (0.9, 0.98)
 class Trainable(Protocol):
     """A codec in torch, whose arrays learn."""
 
-    def groups(self) -> list[tuple[Tensor, float]]:
+    @property
+    def query_map(self) -> nn.Parameter:
+        """W (d', d): a code ŷ stands for Wᵀŷ."""
+
+    @property
+    def rotation(self) -> nn.Parameter | None:
+        """R (d', d) of documents before their codes; None: they stay as they are."""
+
+    def groups(self) -> list[tuple[nn.Parameter, float]]:
         """The tensors that learn, and their learning rates."""
 
     def codes(self, documents: Tensor) -> Tensor:
         """Codes (n, M) of documents (n, d), as its codebooks are now."""
 
     def quantised(self, documents: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """What these codes of documents stand for, (n, d'), with a gradient; and the mean squared error."""
+        """What these codes of documents stand for, (n, d'), with a gradient; and the squared error of each, (n,)."""
 
     def mapped(self, queries: Tensor) -> Tensor:
         """Queries (Q, d) as the codes are asked, (Q, d')."""
+
+    def codec(self) -> Mapped:
+        """The codec as it is by now."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +117,7 @@ def _loss(codec: Trainable, batch: Batch, documents: Tensor, codes: Tensor, obje
     standing, error = codec.quantised(documents, codes)
     student = (codec.mapped(batch.queries) @ standing.T / TEMPERATURE).log_softmax(dim=1)
     loss = functional.kl_div(student, teacher, reduction="batchmean", log_target=True)
-    loss = loss + objective.reconstruction * error
+    loss = loss + objective.reconstruction * error.mean()
     return loss + objective.contrast * functional.nll_loss(student, batch.positives) if objective.contrast else loss
 
 
@@ -125,3 +137,9 @@ def _first_positive(sample: Sample) -> Tensor | None:
     if positives is None or not len(positives) or np.diff(positives.offsets).min() == 0:
         return None
     return torch.from_numpy(positives.values[positives.offsets[:-1]].astype(np.int64))
+
+
+def array(tensor: Tensor) -> Vectors:
+    """A copy of the tensor's numbers."""
+    copied: Vectors = tensor.detach().cpu().numpy().copy()
+    return copied
