@@ -209,7 +209,7 @@ def certify(
 
 
 app.command()(compare)
-app.command()(compress)
+app.command(context_settings=ANY_FIELD)(compress)
 app.command("compress-table")(compress_table)
 app.command()(plan)
 app.command()(export)

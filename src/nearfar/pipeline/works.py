@@ -19,8 +19,9 @@ from nearfar.encoder.load import load_encoder
 from nearfar.encoder.save import save_encoder
 from nearfar.pipeline.config import MineConfig
 from nearfar.pipeline.merge import blended
-from nearfar.pipeline.mine import Model, mine, system_identity
+from nearfar.pipeline.mine import mine, system_identity
 from nearfar.pipeline.plan import check_alike, seen_texts, train_of
+from nearfar.pipeline.rankers import Model
 from nearfar.pipeline.session import Session, identity_of
 from nearfar.pipeline.stages import CURRENT, AugmentStage, ClozeStage, MergeStage, MineStage, TrainStage
 from nearfar.pipeline.training import train

@@ -57,7 +57,7 @@ class TrainConfig(Config):
     sides: Literal["both", "query"] = "both"
     """Whose encoder is trained: that of both, or of queries alone (query), which needs encoder.sharing: separate."""
     batch_by: BatchBy = "none"
-    """Batches of one source or task each (source, task), or of everything (none)."""
+    """Batches of one source or task each (source, task), of documents near to each other (near), or of all (none)."""
     mixing: MixingConfig = MixingConfig()
     """Shares of the sources or tasks in the batches of an epoch; left alone: every pair once."""
     curriculum: CurriculumConfig = CurriculumConfig()
