@@ -51,7 +51,7 @@ def test_unused_centroids_move_to_their_anchors_and_used_ones_stay():
     centroids = Centroids(start, Learning())
     centroids.count(torch.tensor([[0, 1], [1, 2], [2, 3]] * 10))  # nobody uses two
     centroids.revive(anchors)
-    moved = centroids.now().detach()
+    moved = centroids().detach()
     torch.testing.assert_close(moved[0, :3], start[0, :3])
     torch.testing.assert_close(moved[1, 1:], start[1, 1:])
     torch.testing.assert_close(moved[0, 3], anchors[0, 3], atol=2e-3, rtol=0)
@@ -71,7 +71,7 @@ def test_revival_gives_dead_centroids_documents():
     books[:, :4] = torch.from_numpy(documents[:4])
     used = {}
     for revive in (False, True):
-        trained = Books(books.clone(), Learning(steps=100, revive=revive))
+        trained = Books(books.clone(), learning=Learning(steps=100, revive=revive))
         learn(trained, Sample(documents, documents[:0], learning=Learning(steps=100, revive=revive)))
         used[revive] = health(trained.codec().encode(documents)).used
     assert used[False] < 0.1
@@ -85,7 +85,7 @@ def test_each_round_is_told_and_dead_codebooks_raise_the_alarm():
     fit("learned_residual", Sample(documents, documents[:0], learning=learning, watch=monitor.on_round), 3)
     assert [told.step for told in monitor.rounds] == [25, 50, 60]
     assert not monitor.alarms
-    dead = Books(torch.full((3, 256, D), 9.0), learning)
+    dead = Books(torch.full((3, 256, D), 9.0), learning=learning)
     learn(dead, Sample(documents, documents[:0], learning=learning, watch=(monitor := CodebookMonitor()).on_round))
     assert "of the centroids stand for hardly anything" in monitor.alarms["dead"]
 
@@ -100,9 +100,9 @@ def test_a_cascade_tells_of_its_codebooks_alone():
 def test_frozen_codebooks_stay_and_the_others_move():
     documents = clustered(600)
     start = torch.from_numpy(clustered(3 * 256, seed=2)).view(3, 256, D)
-    books = Books(start, Learning(steps=5, frozen=2))
+    books = Books(start, learning=Learning(steps=5, frozen=2))
     learn(books, Sample(documents, documents[:50], learning=Learning(steps=5, frozen=2)))
-    now = books.centroids.now().detach()
+    now = books.centroids().detach()
     torch.testing.assert_close(now[:2], start[:2], rtol=0, atol=0)
     assert (now[2] != start[2]).any()
 
@@ -111,10 +111,10 @@ def test_affine_moves_reach_centroids_without_documents():
     start = torch.randn(1, 8, D, generator=torch.Generator().manual_seed(0))
     plain, affine = Centroids(start, Learning()), Centroids(start, Learning(affine=True))
     for centroids in (plain, affine):
-        centroids.now()[0, 0].sum().backward()  # the first alone has documents
+        centroids()[0, 0].sum().backward()  # the first alone has documents
     assert plain.learning()[0].grad[0, 1:].abs().sum() == 0
     _, scale, shift = affine.learning()
-    torch.testing.assert_close(affine.now(), plain.now())  # it begins as it was
+    torch.testing.assert_close(affine(), plain())  # it begins as it was
     torch.testing.assert_close(scale.grad[0, 0], start[0, 0])
     torch.testing.assert_close(shift.grad[0, 0], torch.ones(D))
 

@@ -35,13 +35,24 @@ def scores(*values):
     return lambda _encoder: rest.pop(0)
 
 
-def trainer(folder, *, on_eval=constant, on_step=lambda *_: None, identity="x", encoder=None, workers=None, **settings):
+def trainer(
+    folder,
+    *,
+    on_eval=constant,
+    on_step=lambda *_: None,
+    identity="x",
+    encoder=None,
+    workers=None,
+    codec=None,
+    **settings,
+):
     config = TrainConfig(**{"batch_size": 8, "epochs": 2, "patience": 100, "checkpoint_minutes": 1e9, **settings})
     encoder = encoder or tiny_static()
     data = training_data(batch_source(PAIRS), encoder, open_store(encoder), config)
     workers = workers or Workers()
     callbacks = Callbacks(on_eval, on_step)
-    return Trainer(encoder, data, config, Policy(), Checkpoints(folder), identity, callbacks, workers=workers)
+    return Trainer(encoder, data, config, Policy(), Checkpoints(folder), identity, callbacks, workers=workers,
+                   codec=codec)  # fmt: skip
 
 
 def weights(one):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from nearfar.cli import show_codes as show
-from nearfar.cli.options import AsJson, group_settings, names, numbers
+from nearfar.cli.options import AsJson, Resume, fields, group_settings, mode_of, names, numbers
 from nearfar.cli.show import json_line
+from nearfar.core.errors import BadInput
 
 Run = Annotated[Path, typer.Argument(help="A run folder.")]
 Queries = Annotated[
@@ -27,24 +28,52 @@ def compress(
     codec: Annotated[str | None, typer.Option(help="Left out: learned_residual.")] = None,
     data: Queries = None,
     unlabelled: Unlabelled = False,
+    train: Annotated[
+        str | None, typer.Option("--train", help="Train with codes of one size, a run in --out: query, both, dense.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder that --train writes.")] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file whose group compress is read.")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace codes of these sizes.")] = False,
+    resume: Resume = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace codes of these sizes, or --out.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a run's document vectors as codes of a few bytes, and say what they keep of its quality.
 
-    Every field of the configuration's group compress is an option, of learned codecs: --steps 400 --contrast 0.3
+    Every field of the configuration's group compress is an option, of learned codecs: --steps 400 --contrast 0.3. With
+    --train, encoders learn to be asked through the codes, and fields of fit's other groups are options too:
+    --train.epochs 3.
 
-    Example: nearfar compress run --bytes 16,32,64
+    Examples: nearfar compress run --bytes 16,32,64; nearfar compress run --bytes 16 --train both --out run16
     """
     from nearfar.pipeline.compress import CODEC
     from nearfar.pipeline.compress import compress as compress_
+    from nearfar.pipeline.compress_train import compress_train
     from nearfar.pipeline.progress import Terminal
 
-    learning = group_settings("compress", config, context.args, {}).compress
-    found = compress_(run, numbers(sizes), codec or CODEC, data=data, unlabelled=unlabelled, config=learning,
-                      overwrite=overwrite, reporter=Terminal())  # fmt: skip
-    typer.echo(json_line(found.record()) if as_json else show.compressed(found, run))
+    size, learning = numbers(sizes), group_settings("compress", config, context.args, {}).compress
+    changes = {key: value for key, value in fields(context.args).items() if "." in key and "compress." not in key}
+    if train is None and (given := [*changes, *(["out"] if out else []), *(["resume"] if resume else [])]):
+        raise BadInput.at(f"--{given[0]}", expected="--train beside it", found="none", do="add it, or leave this out")
+    mode = mode_of(resume=resume, overwrite=overwrite)
+    if train is not None:
+        _check(run, size, train, out, mode)
+    found = compress_(run, size, codec or CODEC, data=data, unlabelled=unlabelled, config=learning,
+                      overwrite=overwrite and train is None, reporter=Terminal())  # fmt: skip
+    if train is None:
+        return typer.echo(json_line(found.record()) if as_json else show.compressed(found, run))
+    trained = compress_train(found.points[0].path, train, str(out), data=data, config=changes, mode=mode,
+                             reporter=Terminal())  # fmt: skip
+    return typer.echo(json_line(trained.record()) if as_json else show.trained_codes(trained, run))
+
+
+def _check(run: Path, sizes: list[int], train: str, out: Path | None, mode: Any) -> None:
+    from nearfar.pipeline.compress_train import check
+
+    if out is None:
+        raise BadInput.at("--out", expected="a folder for the run to write", found="none", do="give --out NEW")
+    if len(sizes) > 1:
+        raise BadInput.at("--bytes", expected="one size to train with", found=str(len(sizes)), do="choose one")
+    check(run, train, out, mode)
 
 
 def plan(

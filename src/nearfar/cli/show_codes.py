@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nearfar.evaluate.statistics import Share
     from nearfar.pipeline.compress import Coded, Compressed
+    from nearfar.pipeline.compress_train import TrainedCodes
     from nearfar.pipeline.frontier import Plan
 
 MAIN = "ndcg@10"
 CODES = "{:>6}  {:<18}{:>8}{:>12}{:>15}{:>10}{:>8}{:>9}{:>9}{:>10}"
+TRAINED = "{:>6}  {:<24}{:>8}{:>12}{:>15}"
 PLAN = "{:>6}  {:<18}{:>8}{:>15}{:>9}{:>9}{:>12}{:>10} {}"
 
 
@@ -43,6 +45,19 @@ def _coded(point: Coded) -> tuple[object, ...]:
     rescored = f"{100 * point.measured.kept[RESCORED].value:.1f} %"
     return (point.size_bytes, point.codec, *_metrics(point.measured.metrics), kept(point.measured.kept[MAIN]), rescored,
             used, amount(point.index_bytes), amount(point.codec_bytes), f"{point.fit_seconds:.1f}")  # fmt: skip
+
+
+def trained_codes(found: TrainedCodes, run: Path) -> str:
+    """A line for each way of searching, before training and after, and how to search."""
+    rows: list[tuple[str, ...]] = [("bytes", "search by", MAIN, "recall@100", "kept")]
+    rows += [(str(row.size_bytes), row.name, *_metrics(row.evaluation.metrics), kept(row.kept)) for row in found.rows]
+    how = (f"kept of the better vectors' {MAIN} on {found.queries:,} test queries, ± half of the 95 % interval; "
+           f"trained in {found.run.record['train_seconds']:.0f} s")  # fmt: skip
+    new = found.run.path
+    then = f'search in the codes: nearfar search {new} "your question" --bytes {found.size_bytes}'
+    if found.trained == "dense":
+        then = f"candidates come from the codes of {run} and its model, their order from the vectors of {new}"
+    return "\n".join([*(TRAINED.format(*row).rstrip() for row in rows), "", how, then])
 
 
 def plan(found: Plan) -> str:

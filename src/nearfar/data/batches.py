@@ -54,6 +54,7 @@ class BatchSource:
     grades: Judgements | None = None  # (texts) judged documents by their texts
     teachers: Teachers | None = None
     teacher_vectors: tuple[Floats, Floats] | None = None  # (texts, t) of texts as queries, and as documents
+    near: Ids | None = None  # (n,) of each pair the cluster that its document is in
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -62,7 +63,7 @@ class BatchSource:
         """These training pairs alone; what is known of all texts stays, so that no answer becomes a negative."""
         labels = {name: (names, of_pair[pairs]) for name, (names, of_pair) in self.labels.items()}
         return replace(self, queries=self.queries[pairs], documents=self.documents[pairs], scores=self.scores[pairs],
-                       labels=labels)  # fmt: skip
+                       labels=labels, near=None if self.near is None else self.near[pairs])  # fmt: skip
 
     def batch(
         self, pairs: Ids, hard_negatives: int, seed: tuple[int, ...], weights: NDArray[np.float64] | None = None

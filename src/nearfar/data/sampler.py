@@ -16,7 +16,7 @@ from nearfar.data.batches import BatchSource, Ids
 from nearfar.data.curriculum import CurriculumConfig, best, ease, progressive_weights
 from nearfar.data.measures import Floats
 
-BatchBy = Literal["none", "source", "task"]
+BatchBy = Literal["none", "source", "task", "near"]
 
 
 class MixingConfig(Config):
@@ -51,6 +51,7 @@ class Sampler:
     curriculum: CurriculumConfig
     ease: Floats | None  # (n,) from 0 to 1, when there is a curriculum
     epochs: int
+    near: Ids | None = None  # (n,) of each pair the cluster of its document, where those of one are batched together
 
     def __len__(self) -> int:
         """Batches of an epoch."""
@@ -59,7 +60,8 @@ class Sampler:
     def epoch(self, number: int) -> list[Ids]:
         """The pairs of each batch; all of a part are within one of the same size.
 
-        Pairs that share a text are dealt out like cards of one suit, so that as few as possible meet in a batch.
+        Pairs that share a text are dealt out like cards of one suit, so that as few as possible meet in a batch. Those
+        of one cluster are in one batch, or in few.
         """
         generator = np.random.default_rng([self.seed, number])
         suits = generator.permutation(int(self.texts.max()) + 1)
@@ -67,8 +69,12 @@ class Sampler:
         for i, part in enumerate(self.parts):
             pairs = part.pairs[self._drawn(i, part, number)]
             for stage, (cards, hands) in enumerate(self._stages(pairs, part.batches, number)):
-                dealt = cards[np.argsort(suits[self.texts[cards]], kind="stable")]
-                batches += [dealt[hand::hands] for hand in range(hands)]
+                if self.near is None:
+                    dealt = cards[np.argsort(suits[self.texts[cards]], kind="stable")]
+                    batches += [dealt[hand::hands] for hand in range(hands)]
+                else:
+                    places = generator.permutation(int(self.near.max()) + 1)
+                    batches += np.array_split(cards[np.argsort(places[self.near[cards]], kind="stable")], hands)
                 stages += [stage] * hands
                 owners += [i] * hands
         order = generator.permutation(len(batches))
@@ -139,7 +145,9 @@ def sampler(
     curriculum: CurriculumConfig = UNSTAGED,
     epochs: int = 1,
 ) -> Sampler:
-    """Batches of at most `batch_size` pairs, each of one source or task when `by` says so.
+    """Batches of at most `batch_size` pairs, each of one source or task, or of near documents, when `by` says so.
+
+    Near documents make hard batches: locality-centric sampling, after BiDR (Xiao et al., 2022).
 
     Args:
         epochs: of the whole training, at the end of which the best pairs are alone where `curriculum` says so.
@@ -161,12 +169,13 @@ def sampler(
     good = [best(source, anneal, pairs) if anneal.steps else pairs[:0] for pairs in named.values()]
     fields = zip(named, named.values(), batches.tolist(), drawn.tolist(), good, strict=True)
     parts = tuple(Part(*each) for each in fields)
-    return Sampler(parts, _crowded(source), batch_size, seed, curriculum, ease(source, curriculum), epochs)
+    near = source.near if by == "near" else None
+    return Sampler(parts, _crowded(source), batch_size, seed, curriculum, ease(source, curriculum), epochs, near)
 
 
 def _named(source: BatchSource, by: BatchBy, mixing: MixingConfig) -> Mapping[str, Ids]:
     """The pairs of each label."""
-    if by == "none":
+    if by == "none" or by == "near":  # noqa: PLR1714  (mypy narrows this)
         if mixing != UNMIXED:
             raise BadInput.at("train.mixing", expected="train.batch_by to say what is mixed", found="none",
                               do="set train.batch_by to source or task")  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import takewhile
 
+from sentence_transformers.sentence_transformer.modules import Router
 from torch import nn
 
 
@@ -33,10 +34,36 @@ def freeze(transformer: nn.Module, count: int) -> None:
         parameter.requires_grad = False
 
 
+class Resting(nn.Sequential):
+    """Modules that stay as they are: never in training mode."""
+
+    def train(self, mode: bool = True) -> Resting:  # noqa: ARG002, FBT001, FBT002  (torch's signature)
+        return super().train(False)  # noqa: FBT003
+
+
+def rest(router: Router, role: str) -> None:
+    """Train nothing of a role's route, and let it compute as in evaluation."""
+    modules = router.sub_modules[role]
+    modules.requires_grad_(False)  # noqa: FBT003
+    router.sub_modules[role] = Resting(*modules.children())
+
+
+def wake(router: Router) -> None:
+    """Undo `rest`, but for the gradients."""
+    for role, modules in router.sub_modules.items():
+        if isinstance(modules, Resting):
+            router.sub_modules[role] = nn.Sequential(*modules)
+
+
 def first_trained(layers: Iterable[nn.Module]) -> int:
     """Number of layers below the first one with a weight that is trained; of all, when none has."""
-    flags = [any(parameter.requires_grad for parameter in layer.parameters()) for layer in layers]
+    flags = [is_trained([layer]) for layer in layers]
     return [*flags, True].index(True)
+
+
+def is_trained(modules: Iterable[nn.Module]) -> bool:
+    """Whether any of their weights is trained."""
+    return any(parameter.requires_grad for module in modules for parameter in module.parameters())
 
 
 def untouched_layers(transformer: nn.Module) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,8 @@ from nearfar.pipeline.config import MAIN_METRIC, EvalConfig
 from nearfar.pipeline.evaluate import scored, tasks_of, texts_of
 from nearfar.text.token_store import TokenStore
 
+Standing = Callable[[NDArray[np.float32]], NDArray[np.float32]]  # vectors (n, d) -> what their codes stand for
+
 
 @dataclass(frozen=True)
 class DevSet:
@@ -28,15 +31,17 @@ class DevSet:
     documents: list[str]
     judged: Judged
 
-    def metric(self, encoder: Encoder, policy: Policy, store: TokenStore) -> float:
-        """nDCG@10 of `encoder` within the sample."""
-        return float(self.scores(encoder, policy, store).mean())
+    def metric(self, encoder: Encoder, policy: Policy, store: TokenStore, standing: Standing | None = None) -> float:
+        """nDCG@10 of `encoder` within the sample; with `standing`, of what codes of the documents stand for."""
+        return float(self.scores(encoder, policy, store, standing).mean())
 
-    def scores(self, encoder: Encoder, policy: Policy, store: TokenStore) -> NDArray[np.float64]:
+    def scores(
+        self, encoder: Encoder, policy: Policy, store: TokenStore, standing: Standing | None = None
+    ) -> NDArray[np.float64]:
         """nDCG@10 of each query within the sample, (Q,)."""
         queries = encode(encoder, self.queries, "query", policy, tasks=self.tasks, store=store)
         documents = encode(encoder, self.documents, "document", policy, store=store)
-        run = Run.ranked(*top_k(queries, documents, 10))
+        run = Run.ranked(*top_k(queries, standing(documents) if standing else documents, 10))
         return scored(run, self.judged, [MAIN_METRIC]).per_query[MAIN_METRIC]
 
 

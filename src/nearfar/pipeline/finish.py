@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -21,9 +21,11 @@ from nearfar.index.exact import Documents, write_index
 from nearfar.pipeline.config import MAIN_METRIC
 from nearfar.pipeline.data_card import write_card
 from nearfar.pipeline.evaluate import Evaluation, evaluate_bm25, evaluate_space
+from nearfar.pipeline.graph import Outcome
 from nearfar.pipeline.report import Measured, card, report_data, verdict_of
 from nearfar.pipeline.run import RECORD, Run, versions
 from nearfar.pipeline.session import Session
+from nearfar.pipeline.through import keep_codes
 from nearfar.report.html import write_report
 from nearfar.train.progress import Progress
 
@@ -40,14 +42,12 @@ def measure_before(session: Session) -> dict[str, Measured]:
     return {"bm25": bm25, "base": base}
 
 
-def finish(
-    session: Session, before: Mapping[str, Measured], progress: Progress, stages: Sequence[Mapping[str, Any]] = ()
-) -> Run:
+def finish(session: Session, before: Mapping[str, Measured], made: Outcome) -> Run:
     """Measure the session's encoder on the test set, and write everything that a finished run holds.
 
     Args:
         before: what it is compared with, from `measure_before`.
-        stages: a line for each stage of the run, where it had any.
+        made: what was trained, and how it went.
     """
     dataset, space, folder = session.dataset, session.space, session.folder
     lora = session.config.train.lora
@@ -63,13 +63,15 @@ def finish(
     documents = Documents(dataset.documents.ids, dataset.documents.texts, model.vectors(), canaries)
     write_index(folder / "index", documents, fingerprint=fingerprint, similarity=space.encoder.similarity,
                 overwrite=True)  # fmt: skip
+    if made.learnt:
+        keep_codes(folder, made.learnt, model.vectors(), fingerprint, session.config.train)
     arrays: Any = {"queries": model.evaluation.queries, **_per_query(systems)}
     np.savez(folder / "data" / "per_query.npz", **arrays)
-    record = _record(session, systems, comparisons, progress, fingerprint)
-    if stages:
-        record["stages"] = [dict(stage) for stage in stages]
+    record = _record(session, systems, comparisons, made.progress, fingerprint)
+    if made.stages:
+        record["stages"] = [dict(stage) for stage in made.stages]
     write_card(dataset, session.config.data, folder / "data")
-    write_report(report_data(dataset, systems, progress, record), folder / "report.html")
+    write_report(report_data(dataset, systems, made.progress, record), folder / "report.html")
     write_json(folder / RECORD, record)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return Run(folder, record)

@@ -137,7 +137,7 @@ def _run(session: Session, mode: Mode) -> Run:
         session = session.instructed()  # not earlier: the base is measured with its own prompts
         made = _trained(session)
         session = replace(session, space=replace(session.space, encoder=made.encoder))
-        run = finish(session, before, made.progress, made.stages)
+        run = finish(session, before, made)
         workers.wait_for_first()
         return run
 
@@ -146,4 +146,5 @@ def _trained(session: Session) -> Outcome:
     dev = dev_set(session.dataset, session.config.eval, session.config.train.seed)
     if session.config.has_graph:
         return run_stages(session, dev)
-    return Outcome(session.space.encoder, train(session, dev))
+    trained = train(session, dev)
+    return Outcome(session.space.encoder, trained.progress, learnt=trained.learnt)

@@ -23,6 +23,7 @@ from nearfar.pipeline.session import Session
 from nearfar.pipeline.stages import Stage
 from nearfar.pipeline.work import State, Work
 from nearfar.pipeline.works import WORKS
+from nearfar.train.codes import Learnt
 from nearfar.train.progress import Progress
 
 STAGES, KIND = "stages", "stage"
@@ -35,6 +36,7 @@ class Outcome:
     encoder: Encoder
     progress: Progress
     stages: tuple[Mapping[str, Any], ...] = ()
+    learnt: Learnt | None = None  # a codec that learnt with the encoder
 
 
 def run_stages(session: Session, dev: DevSet) -> Outcome:

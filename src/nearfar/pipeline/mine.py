@@ -9,39 +9,31 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sentence_transformers import SentenceTransformer
 
 from nearfar.core.artifact import read_manifest, writing
 from nearfar.core.config import merged
-from nearfar.core.errors import BadInput, excerpt
+from nearfar.core.errors import BadInput
 from nearfar.core.fingerprint import digest
 from nearfar.core.ragged import Ragged
-from nearfar.data.batches import BatchSource, Ids, batch_source
+from nearfar.data.batches import BatchSource, batch_source
 from nearfar.data.beir import write_beir
 from nearfar.data.config import DataConfig
 from nearfar.data.dataset import Dataset
 from nearfar.data.mine import Judge, Mined, MiningConfig
 from nearfar.data.mine import mine as mine_
-from nearfar.data.pool import FloatArray, IntArray, Pool, Ranker, pool_of
+from nearfar.data.pool import Pool, pool_of
 from nearfar.data.read import Item, as_dataset, load
-from nearfar.encoder.encode import open_store
-from nearfar.encoder.encoder import Encoder, Role
-from nearfar.encoder.load import load_encoder
+from nearfar.encoder.encoder import Encoder
 from nearfar.encoder.precision import Policy, choose_policy
-from nearfar.index.exact import top_k
 from nearfar.pipeline.config import LEXICAL, MineConfig
 from nearfar.pipeline.evaluate import Space
 from nearfar.pipeline.place import check_made
 from nearfar.pipeline.progress import Reporter, Silent
-from nearfar.text.bm25 import BM25, K1, B
-from nearfar.text.words import VERSION
+from nearfar.pipeline.rankers import Model, System, vectors
 from nearfar.train.mining import MineNegatives
 
 KIND = "negatives"
 RULES = 1  # of choosing negatives: what other rules chose is not reused
-CHUNK_PAIRS = 1 << 14
-
-Model = str | Path | SentenceTransformer | Encoder
 
 
 @dataclass(frozen=True)
@@ -65,39 +57,6 @@ class Negatives:
     path: Path | None  # the folder that holds them, where one was asked for
 
 
-@dataclass(frozen=True)
-class Vectors:
-    """Ranks by inner products of the pool's vectors."""
-
-    queries: FloatArray  # (Q, d)
-    documents: FloatArray  # (D, d)
-
-    def search(self, queries: Ids, k: int) -> tuple[IntArray, FloatArray]:
-        return top_k(self.queries[queries], self.documents, k)
-
-    def scores(self, queries: Ids, documents: Ids) -> FloatArray:
-        scores = np.empty(len(queries), np.float32)
-        for start in range(0, len(queries), CHUNK_PAIRS):
-            part = slice(start, start + CHUNK_PAIRS)
-            scores[part] = np.einsum("nd,nd->n", self.queries[queries[part]], self.documents[documents[part]])
-        return scores
-
-
-@dataclass(frozen=True)
-class Lexical:
-    """Ranks by BM25."""
-
-    engine: BM25
-    queries: list[str]  # (Q)
-
-    def search(self, queries: Ids, k: int) -> tuple[IntArray, FloatArray]:
-        return self.engine.search([self.queries[i] for i in queries], k)
-
-    def scores(self, queries: Ids, documents: Ids) -> FloatArray:
-        asked, row = np.unique(queries, return_inverse=True)
-        return self.engine.scores([self.queries[i] for i in asked], row, documents)
-
-
 def mine(
     model: Model,
     data: Dataset | str | Path | Iterable[Item],
@@ -111,7 +70,8 @@ def mine(
     """Mine hard negatives for the training queries of a data set, from all its documents.
 
     Args:
-        model: what ranks the candidates: "bm25", a run, a model folder, a base's name, or a loaded model.
+        model: what ranks the candidates: "bm25", a run, a run's codes (RUN/codes/16), a model folder, a base's name, or
+            a loaded model.
         data: as `fit` takes it; negatives it has already are kept.
         out: folder to write; where it holds the negatives of the same models, data and settings they are read instead.
         config: margins, ranks and the rest, as a MineConfig or its keys: {"relative_margin": 0.05}.
@@ -131,7 +91,7 @@ def mine(
         found = " and ".join(dataset.splits)
         raise BadInput.at(dataset.name, expected="a train split", found=found, do="name the one to mine for 'train'")
     policy = choose_policy(settings.device, settings.precision)
-    systems = [_System.open(name, policy) for name in (model, settings.filter) if name is not None]
+    systems = [System.open(name, policy) for name in (model, settings.filter) if name is not None]
     record = {"systems": [system.identity for system in systems], "precision": policy.precision,
               "data": dataset.digest(), "settings": _settings(settings)}  # fmt: skip
     key = digest([str(RULES), json.dumps(record, sort_keys=True)])
@@ -160,49 +120,7 @@ def system_identity(name: Model, policy: Policy) -> str:
     Raises:
         BadInput: there is no such model.
     """
-    return _System.open(name, policy).identity
-
-
-@dataclass(frozen=True)
-class _System:
-    """BM25, or a model, with the fingerprint of what it computes."""
-
-    encoder: Encoder | None
-    identity: str
-
-    @classmethod
-    def open(cls, name: Model, policy: Policy) -> _System:
-        if name == LEXICAL:
-            return cls(None, f"{LEXICAL} {K1} {B} {VERSION}")
-        encoder = load_encoder(name, policy.device)
-        return cls(encoder, encoder.fingerprint())
-
-    def ranker(self, pool: Pool, policy: Policy, reporter: Reporter) -> Ranker:
-        """The system over the texts of the pool."""
-        if self.encoder is None:
-            queries, documents = ([pool.source.texts[i] for i in side] for side in (pool.queries, pool.documents))
-            return Lexical(BM25(documents), queries)
-        return vectors(pool, Space(self.encoder, policy, open_store(self.encoder), reporter))
-
-
-def vectors(pool: Pool, space: Space) -> Vectors:
-    """Encode the queries and documents of the pool.
-
-    Raises:
-        BadInput: a vector is not finite: nothing can be compared with it.
-    """
-    return Vectors(_encoded(pool.source, pool.queries, "query", space),
-                   _encoded(pool.source, pool.documents, "document", space))  # fmt: skip
-
-
-def _encoded(source: BatchSource, rows: Ids, role: Role, space: Space) -> FloatArray:
-    title = {"query": "encoding queries", "document": "encoding documents"}[role]
-    every = source.tasks()
-    found = space.vectors([source.texts[i] for i in rows], role, title, [every[i] for i in rows] if every else [])
-    if len(bad := np.flatnonzero(~np.isfinite(found).all(axis=1))):
-        raise BadInput.at(f"{role} {excerpt(source.texts[rows[bad[0]]])}", expected="a finite vector",
-                          found="NaN or infinity", do="check the model")  # fmt: skip
-    return found
+    return System.open(name, policy).identity
 
 
 def refresher(dataset: Dataset, source: BatchSource, rules: MiningConfig, space: Space) -> MineNegatives:
@@ -219,7 +137,7 @@ def refresher(dataset: Dataset, source: BatchSource, rules: MiningConfig, space:
     return refresh
 
 
-def _mined(pool: Pool, settings: MineConfig, systems: list[_System], policy: Policy, reporter: Reporter) -> Mined:
+def _mined(pool: Pool, settings: MineConfig, systems: list[System], policy: Policy, reporter: Reporter) -> Mined:
     ranker, *seconds = [system.ranker(pool, policy, reporter) for system in systems]
     judge = Judge(seconds[0], settings.judging()) if seconds else None
     with reporter.bar("mining", len(pool.queries)) as advance:

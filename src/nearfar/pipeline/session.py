@@ -15,6 +15,7 @@ import numpy as np
 from sentence_transformers import SentenceTransformer
 from tokenizers import Tokenizer
 
+from nearfar.compress.codec import Codec
 from nearfar.core.artifact import write_json
 from nearfar.core.config import merged
 from nearfar.core.errors import BadInput
@@ -49,6 +50,7 @@ from nearfar.pipeline.plan import (
 from nearfar.pipeline.progress import Reporter
 from nearfar.pipeline.run import RECORD
 from nearfar.pipeline.teachers import supplies, teachers_identity
+from nearfar.pipeline.through import codec_of, codes_identity
 from nearfar.text.token_store import TokenStore
 from nearfar.train.adapt import Adaptation
 from nearfar.train.checkpoint import Checkpoint, Checkpoints
@@ -81,6 +83,7 @@ class Session:
     checkpoint: Checkpoint | None = None  # to go on from
     stage: str = ""  # name of the stage that it is a session of; "" where the run has but one
     tracker: Tracker | None = None  # of the training's curves
+    codec: Codec | None = None  # to train through
 
     @property
     def checkpoints(self) -> Checkpoints:
@@ -186,9 +189,10 @@ def open_session(settings: FitConfig, data: Any, base: Any, reporter: Reporter, 
     check_alike(workers, identity)
     space = Space(encoder, policy, open_store(encoder), reporter)
     original = partial(unchanged, encoder, base, settings, policy)
+    codec = codec_of(settings, original)
     adaptation = ready(settings, encoder, batches, policy, workers)
     return Session(settings, dataset, batches, space, original, Path(settings.out), identity, workers, adaptation,
-                   notices)  # fmt: skip
+                   notices, codec=codec)  # fmt: skip
 
 
 def identity_of(settings: FitConfig, encoder: Encoder, dataset: Dataset, policy: Policy) -> str:
@@ -197,7 +201,7 @@ def identity_of(settings: FitConfig, encoder: Encoder, dataset: Dataset, policy:
                    settings.eval.model_dump_json(), settings.data.rules(),
                    settings.prompts.model_dump_json(),
                    policy.device.split(":")[0], policy.precision, str(policy.budget_tokens),
-                   *teachers_identity(settings)])  # fmt: skip
+                   *teachers_identity(settings), *codes_identity(settings.train)])  # fmt: skip
 
 
 def _policy(train: TrainConfig, workers: Workers) -> Policy:

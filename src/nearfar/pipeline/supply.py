@@ -11,6 +11,7 @@ import numpy as np
 from nearfar.core.targets import Floats
 from nearfar.data.batches import BatchSource, Ids
 from nearfar.data.teachers import TeacherScores
+from nearfar.pipeline.locality import with_clusters
 from nearfar.pipeline.session import Session
 from nearfar.pipeline.teacher_vectors import teacher_vectors
 from nearfar.pipeline.teachers import TAUGHT, Desk, Teacher, open_teachers, scores_of
@@ -20,7 +21,7 @@ CACHE = "teachers"  # in the run folder's data
 
 
 def supplied(session: Session) -> BatchSource:
-    """The session's training pairs, with what its losses must be told by teachers.
+    """The session's training pairs, with what its losses must be told by teachers, and which are near to each other.
 
     Raises:
         BadInput: the data and the teachers do not say what a loss needs.
@@ -40,7 +41,7 @@ def supplied(session: Session) -> BatchSource:
     if needs and session.workers.is_first:
         session.workers.wait_for_first()
     check_needs(source, session.config.train)
-    return source
+    return with_clusters(source, session.config.train, session.space, session.workers)
 
 
 def cache_of(session: Session) -> Path:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from nearfar.diagnose.monitor import every, probe_size
 from nearfar.encoder.precision import Policy
 from nearfar.pipeline.config import MAIN_METRIC
-from nearfar.pipeline.dev import DevSet
+from nearfar.pipeline.dev import DevSet, Standing
 from nearfar.pipeline.faults import diverged_told
 from nearfar.pipeline.mine import refresher
 from nearfar.pipeline.plan import reach_of
@@ -16,6 +16,7 @@ from nearfar.pipeline.progress import Advance
 from nearfar.pipeline.session import Session
 from nearfar.pipeline.supply import supplied
 from nearfar.pipeline.watch import Watch, watcher
+from nearfar.train.codes import Learnt
 from nearfar.train.data import training_data
 from nearfar.train.estimate import estimate, with_kept_memory
 from nearfar.train.loop import Callbacks, Trainer, total_steps
@@ -25,7 +26,15 @@ from nearfar.train.progress import Progress
 from nearfar.train.tracker import log_progress
 
 
-def train(session: Session, dev: DevSet) -> Progress:
+@dataclass(frozen=True)
+class Trained:
+    """How training went, and the codec that learnt with the encoder, if one did."""
+
+    progress: Progress
+    learnt: Learnt | None
+
+
+def train(session: Session, dev: DevSet) -> Trained:
     """Train the session's encoder, from its checkpoint where there is one, and leave the best weights in it.
 
     Raises:
@@ -47,14 +56,14 @@ def train(session: Session, dev: DevSet) -> Progress:
     space.reporter.say(f"dev: {len(dev.queries)} queries against {len(dev.documents)} documents")
     with space.reporter.bar("training", total_steps(config, data)) as advance:
         callbacks = Callbacks(
-            on_eval=lambda encoder: dev.metric(encoder, policy, store),
+            on_eval=lambda encoder: dev.metric(encoder, policy, store, _standing(trainer)),
             on_step=lambda progress, _: _tell(session, advance, progress),
             on_mine=_refresher(session, policy) if config.mine.every_steps else None,
             on_watch=_watcher(session, dev, policy),
             watch_every=every(config.batch_size, probe_size(config.batch_size)),
         )
         trainer = Trainer(space.encoder, data, config, policy, session.checkpoints, session.identity, callbacks,
-                          workers=workers)  # fmt: skip
+                          workers=workers, codec=session.codec)  # fmt: skip
         if checkpoint:
             trainer.resume()
             space.reporter.say(f"resumed after step {trainer.progress.step} of {trainer.steps}")
@@ -64,7 +73,13 @@ def train(session: Session, dev: DevSet) -> Progress:
         set_up = time.monotonic() - started
         with diverged_told(session), memory_told(need, policy):
             progress = trainer.run()
-    return replace(progress, seconds=progress.seconds + set_up)
+    learnt = trainer.through.learnt() if trainer.through else None
+    return Trained(replace(progress, seconds=progress.seconds + set_up), learnt)
+
+
+def _standing(trainer: Trainer) -> Standing | None:
+    """What codes of documents stand for by now, where the training goes through codes."""
+    return trainer.through.learnt().standing if trainer.through else None
 
 
 def _watcher(session: Session, dev: DevSet, policy: Policy) -> Watch | None:

@@ -19,8 +19,9 @@ from nearfar.encoder.load import load_encoder
 from nearfar.encoder.save import save_encoder
 from nearfar.pipeline.config import MineConfig
 from nearfar.pipeline.merge import blended
-from nearfar.pipeline.mine import Model, mine, system_identity
+from nearfar.pipeline.mine import mine, system_identity
 from nearfar.pipeline.plan import check_alike, seen_texts, train_of
+from nearfar.pipeline.rankers import Model
 from nearfar.pipeline.session import Session, identity_of
 from nearfar.pipeline.stages import CURRENT, AugmentStage, ClozeStage, MergeStage, MineStage, TrainStage
 from nearfar.pipeline.training import train
@@ -57,7 +58,7 @@ class Training(Work):
         if line := adaptation.line():
             session.space.reporter.say(line)
         session = replace(session, space=replace(session.space, encoder=encoder), adaptation=adaptation).resumed()
-        progress = train(session, self.dev)
+        progress = train(session, self.dev).progress
         adaptation.release()
         record = {"before": progress.dev[0][1], "after": progress.best, "progress": asdict(progress)}
         return Made(record, lambda folder: save_encoder(encoder, folder / MODEL, card=""))

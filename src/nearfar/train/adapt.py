@@ -1,4 +1,4 @@
-"""What of an encoder is trained: all of it, the layers above the frozen ones, or low-rank adapters."""
+"""What of an encoder is trained: all of it, that of queries, layers above the frozen ones, or low-rank adapters."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
+from sentence_transformers.sentence_transformer.modules import Router
 from torch import nn
 
 from nearfar.core.errors import BadInput
 from nearfar.encoder.encoder import Encoder, Role
-from nearfar.encoder.freezing import freeze, layers_in
+from nearfar.encoder.freezing import freeze, layers_in, rest, wake
 from nearfar.encoder.lora import adapter_writer, insert, merge
 from nearfar.encoder.precision import Policy
 from nearfar.train.config import TrainConfig
@@ -32,6 +34,8 @@ class Adaptation:
         """Merge adapters into the weights, and let be trained what was before."""
         for transformer in self.encoder.transformers:
             merge(transformer)
+        if isinstance(router := self.encoder.model[0], Router):
+            wake(router)
         for parameter, trained in self.trained_before:
             parameter.requires_grad = trained
 
@@ -55,8 +59,18 @@ def adapted(encoder: Encoder, config: TrainConfig, texts: Sequence[str], policy:
         MissingExtra: peft is not installed.
     """
     before = [(parameter, parameter.requires_grad) for parameter in encoder.model.parameters()]
-    if not (config.freeze or config.lora.rank):
-        return Adaptation(encoder, before)
+    router = encoder.model[0]
+    if config.sides == "query" and not isinstance(router, Router):
+        raise BadInput.at("train.sides", expected="both, where one encoder is for queries and documents", found="query",
+                          do="set encoder.sharing to separate, or leave it out")  # fmt: skip
+    if config.freeze or config.lora.rank:
+        _adapt(encoder, config, texts, policy)
+    if config.sides == "query":
+        rest(cast(Router, router), "document")
+    return Adaptation(encoder, before)
+
+
+def _adapt(encoder: Encoder, config: TrainConfig, texts: Sequence[str], policy: Policy) -> None:
     if encoder.is_static:
         name = "train.freeze" if config.freeze else "train.lora.rank"
         raise BadInput.at(name, expected="0 for a static encoder", found=str(config.freeze or config.lora.rank),
@@ -76,7 +90,6 @@ def adapted(encoder: Encoder, config: TrainConfig, texts: Sequence[str], policy:
             insert(transformer, config.lora, config.freeze, calibrate, config.seed)
         if config.freeze:
             freeze(transformer, config.freeze)
-    return Adaptation(encoder, before)
 
 
 @torch.no_grad()

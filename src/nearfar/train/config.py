@@ -15,6 +15,7 @@ from nearfar.data.sampler import BatchBy, MixingConfig
 from nearfar.encoder.lora import LoraConfig
 from nearfar.encoder.precision import Precision
 from nearfar.losses import Direction, LossSetting, Partition, Term, terms_of
+from nearfar.train.codes import CodesConfig
 from nearfar.train.mining import RefreshConfig
 from nearfar.train.mixing import MixedNegativesConfig
 from nearfar.train.queue import QueueConfig
@@ -53,8 +54,10 @@ class TrainConfig(Config):
     """Layers from the bottom that are not trained, nor are the embeddings below them; 0: everything is trained."""
     lora: LoraConfig = LoraConfig()
     """Train low-rank matrices beside the weights instead of the weights."""
+    sides: Literal["both", "query"] = "both"
+    """Whose encoder is trained: that of both, or of queries alone (query), which needs encoder.sharing: separate."""
     batch_by: BatchBy = "none"
-    """Batches of one source or task each (source, task), or of everything (none)."""
+    """Batches of one source or task each (source, task), of documents near to each other (near), or of all (none)."""
     mixing: MixingConfig = MixingConfig()
     """Shares of the sources or tasks in the batches of an epoch; left alone: every pair once."""
     curriculum: CurriculumConfig = CurriculumConfig()
@@ -77,6 +80,8 @@ class TrainConfig(Config):
     """Documents of earlier batches as further negatives."""
     mixed_negatives: MixedNegativesConfig = MixedNegativesConfig()
     """Negatives mixed of each query's hardest ones."""
+    codes: CodesConfig = CodesConfig()
+    """Train through the codes that documents are kept as."""
     hard_negatives: int = Field(default=1, ge=0)
     """Judged negatives drawn for each query and epoch, where the data has them (0 to 20)."""
     mine: RefreshConfig = RefreshConfig()
@@ -139,7 +144,7 @@ class TrainConfig(Config):
             raise ValueError("hard_negatives of 1 or more, to draw from what is mined")
         return value
 
-    @field_validator("queue", "mixed_negatives")
+    @field_validator("queue", "mixed_negatives", "codes")
     @classmethod
     def _of_one_layer(cls, value: Any, others: ValidationInfo) -> Any:
         if others.data.get("matryoshka_layers") and value != type(value)():

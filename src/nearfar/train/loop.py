@@ -13,11 +13,13 @@ import numpy as np
 import torch
 from torch import nn
 
+from nearfar.compress.codec import Codec
 from nearfar.core.errors import Interrupted
 from nearfar.data.batches import Ids
 from nearfar.encoder.encoder import Encoder
 from nearfar.encoder.precision import Policy
 from nearfar.train.checkpoint import Checkpoints, optimizer_tensors
+from nearfar.train.codes import Through
 from nearfar.train.config import TrainConfig
 from nearfar.train.data import TrainingData
 from nearfar.train.distributed import Workers
@@ -61,20 +63,24 @@ class Trainer:
     callbacks: Callbacks
     progress: Progress = field(default_factory=Progress)
     workers: Workers = field(default_factory=Workers)
+    codec: Codec | None = None  # to train through
 
     def __post_init__(self) -> None:
         unit = self.encoder.similarity == "cosine"
         tokens = partial(self.data.framed, "document")
         self.queue = NegativeQueue(self.config.queue, self.encoder, self.data.source, tokens)
         columns: list[Columns] = [self.queue, MixedNegatives(self.config.mixed_negatives, unit)]
-        self.objective = TrainObjective(self.config, unit=unit, columns=columns).to(self.policy.device)
+        fixed = self.config.sides == "query"
+        self.through = Through(self.codec, self.config.codes, fixed=fixed) if self.codec else None
+        self.objective = TrainObjective(self.config, unit=unit, columns=columns, through=self.through)
+        self.objective.to(self.policy.device)
         self.mined = MinedNegatives()
         self.peak = self.config.peak_learning_rate(static=self.encoder.is_static)
         self.is_sharded = self.config.shard and self.workers.size > 1
         self.trained = sharded(self.encoder, self.workers.size) if self.is_sharded else self.encoder
         self.trained = replace(self.trained, layers=self.config.matryoshka_layers)
         self.optimizer = adamw([self.trained.model, self.objective], self.config, peak=self.peak,
-                               fused=not self.is_sharded)  # fmt: skip
+                               fused=not self.is_sharded, rates=self.through.rates if self.through else ())  # fmt: skip
         self.steps = total_steps(self.config, self.data)
         self._shuffled: tuple[int, list[Ids]] = (-1, [])
         self.moved = False  # whether it goes on with other numbers of processes or threads than before

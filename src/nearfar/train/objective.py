@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from nearfar.core.targets import Targets
 from nearfar.losses import LOSSES, Loss, Share, Term, matryoshka
+from nearfar.train.codes import Through
 from nearfar.train.config import TrainConfig
 
 MAX_SCALE = 100.0  # CLIP (Radford et al., 2021, section 2.5): beyond it training is unstable
@@ -27,15 +28,23 @@ class TrainObjective(nn.Module):
 
     With several layers the loss is the mean of that of each (2D Matryoshka; Li et al., 2024, without their alignment of
     inner layers with the last one). A learned temperature is stored as log(1/τ), the `logit_scale` of CLIP. `unit` says
-    that vectors have length 1; `columns` add negatives to the documents of a batch. Where `dense`, losses are taken by
-    their formula.
+    that vectors have length 1; `columns` add negatives to the documents of a batch. With `through`, losses see what
+    codes of documents stand for, and the mean error of the batch's own documents is added. Where `dense`, losses are
+    taken by their formula.
     """
 
     dense = False
 
-    def __init__(self, config: TrainConfig, *, unit: bool = True, columns: Sequence[Columns] = ()) -> None:
+    def __init__(
+        self,
+        config: TrainConfig,
+        *,
+        unit: bool = True,
+        columns: Sequence[Columns] = (),
+        through: Through | None = None,
+    ) -> None:
         super().__init__()
-        self.columns = [*columns]
+        self.columns, self.through = [*columns], through
         settings = {"directions": config.directions, "partition": config.partition}
         self.sums = {task: [_Part.of(term, settings) for term in terms] for task, terms in config.losses.items()}
         self.separable = all(part.loss.separable for parts in self.sums.values() for part in parts)
@@ -49,12 +58,18 @@ class TrainObjective(nn.Module):
         return torch.exp(-scale)
 
     def forward(self, queries: Tensor, documents: Tensor, targets: Targets, share: Share | None = None) -> Tensor:
+        own, errors = len(documents), None
         for more in self.columns:
             documents, targets = more(queries, documents, targets)
+        if self.through is not None:
+            documents, errors = self.through(documents)
         loss = partial(self._sum, targets=targets, share=share)
         layers = zip(queries.chunk(self.layers, dim=1), documents.chunk(self.layers, dim=1), strict=True)
         losses = [matryoshka(loss, asked, answering, self.prefixes, unit=self.unit) for asked, answering in layers]
-        return torch.stack(losses).mean()
+        total = torch.stack(losses).mean()
+        if errors is not None:
+            total = total + errors[:own][share.documents if share else slice(None)].sum() / own
+        return total
 
     def _sum(self, queries: Tensor, documents: Tensor, *, targets: Targets, share: Share | None) -> Tensor:
         """Σ weight · loss over the terms of the batch's task."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from nearfar.core.ragged import Ragged
 from nearfar.core.targets import Targets
 from nearfar.encoder.dropout import seeded
 from nearfar.encoder.encoder import Encoder, Role, Rows
-from nearfar.encoder.freezing import untouched_layers
+from nearfar.encoder.freezing import is_trained, untouched_layers
 from nearfar.encoder.fused import held_weights, token_bytes
 from nearfar.encoder.packing import pack
 from nearfar.encoder.precision import Policy
@@ -90,16 +91,18 @@ def forward_backward(model: Encoder, micro_batches: list[MicroBatch], head: Head
     kept = _count_kept(model, micro_batches, policy)
     shares = model.crew.shares([part.padded_tokens for part in micro_batches])
     embeddings = [torch.empty(0)] * len(micro_batches)
+    learning = {role: is_trained(model.route(role)) for role in get_args(Role)}
+    trained = [learning[part.role] for part in micro_batches]
 
     def forward(member: SentenceTransformer, share: list[int]) -> None:
         encoder = replace(model, model=member)
         with policy.autocast, held_weights(member):  # the weights are cast once, not once a micro-batch
             for i in share:
-                with torch.set_grad_enabled(i < kept):
+                with torch.set_grad_enabled(i < kept and trained[i]):
                     embeddings[i] = embed(encoder, micro_batches[i], policy)
 
     def backward(member: SentenceTransformer, share: list[int]) -> None:
-        encoder = replace(model, model=member)
+        encoder, share = replace(model, model=member), [i for i in share if trained[i]]
         with policy.autocast, held_weights(member):
             together = [i for i in share if i < kept] if encoder.is_static else []
             if together:  # one product for all of them

@@ -19,7 +19,7 @@ class Books(residual.Books):
     """Codes (n, 1 + M): the centroid of the tree, which stays, and those of residual codebooks, which learn."""
 
     def __init__(self, tree: Tree, codebooks: Tensor, learning: Learning) -> None:
-        super().__init__(codebooks, learning)
+        super().__init__(codebooks, learning=learning)
         self.tree, self.first = tree, torch.from_numpy(tree.centroids)
 
     def codes(self, documents: Tensor) -> Tensor:
@@ -28,8 +28,8 @@ class Books(residual.Books):
 
     def quantised(self, documents: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
         base = self.first[codes[:, 0]]
-        standing, error = super().quantised(documents - base, codes[:, 1:])
-        return base + standing, error
+        standing, errors = super().quantised(documents - base, codes[:, 1:])
+        return base + standing, errors
 
     def count(self, codes: Tensor) -> None:
         super().count(codes[:, 1:])

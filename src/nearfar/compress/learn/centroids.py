@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from nearfar.compress.learning import Learning
 
@@ -11,33 +11,37 @@ DECAY = 0.99  # of the moving average of usage
 STEEPNESS, FLOOR = 10.0, 1e-3  # of the rate at which a centroid moves to its anchor
 
 
-class Centroids:
+class Centroids(nn.Module):
     """M codebooks of K centroids of w numbers, the first of them frozen: c = scale ⊙ c₀ + shift of those that learn.
 
     Scale and shift are shared by a codebook, so that one document moves all of its centroids (Huh et al., 2023, affine
     re-parameterisation, section 4.1); frozen codebooks before trainable ones are a cascade (Chan et al., 2025).
     """
 
+    frozen: Tensor  # (F, K, w)
+
     def __init__(self, start: Tensor, learning: Learning) -> None:
-        self.frozen, free = start[: learning.frozen], start[learning.frozen :]
-        self.free = free.clone().requires_grad_()
+        super().__init__()
+        self.register_buffer("frozen", start[: learning.frozen])
+        self.free = nn.Parameter(start[learning.frozen :].clone())
         self.affine = learning.affine
-        self.scale = torch.ones(len(free), 1, free.shape[2]).requires_grad_(self.affine)
-        self.shift = torch.zeros(len(free), 1, free.shape[2]).requires_grad_(self.affine)
+        shape = (len(self.free), 1, start.shape[2])
+        self.scale = nn.Parameter(torch.ones(shape), requires_grad=self.affine)
+        self.shift = nn.Parameter(torch.zeros(shape), requires_grad=self.affine)
         self.usage: Tensor | None = None  # (M, K), moving average of shares
 
-    def now(self) -> Tensor:
+    def forward(self) -> Tensor:
         """All of them, (M, K, w), with a gradient."""
         free = self.scale * self.free + self.shift if self.affine else self.free
         return torch.cat([self.frozen, free]) if len(self.frozen) else free
 
-    def learning(self) -> list[Tensor]:
-        """The tensors that learn."""
+    def learning(self) -> list[nn.Parameter]:
+        """What learns."""
         return [self.free, self.scale, self.shift] if self.affine else [self.free]
 
     def count(self, codes: Tensor) -> None:
         """Note the usage of the centroids by codes (n, M)."""
-        books, centroids, _ = self.now().shape
+        books, centroids, _ = self().shape
         flat = (codes + torch.arange(books) * centroids).flatten()
         shares = torch.bincount(flat, minlength=books * centroids).view(books, centroids) / len(codes)
         self.usage = shares if self.usage is None else DECAY * self.usage + (1 - DECAY) * shares

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -12,37 +11,13 @@ from torch.nn import functional
 
 from nearfar.compress.codec import Sample, Watch
 from nearfar.compress.learn.batches import Batch, Batches, neighbours
-from nearfar.compress.learn.centroids import Centroids
+from nearfar.compress.learn.trainable import Trainable
 from nearfar.compress.learning import Learning
 
 MINED = 100  # steps between which the documents that codes rank first stay those
 ROUND = 25  # steps between which codes stay as they are: finding them costs more than a step
 WARM_UP = 20  # steps
 BETAS = (0.9, 0.98)
-
-
-class Trainable(Protocol):
-    """A codec in torch, whose arrays learn."""
-
-    centroids: Centroids
-
-    def groups(self) -> list[tuple[list[Tensor], float]]:
-        """The tensors that learn, and their learning rates: centroids first, then maps."""
-
-    def codes(self, documents: Tensor) -> Tensor:
-        """Codes (n, M) of documents (n, d), as its codebooks are now."""
-
-    def quantised(self, documents: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
-        """What these codes of documents stand for, (n, d'), with a gradient; and the mean squared error."""
-
-    def mapped(self, queries: Tensor) -> Tensor:
-        """Queries (Q, d) as the codes are asked, (Q, d')."""
-
-    def count(self, codes: Tensor) -> None:
-        """Note which centroids the codes (n, M) of a batch use."""
-
-    def anchors(self, documents: Tensor, codes: Tensor, rows: Tensor) -> Tensor:
-        """Places where centroids would be of use: of documents (n, d) with these codes, drawn rows (M, K)."""
 
 
 def learn(codec: Trainable, sample: Sample) -> None:
@@ -54,7 +29,7 @@ def learn(codec: Trainable, sample: Sample) -> None:
     learning = sample.learning
     generator = torch.Generator().manual_seed(sample.seed)
     full, documents = Batches.of(sample, generator), torch.tensor(sample.vectors)
-    optimizer = torch.optim.Adam([{"params": tensors, "lr": rate} for tensors, rate in codec.groups()], betas=BETAS)
+    optimizer = torch.optim.Adam([{"params": [tensor], "lr": rate} for tensor, rate in codec.groups()], betas=BETAS)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, learning.steps))
     batches = full
     for start in range(0, learning.steps, ROUND):
@@ -74,15 +49,15 @@ def learn(codec: Trainable, sample: Sample) -> None:
         if sample.watch:
             _tell(sample.watch, start + len(several), codec, documents[rows], codes)
         if learning.revive:
-            drawn = torch.randint(len(rows), codec.centroids.now().shape[:2], generator=generator)
+            drawn = torch.randint(len(rows), codec.centroids().shape[:2], generator=generator)
             codec.centroids.revive(codec.anchors(documents[rows], codes, drawn))
 
 
 def _tell(watch: Watch, step: int, codec: Trainable, documents: Tensor, codes: Tensor) -> None:
     with torch.no_grad():
         _, error = codec.quantised(documents, codes)
-    books = codec.centroids.now().shape[0]
-    watch(step, codes[:, -books:].numpy(), float(error))  # of a cascade, without the level before
+        books = len(codec.centroids())
+    watch(step, codes[:, -books:].numpy(), float(error.mean()))  # of a cascade, without the level before
 
 
 def _ranked_first(codec: Trainable, documents: Tensor, queries: Tensor) -> Tensor:
@@ -118,7 +93,7 @@ def _loss(codec: Trainable, batch: Batch, documents: Tensor, codes: Tensor, obje
     standing, error = codec.quantised(documents, codes)
     student = (codec.mapped(batch.queries) @ standing.T / objective.temperature).log_softmax(dim=1)
     loss = objective.scores * functional.kl_div(student, teacher, reduction="batchmean", log_target=True)
-    loss = loss + objective.reconstruction * error
+    loss = loss + objective.reconstruction * error.mean()
     return loss + objective.contrast * functional.nll_loss(student, batch.positives) if objective.contrast else loss
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from nearfar.compress.codec import Sample
@@ -12,7 +12,8 @@ from nearfar.compress.learn.balance import balanced
 from nearfar.compress.learn.centroids import Centroids
 from nearfar.compress.learn.loop import learn
 from nearfar.compress.learn.residual_start import start_residual
-from nearfar.compress.learning import Learning
+from nearfar.compress.learn.trainable import array
+from nearfar.compress.learning import DEFAULT, Learning
 from nearfar.compress.mapped import Mapped
 from nearfar.compress.residual import Residual
 
@@ -20,53 +21,56 @@ RATE = 5e-4
 MAP_RATE = 1e-4
 
 
-class Books:
-    """Residual codebooks (M, K, d) and a map of queries that learn."""
+class Books(nn.Module):
+    """Residual codebooks (M, K, d) and a map of queries (d, d) that learn."""
 
-    def __init__(self, codebooks: Tensor, learning: Learning) -> None:
+    rotation = None  # documents stay as they are
+
+    def __init__(self, codebooks: Tensor, query_map: Tensor | None = None, learning: Learning = DEFAULT) -> None:
+        super().__init__()
         self.centroids = Centroids(codebooks, learning)
         self.balance = learning.balance
-        self.query_map = torch.eye(codebooks.shape[2]).requires_grad_()
+        self.query_map = nn.Parameter(torch.eye(codebooks.shape[2]) if query_map is None else query_map)
 
-    def groups(self) -> list[tuple[list[Tensor], float]]:
-        return [(self.centroids.learning(), RATE), ([self.query_map], MAP_RATE)]
+    def groups(self) -> list[tuple[nn.Parameter, float]]:
+        return [*((tensor, RATE) for tensor in self.centroids.learning()), (self.query_map, MAP_RATE)]
 
     def codes(self, documents: Tensor) -> Tensor:
-        books = self.centroids.now().detach()
         if self.balance:
-            return _greedy(documents, books, self.balance)
-        return torch.from_numpy(Residual(books.numpy()).encode(documents.numpy()).astype(np.int64))
+            return _greedy(documents.detach(), self.centroids().detach(), self.balance)
+        found = Residual(array(self.centroids())).encode(array(documents))
+        return torch.from_numpy(found.astype(np.int64)).to(documents.device)
 
     def quantised(self, documents: Tensor, codes: Tensor) -> tuple[Tensor, Tensor]:
+        """Straight through: the gradient of ŷ goes to its centroids, and to y as if it were ŷ (van den Oord, 2017)."""
         standing = self._standing(codes)
-        return standing, (standing - documents).square().sum(dim=1).mean()
+        return standing + (documents - documents.detach()), (standing - documents).square().sum(dim=1)
 
     def mapped(self, queries: Tensor) -> Tensor:
         return queries @ self.query_map.T
 
-    def anchors(self, documents: Tensor, codes: Tensor, rows: Tensor) -> Tensor:
-        """What documents (n, d) with these codes leave to each codebook, of drawn rows (M, K); (M, K, d)."""
-        now = self.centroids.now().detach()
-        left = documents - self._standing(codes).detach()
-        return torch.stack([left[row] + book[code[row]] for row, book, code in zip(rows, now, codes.T, strict=True)])
-
     def count(self, codes: Tensor) -> None:
         self.centroids.count(codes)
 
+    def anchors(self, documents: Tensor, codes: Tensor, rows: Tensor) -> Tensor:
+        """What documents (n, d) with these codes leave to each codebook, of drawn rows (M, K); (M, K, d)."""
+        left = documents - self._standing(codes).detach()
+        books = self.centroids().detach()
+        return torch.stack([left[row] + book[code[row]] for row, book, code in zip(rows, books, codes.T, strict=True)])
+
     def codec(self) -> Mapped:
-        """What has been learnt."""
-        return Mapped(None, self.query_map.detach().numpy(), Residual(self.centroids.now().detach().numpy()))
+        return Mapped(None, array(self.query_map), Residual(array(self.centroids())))
 
     def _standing(self, codes: Tensor) -> Tensor:
-        now = self.centroids.now()
-        rows = codes + torch.arange(now.shape[0]) * now.shape[1]
-        return functional.embedding_bag(rows, now.flatten(0, 1), mode="sum")
+        books = self.centroids()
+        rows = codes + torch.arange(len(books), device=codes.device) * books.shape[1]
+        return functional.embedding_bag(rows, books.flatten(0, 1), mode="sum")
 
 
 def fit(sample: Sample, size_bytes: int) -> Mapped:
     """Codebooks of `size_bytes` centroids a vector, and the map of the queries that they are asked by."""
     start = start_residual(torch.tensor(sample.vectors), size_bytes, torch.Generator().manual_seed(sample.seed))
-    books = Books(start, sample.learning)
+    books = Books(start, learning=sample.learning)
     learn(books, sample)
     return books.codec()
 
