@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from nearfar.pipeline.compare import compare_systems as compare
     from nearfar.pipeline.compress import compress
     from nearfar.pipeline.compress_table import compress_table
+    from nearfar.pipeline.compress_train import compress_train
     from nearfar.pipeline.config import FitConfig
     from nearfar.pipeline.doctor import diagnose
     from nearfar.pipeline.evaluate import evaluate
@@ -37,6 +38,7 @@ __all__ = [
     "compare",
     "compress",
     "compress_table",
+    "compress_train",
     "diagnose",
     "evaluate",
     "evaluate_classification",
@@ -63,6 +65,7 @@ _HOMES = {
     "compare": "nearfar.pipeline.compare",
     "compress": "nearfar.pipeline.compress",
     "compress_table": "nearfar.pipeline.compress_table",
+    "compress_train": "nearfar.pipeline.compress_train",
     "diagnose": "nearfar.pipeline.doctor",
     "evaluate": "nearfar.pipeline.evaluate",
     "evaluate_classification": "nearfar.pipeline.probes",
