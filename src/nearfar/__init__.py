@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from nearfar.pipeline.compare import compare_systems as compare
     from nearfar.pipeline.compress import compress
     from nearfar.pipeline.compress_table import compress_table
+    from nearfar.pipeline.compress_train import compress_train
     from nearfar.pipeline.config import FitConfig
     from nearfar.pipeline.doctor import diagnose
     from nearfar.pipeline.doctor_codes import diagnose_codes
@@ -38,6 +39,7 @@ __all__ = [
     "compare",
     "compress",
     "compress_table",
+    "compress_train",
     "diagnose",
     "diagnose_codes",
     "evaluate",
@@ -65,6 +67,7 @@ _HOMES = {
     "compare": "nearfar.pipeline.compare",
     "compress": "nearfar.pipeline.compress",
     "compress_table": "nearfar.pipeline.compress_table",
+    "compress_train": "nearfar.pipeline.compress_train",
     "diagnose": "nearfar.pipeline.doctor",
     "diagnose_codes": "nearfar.pipeline.doctor_codes",
     "evaluate": "nearfar.pipeline.evaluate",

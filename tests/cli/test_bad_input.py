@@ -179,7 +179,11 @@ CASES = [
         ["'train.matryoshka_weights': expected 2 numbers above 0"],
     ),
     ("no sources", [*ON_GOOD, "--train.batch_by", "source"], ["train.batch_by: expected a source in the data, found"]),
-    ("no such batches", [*ON_GOOD, "--train.batch_by", "sources"], ["'train.batch_by': expected 'none', 'source' or"]),
+    (
+        "no such batches",
+        [*ON_GOOD, "--train.batch_by", "sources"],
+        ["'train.batch_by': expected 'none', 'source', 'task'"],
+    ),
     ("mixing of nothing", [*ON_GOOD, "--train.mixing.temperature", "2"], ["train.mixing: expected train.batch_by"]),
     ("cold mixing", [*ON_GOOD, "--train.mixing.temperature", "0"], ["'train.mixing.temperature': expected greater"]),
     (

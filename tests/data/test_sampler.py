@@ -142,3 +142,17 @@ def test_what_cannot_be_mixed_is_refused(by, mixing, words):
     with pytest.raises(BadInput) as caught:
         sampler(labelled(a=5, b=5), 4, 0, by=by, mixing=MixingConfig(**mixing))
     assert words in str(caught.value)
+
+
+def test_near_documents_are_batched_together():
+    """Every pair once, in batches of even size, and of a cluster in as few batches as its size and place allow."""
+    records = [{"query": f"q{i}", "positive": f"d{i}"} for i in range(200)]
+    source = replace(batch_source(from_records(records)), near=np.arange(200) % 10)
+    made = sampler(source, 32, seed=3, by="near")
+    epochs = [made.epoch(number) for number in (0, 1)]
+    for batches in epochs:
+        assert sorted(np.concatenate(batches).tolist()) == list(range(200))
+        assert {len(batch) for batch in batches} <= {28, 29}
+        assert all(sum(cluster in source.near[batch] for batch in batches) <= 2 for cluster in range(10))
+    together = [{frozenset(np.unique(source.near[batch]).tolist()) for batch in batches} for batches in epochs]
+    assert together[0] != together[1]  # other neighbours in each epoch
