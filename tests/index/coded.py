@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from nearfar.compress.codec import Sample
+from nearfar.compress.four_bits import PQ4
+from nearfar.compress.linear import Linear
 from nearfar.compress.mapped import Mapped
-from nearfar.compress.product import product_of
+from nearfar.compress.optimized import OPQ
+from nearfar.compress.product import PQ, product_of
+from nearfar.compress.residual import RQ
 from nearfar.index.export_check import Leaving
 
 
@@ -51,3 +57,24 @@ def leaving(codec, vectors, queries):
     ids = [f"d{row}" for row in range(len(vectors))]
     ids[:3] = ["a\tb", "back\\slash", "line\nbreak é"]
     return Leaving("fake", codec, codec.encode(vectors), ids, queries, vectors, {"codec": "fake"})
+
+
+VECTORS, QUERIES = clustered(1200, 32), clustered(60, 32, seed=1)
+
+
+@cache
+def codec_of(name):
+    """Codecs of VECTORS: queries go through nothing, a padding, a rotation, both, their own map, or copies."""
+    return {
+        "pq": lambda: fitted(PQ, VECTORS, 8),
+        "pq, uneven groups": lambda: fitted(PQ, VECTORS, 6),
+        "opq": lambda: fitted(OPQ, VECTORS, 8),
+        "opq, uneven groups": lambda: fitted(OPQ, VECTORS, 6),
+        "mapped": lambda: mapped(VECTORS, 8, rotation(32, 32), rotation(32, 32, seed=6) * 1.5),
+        "wider": lambda: mapped(VECTORS, 8, rotation(48, 32), rotation(48, 32, seed=6)),
+        "residual": lambda: fitted(RQ, VECTORS, 4),
+        "one codebook": lambda: fitted(RQ, VECTORS, 1),
+        "four bits": lambda: fitted(PQ4, VECTORS, 8),
+        "four bits, uneven groups": lambda: fitted(PQ4, VECTORS, 6),
+        "residual, mapped": lambda: Linear(np.zeros(32, np.float32), rotation(32, 32), fitted(RQ, VECTORS, 4)),
+    }[name]()

@@ -1,39 +1,18 @@
 import json
 from dataclasses import replace
-from functools import cache
 
 import faiss
 import numpy as np
 import pytest
-from coded import Scoring, clustered, fitted, leaving, mapped, rotation
+from coded import QUERIES, VECTORS, Scoring, codec_of, fitted, leaving
 
 from nearfar.compress.binary import BINARY
 from nearfar.compress.float16 import FLOAT16
-from nearfar.compress.linear import Linear
-from nearfar.compress.optimized import OPQ
+from nearfar.compress.four_bits import PQ4
 from nearfar.compress.product import PQ
-from nearfar.compress.residual import RQ
 from nearfar.core.errors import BadInput
+from nearfar.index.export_check import Rule, agreement
 from nearfar.index.export_faiss import Lists, write_faiss
-
-VECTORS, QUERIES = clustered(1200, 32), clustered(60, 32, seed=1)
-
-
-@cache
-def codec_of(name):
-    """Codecs whose queries go through nothing, a padding, a rotation, both, a map of their own, or many copies."""
-    return {
-        "pq": lambda: fitted(PQ, VECTORS, 8),
-        "pq, uneven groups": lambda: fitted(PQ, VECTORS, 6),
-        "opq": lambda: fitted(OPQ, VECTORS, 8),
-        "opq, uneven groups": lambda: fitted(OPQ, VECTORS, 6),
-        "mapped": lambda: mapped(VECTORS, 8, rotation(32, 32), rotation(32, 32, seed=6) * 1.5),
-        "wider": lambda: mapped(VECTORS, 8, rotation(48, 32), rotation(48, 32, seed=6)),
-        "residual": lambda: fitted(RQ, VECTORS, 4),
-        "one codebook": lambda: fitted(RQ, VECTORS, 1),
-        "residual, mapped": lambda: Linear(np.zeros(32, np.float32), rotation(32, 32), fitted(RQ, VECTORS, 4)),
-    }[name]()
-
 
 SUMS = ["pq", "pq, uneven groups", "opq", "opq, uneven groups", "mapped", "wider", "residual", "one codebook",
         "residual, mapped"]  # fmt: skip
@@ -52,6 +31,76 @@ def test_a_stranger_who_reads_the_file_gets_our_scores_and_order_from_plain_quer
     np.testing.assert_allclose(scores, -np.sort(-ours, axis=1), atol=1e-4 * np.abs(ours).max())
     assert found.worst < 1e-5
     assert json.loads((tmp_path / "out" / "ids.json").read_text(encoding="utf-8")) == list(left.ids)
+
+
+FOURS = ["four bits", "four bits, uneven groups"]
+
+
+@pytest.mark.parametrize("name", FOURS)
+def test_fast_scan_finds_our_best_with_our_scores(tmp_path, name):
+    codec = codec_of(name)
+    left = leaving(codec, VECTORS, QUERIES)
+    found = write_faiss(tmp_path / "out", left)
+    index = faiss.read_index(str(tmp_path / "out" / "index.faiss"))
+    fast = faiss.downcast_index(faiss.downcast_index(faiss.downcast_index(index).index).base_index)
+    assert (type(fast), fast.by_residual, fast.pq.nbits) == (faiss.IndexIVFPQFastScan, False, 4)
+    faiss.extract_index_ivf(index).nprobe = 1000
+    scores, rows = index.search(QUERIES, 10)
+    ours = QUERIES @ codec.decode(left.codes).T
+    np.testing.assert_allclose(scores, np.take_along_axis(ours, rows, 1), atol=1e-5)
+    overlap = (scores >= -np.sort(-ours, axis=1)[:, 9:10] - 1e-5).mean()
+    assert min(overlap, found.overlap) > 0.99
+    assert found.worst < 5e-3
+    rounded = fast.search(QUERIES @ codec.matrix.T, 1200)[0]
+    assert np.abs(rounded - -np.sort(-ours, axis=1)).max() > 5e-3  # what fast scan alone would say
+
+
+def test_fast_scan_that_chooses_others_is_refused_and_nothing_is_left(tmp_path, monkeypatch):
+    monkeypatch.setattr("nearfar.index.export_faiss.CHOSEN", 1)
+    left = leaving(codec_of("four bits"), VECTORS, QUERIES)
+    with pytest.raises(BadInput, match=r"out: expected .* found .*; "):
+        write_faiss(tmp_path / "out", left)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_ten_best_must_be_ours(tmp_path):
+    left = leaving(codec_of("four bits"), VECTORS, QUERIES)
+    true = left.scores(QUERIES)
+    best = np.argsort(-true, axis=1)
+
+    def search(queries, k):
+        """All documents with nearly our scores, the sixth of each query's behind the tenth."""
+        rows = best[[np.flatnonzero((query == QUERIES).all(axis=1))[0] for query in queries], :k].copy()
+        rows[:, 5:11] = rows[:, [6, 7, 8, 9, 10, 5]]
+        return rows, -np.sort(-left.scores(queries), axis=1)[:, :k]
+
+    with pytest.raises(BadInput, match=r"expected 99% of the ten best as by our scores, found 90\.\d\d%; take codes"):
+        agreement(tmp_path, left, search, left.scores, Rule(1.0, 0.99))
+    assert agreement(tmp_path, left, search, left.scores, Rule(1.0, 0.9)).overlap == pytest.approx(0.9)
+
+
+def test_a_wrong_centroid_of_fast_scan_is_refused(tmp_path):
+    codec = fitted(PQ4, VECTORS, 8)
+    left = leaving(codec, VECTORS, QUERIES)
+    codec.score(QUERIES, left.codes)  # by the pairs of centroids, which are kept
+    codec.inner.centroids[3] += 0.05
+    with pytest.raises(BadInput, match=r"expected scores within 0\.005 of the largest"):
+        write_faiss(tmp_path / "out", left)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", FOURS)
+def test_fast_scan_can_be_asked_among_chosen_documents(tmp_path, name):
+    codec = codec_of(name)
+    left = leaving(codec, VECTORS, QUERIES)
+    write_faiss(tmp_path / "out", left)
+    index = faiss.read_index(str(tmp_path / "out" / "index.faiss"))
+    inner = faiss.SearchParametersIVF(sel=faiss.IDSelectorBatch(np.arange(0, 1200, 7)), nprobe=1000)
+    middle = faiss.IndexRefineSearchParameters(k_factor=4.0, base_index_params=inner)
+    scores, rows = index.search(QUERIES, 10, params=faiss.SearchParametersPreTransform(index_params=middle))
+    assert (rows % 7 == 0).all()
+    ours = QUERIES @ codec.decode(left.codes[::7]).T
+    assert (np.abs(scores - -np.sort(-ours, axis=1)[:, :10]) < 1e-4).mean() > 0.99
 
 
 @pytest.mark.parametrize("name", ["pq", "residual, mapped"])

@@ -1,33 +1,22 @@
 import json
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 import pytest
-from coded import Scoring, clustered, fitted, leaving, mapped, rotation
+from coded import QUERIES as MANY
+from coded import VECTORS, Scoring, codec_of, fitted, leaving
 
 from nearfar.compress.binary import BINARY
-from nearfar.compress.optimized import OPQ
 from nearfar.compress.product import PQ
 from nearfar.compress.residual import RQ
 from nearfar.core.errors import BadInput, MissingExtra
 from nearfar.index.export_form import Codebooks
 from nearfar.index.export_lance import settled, write_lance
 
-VECTORS, QUERIES = clustered(1200, 32), clustered(20, 32, seed=1)
+QUERIES = MANY[:20]
 
 
-@cache
-def codec_of(name):
-    return {
-        "pq": lambda: fitted(PQ, VECTORS, 8),
-        "pq, uneven groups": lambda: fitted(PQ, VECTORS, 6),
-        "opq": lambda: fitted(OPQ, VECTORS, 8),
-        "mapped": lambda: mapped(VECTORS, 8, rotation(32, 32), rotation(32, 32, seed=6) * 1.5),
-    }[name]()
-
-
-@pytest.mark.parametrize("name", ["pq", "pq, uneven groups", "opq", "mapped"])
+@pytest.mark.parametrize("name", ["pq", "pq, uneven groups", "opq", "mapped", "four bits"])
 def test_a_stranger_who_opens_the_dataset_gets_our_scores_as_distances(tmp_path, name):
     lance = pytest.importorskip("lance", reason="pylance is not installed")
     codec = codec_of(name)

@@ -17,13 +17,15 @@ def run(tmp_path_factory):
     path = folder / "run"
     fitted = nearfar("fit", "--data", pairs, "--base", "static", "--out", path, *options(train__epochs=1))
     assert fitted.code == 0, fitted.err
-    for codec, size in (("opq", 8), ("binary", 4), ("rq", 2)):
+    for codec, size in (("opq", 8), ("binary", 4), ("rq", 2), ("pq4", 16)):
         done = nearfar("compress", path, "--codec", codec, "--bytes", size)
         assert done.code == 0, done.err
     return path
 
 
-@pytest.mark.parametrize(("to", "size"), [("faiss", 8), ("faiss", 4), ("faiss", 2), ("lance", 8), ("pgvector", 4)])
+@pytest.mark.parametrize(
+    ("to", "size"), [("faiss", 8), ("faiss", 4), ("faiss", 2), ("faiss", 16), ("lance", 8), ("pgvector", 4)]
+)
 def test_the_verb_writes_what_it_says(run, tmp_path, to, size):
     if to == "lance":
         pytest.importorskip("lance", reason="pylance is not installed")
@@ -34,6 +36,7 @@ def test_the_verb_writes_what_it_says(run, tmp_path, to, size):
     assert (found["to"], found["size_bytes"], found["documents"]) == (to, size, meta["documents"])
     assert found["fingerprint"] == meta["fingerprint"]
     assert found["worst"] < 1e-4
+    assert found["overlap"] > 0.99
     assert found["queries"] > 10
 
 
@@ -61,8 +64,8 @@ def _lines(folder, text):
     [
         (("--to", "fais", "--bytes", 8), "--to: expected a store, found 'fais'; did you mean 'faiss'?"),
         (
-            ("--to", "faiss", "--bytes", 16),
-            "expected codes of 16 bytes, found those of 2, 4, 8; make them: nearfar comp",
+            ("--to", "faiss", "--bytes", 32),
+            "expected codes of 32 bytes, found those of 2, 4, 8, 16; make them: nearfar comp",
         ),
         (("--to", "pgvector", "--bytes", 8), "to pgvector: expected binary codes, found opq codes of 8 bytes"),
         (("--to", "lance", "--bytes", 2), "to lance: expected product codes"),

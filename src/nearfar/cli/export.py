@@ -11,6 +11,8 @@ import typer
 from nearfar.cli import show
 from nearfar.cli.options import AsJson
 
+SAME = 0.9995  # of the ten best: what is left is rounding
+
 
 def export(
     run: Annotated[Path, typer.Argument(help="A run folder whose documents are compressed.")],
@@ -23,7 +25,7 @@ def export(
 ) -> None:
     """Write a run's codes for another store, and check that it scores them as nearfar does.
 
-    faiss takes product, residual and binary codes; lance product codes; pgvector binary ones.
+    faiss takes product, residual and binary codes; lance product codes; pgvector binary ones. pq4 is fastest in faiss.
 
     Example: nearfar export run --to faiss --bytes 32 --out run-faiss
     """
@@ -32,6 +34,7 @@ def export(
 
     found = export_(run, to, size_bytes=size_bytes, out=out, data=data, overwrite=overwrite, reporter=Terminal())
     off = f"differ from ours by {found.worst:.1e} of the largest at most" if found.worst else "are ours"
-    checked = f"the scores of {found.queries:,} queries {off}"
+    same = "" if found.overlap > SAME else f", and {found.overlap:.1%} of the ten best are ours"
+    checked = f"the scores of {found.queries:,} queries {off}{same}"
     line = f"{found.documents:,} documents, {found.codec} of {found.size_bytes} bytes, in {found.path}: {checked}"
     typer.echo(show.json_line(asdict(found)) if as_json else line)

@@ -11,7 +11,7 @@ from nearfar.compress.binary import Binary
 from nearfar.compress.codec import Codec, Codes, Vectors
 from nearfar.core.artifact import writing
 from nearfar.core.errors import BadInput
-from nearfar.index.export_check import KIND, Agreement, Leaving, Rows, agreement
+from nearfar.index.export_check import EQUAL, KIND, Agreement, Leaving, Rows, agreement
 from nearfar.index.export_form import bit_scores, blocks, in_words
 
 FILE = "codes.tsv"  # of `COPY nearfar_codes (id, code) FROM STDIN`
@@ -36,7 +36,7 @@ def write_bits(path: Path, leaving: Leaving, *, overwrite: bool = False) -> Agre
         np.save(folder / THRESHOLDS, codec.median)
         written = _read(folder / FILE, bits)
         search = lambda queries, k: _nearest(bit_scores(codec, queries, written), k)  # noqa: E731
-        return agreement(path, leaving, search, lambda queries: bit_scores(codec, queries, leaving.codes), 0.0)
+        return agreement(path, leaving, search, lambda queries: bit_scores(codec, queries, leaving.codes), EQUAL)
 
 
 def check_bits(name: str, codec: Codec) -> Binary:

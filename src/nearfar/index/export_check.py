@@ -18,6 +18,7 @@ from nearfar.index.exact import BLOCK_SCORES
 KIND = "export"
 IDS = "ids.json"
 TOLERANCE = 1e-4  # of the largest score: sums of float32 in another order
+FIRST = 10  # documents of a query that are looked at as a set
 THOROUGH = 8  # queries that are compared at every document
 DEPTH = 100  # documents of each further query that are compared
 
@@ -53,9 +54,21 @@ class Agreement:
 
     queries: int
     worst: float  # largest difference of a score, as a part of the largest score
+    overlap: float  # share of the ten best that are so by our scores
 
 
-def agreement(where: Path, leaving: Leaving, search: Search, score: Score, tolerance: float = TOLERANCE) -> Agreement:
+@dataclass(frozen=True)
+class Rule:
+    """How far a copy may be from us."""
+
+    tolerance: float = TOLERANCE  # of scores, as a part of the largest one met
+    overlap: float = 0.0  # of the ten best, at least; 0 where scores leave no doubt
+
+
+EXACT, EQUAL = Rule(), Rule(0.0)
+
+
+def agreement(where: Path, leaving: Leaving, search: Search, score: Score, rule: Rule = EXACT) -> Agreement:
     """Compare a copy's search with our own scores: every document for the first queries, the best for all.
 
     The scores of the best are compared with those of our own best too, so that none is left out; ties may trade places.
@@ -63,10 +76,9 @@ def agreement(where: Path, leaving: Leaving, search: Search, score: Score, toler
     Args:
         where: the copy, as errors name it.
         search: of the copy, exhaustive: all partitions probed.
-        tolerance: of scores, as a part of the largest one met.
 
     Raises:
-        BadInput: there are no queries, a document is missing in the copy, or a score differs.
+        BadInput: there are no queries, a document is missing in the copy, a score differs, or the best are others.
     """
     if not len(leaving.queries) or not len(leaving.codes):
         raise BadInput.at(where, expected="documents, and queries to check the copy with", found="none",
@@ -74,12 +86,16 @@ def agreement(where: Path, leaving: Leaving, search: Search, score: Score, toler
     size = max(1, BLOCK_SCORES // len(leaving.codes))
     parts = [(slice(start, start + size), DEPTH) for start in range(0, len(leaving.queries), size)]
     parts += [(slice(row, row + 1), len(leaving.codes)) for row in range(min(THOROUGH, len(leaving.queries)))]
-    found = _worst([_compared(where, leaving.queries[part], search, score, k) for part, k in parts])
-    if not found.worst <= tolerance * found.largest:  # NaN differs
-        raise BadInput.at(where, expected=f"scores within {tolerance:g} of the largest, {found.largest:.4g}",
+    several = [_compared(where, leaving.queries[part], search, score, k) for part, k in parts]
+    found, overlap = _worst(several), float(np.concatenate([one.overlaps for one in several]).mean())
+    if not found.worst <= rule.tolerance * found.largest:  # NaN differs
+        raise BadInput.at(where, expected=f"scores within {rule.tolerance:g} of the largest, {found.largest:.4g}",
                           found=f"document '{leaving.ids[found.row]}' {found.worst:.3g} off",
                           do="make the codes again, as codes and codebooks do not belong together")  # fmt: skip
-    return Agreement(len(leaving.queries), found.worst / (found.largest or 1.0))
+    if overlap < rule.overlap:
+        raise BadInput.at(where, expected=f"{rule.overlap:.0%} of the ten best as by our scores",
+                          found=f"{overlap:.2%}", do="take codes of more bytes, or an exact form")  # fmt: skip
+    return Agreement(len(leaving.queries), found.worst / (found.largest or 1.0), overlap)
 
 
 @dataclass(frozen=True)
@@ -87,6 +103,7 @@ class _Compared:
     worst: float  # largest difference, and
     row: int  # its document
     largest: float  # score by its size
+    overlaps: Vectors  # (Q,) share of the ten best that are so by our scores, equal ones counting alike
 
 
 def _worst(parts: Sequence[_Compared]) -> _Compared:
@@ -103,7 +120,9 @@ def _compared(where: Path, queries: Vectors, search: Search, score: Score, k: in
     best = -np.sort(np.partition(-scores, k - 1, axis=1)[:, :k], axis=1)
     off = np.maximum(np.abs(at_rows - theirs), np.abs(best - theirs))
     query, place = np.unravel_index(np.argmax(off), off.shape)
-    return _Compared(float(off[query, place]), int(rows[query, place]), float(np.abs(scores).max()))
+    first = slice(min(FIRST, k))
+    overlaps = (at_rows[:, first] >= best[:, first][:, -1:]).mean(axis=1)
+    return _Compared(float(off[query, place]), int(rows[query, place]), float(np.abs(scores).max()), overlaps)
 
 
 def _check_whole(where: Path, rows: Rows, documents: int) -> None:

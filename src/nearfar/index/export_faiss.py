@@ -13,12 +13,14 @@ import numpy as np
 from nearfar.compress.binary import Binary
 from nearfar.compress.codec import Codec, Codes, Vectors
 from nearfar.core.artifact import writing
-from nearfar.index.export_check import KIND, TOLERANCE, Agreement, Leaving, Rows, agreement
-from nearfar.index.export_form import Codebooks, bit_scores, blocks
+from nearfar.index.export_check import EQUAL, EXACT, KIND, Agreement, Leaving, Rows, Rule, agreement
+from nearfar.index.export_form import Codebooks, bit_scores, blocks, four_bits_of
 
 FILE = "index.faiss"
 PER_LIST = 39  # FAISS warns of k-means on fewer
 ROUNDS = 10  # of k-means for the lists
+FAST = Rule(tolerance=5e-3, overlap=0.99)  # of fast scan, which rounds a query's tables to 256 steps
+CHOSEN = 4  # times as many documents are chosen by fast scan as are returned
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Lists:
 def write_faiss(path: Path, leaving: Leaving, lists: Lists | None = None, *, overwrite: bool = False) -> Agreement:
     """Write a folder with `index.faiss`, whose numbers are rows of `ids.json`, and compare its scores with ours.
 
-    Product and residual codes become an IndexIVFPQ of inner products, with the query's map before it, and bits an
+    Product and residual codes become an IndexIVFPQ of inner products, with the query's map before it; those of
+    four bits an IndexIVFPQFastScan (André et al., 2015) whose candidates are ranked again by exact scores, and bits an
     IndexBinaryIVF of Hamming distances to encoded queries.
 
     Args:
@@ -65,13 +68,15 @@ def check_faiss(name: str, codec: Codec) -> None:
 
 def _write_sums(path: Path, file: Path, leaving: Leaving, lists: Lists) -> Agreement:
     books = Codebooks.of(leaving.name, leaving.codec, "to faiss")
-    index, inverted = _ivf_pq(books, leaving.codes, lists.among(len(leaving.codes)))
+    four = four_bits_of(leaving.codec)
+    held = books.codebooks if four is None else four.centroids
+    index, inverted = _ivf_pq(books, held, leaving.codes, lists.among(len(leaving.codes)))
     inverted.nprobe = min(lists.probes, inverted.nlist)
     faiss.write_index(index, str(file))
     copy = faiss.read_index(str(file))
     faiss.extract_index_ivf(copy).nprobe = inverted.nlist
     search = lambda queries, k: _searched(copy, queries, k)  # noqa: E731
-    return agreement(path, leaving, search, leaving.scores, TOLERANCE)
+    return agreement(path, leaving, search, leaving.scores, EXACT if four is None else FAST)
 
 
 def _searched(index: Any, queries: Vectors, k: int) -> tuple[Rows, Vectors]:
@@ -79,16 +84,34 @@ def _searched(index: Any, queries: Vectors, k: int) -> tuple[Rows, Vectors]:
     return rows, scores
 
 
-def _ivf_pq(books: Codebooks, codes: Codes, lists: int) -> tuple[Any, Any]:
-    """An index of these codes, and the inverted file within it, which is the same where queries need no map."""
-    many, _, width = books.codebooks.shape
+def _ivf_pq(books: Codebooks, held: Vectors, codes: Codes, lists: int) -> tuple[Any, Any]:
+    """An index of these codes, and the inverted file within it, which is the same where queries need no map.
+
+    Args:
+        held: the centroids (M, K, d_sub) that the codes name, which are half as wide as the books' where K is 16.
+    """
+    many, count, width = held.shape
     coarse, homes = _coarse(books, codes, lists)
-    inverted = faiss.IndexIVFPQ(coarse, many * width, lists, many, 8, faiss.METRIC_INNER_PRODUCT)
+    bits = count.bit_length() - 1
+    inverted = faiss.IndexIVFPQ(coarse, many * width, lists, many, bits, faiss.METRIC_INNER_PRODUCT)
     inverted.by_residual = False  # residuals to coarse centroids are not what the codebooks were fitted to
-    faiss.copy_array_to_vector(books.codebooks.ravel(), inverted.pq.centroids)
+    faiss.copy_array_to_vector(held.ravel(), inverted.pq.centroids)
     inverted.is_trained = True
     _fill(inverted, codes, homes)
-    return _mapped(inverted, books), inverted
+    if bits == 8:
+        return _mapped(inverted, books), inverted
+    fast = faiss.IndexIVFPQFastScan(inverted)
+    return _mapped(_ranked_again(fast, codes), books), fast
+
+
+def _ranked_again(fast: Any, codes: Codes) -> Any:
+    """Fast scan to choose, and the same codes once more to rank by scores that are not rounded."""
+    exact = faiss.IndexPQ(fast.d, fast.pq.M, fast.pq.nbits, faiss.METRIC_INNER_PRODUCT)
+    exact.pq, exact.is_trained, exact.ntotal = fast.pq, True, len(codes)
+    faiss.copy_array_to_vector(np.ascontiguousarray(codes).ravel(), exact.codes)
+    index = faiss.IndexRefine(fast, exact)
+    index.k_factor = CHOSEN
+    return index
 
 
 def centroids(books: Codebooks, codes: Codes, lists: int) -> Vectors:
@@ -160,7 +183,7 @@ def _write_bits(path: Path, file: Path, leaving: Leaving, lists: Lists) -> Agree
     copy: Any = faiss.read_index_binary(str(file))
     copy.nprobe = count
     search = lambda queries, k: _nearest(copy, leaving.codec.encode(queries), k)  # noqa: E731
-    return agreement(path, leaving, search, lambda queries: bit_scores(leaving.codec, queries, leaving.codes), 0.0)
+    return agreement(path, leaving, search, lambda queries: bit_scores(leaving.codec, queries, leaving.codes), EQUAL)
 
 
 def _nearest(index: Any, queries: Codes, k: int) -> tuple[Rows, Vectors]:

@@ -8,6 +8,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from nearfar.compress.codec import Codec, Codes, Vectors
+from nearfar.compress.four_bits import FourBits
 from nearfar.compress.linear import Linear
 from nearfar.compress.product import Product, spread
 from nearfar.core.errors import BadInput
@@ -78,6 +79,8 @@ def _parts(codec: Codec) -> tuple[Vectors | None, Vectors | None, Vectors | None
         books, *maps = _parts(codec.inner)
         first, second = (codec.matrix if map_ is None else map_ @ codec.matrix for map_ in maps)
         return books, first, second
+    if isinstance(codec, FourBits):
+        return _parts(codec.pairs)
     if isinstance(codec, Product):
         exact = codec.dimension % codec.size_bytes == 0
         filled = None if exact else spread(np.eye(codec.dimension, dtype=np.float32), codec.size_bytes).T
@@ -87,6 +90,12 @@ def _parts(codec: Codec) -> tuple[Vectors | None, Vectors | None, Vectors | None
     rotation: Vectors | None = getattr(codec, "rotation", None)
     query_map: Vectors | None = getattr(codec, "query_map", None)
     return codec.codebooks, rotation, rotation if query_map is None else query_map
+
+
+def four_bits_of(codec: Codec) -> FourBits | None:
+    """The codec of four bits a group that a map of the documents may stand before; None where there is none."""
+    inner = codec.inner if isinstance(codec, Linear) else codec
+    return inner if isinstance(inner, FourBits) else None
 
 
 def blocks(rows: int, width: int) -> list[slice]:

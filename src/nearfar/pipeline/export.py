@@ -49,6 +49,7 @@ class Exported:
     documents: int
     queries: int  # it was checked with
     worst: float  # largest difference of a score, as a part of the largest score
+    overlap: float  # share of the ten best that are so by our scores
     fingerprint: str  # of the model whose queries it takes
 
 
@@ -86,7 +87,7 @@ def export(
     )
     found = STORES[to].write(out, leaving, overwrite=overwrite)
     return Exported(str(out), to, coded.name, size_bytes, len(coded.codes), found.queries, found.worst,
-                    coded.fingerprint)  # fmt: skip
+                    found.overlap, coded.fingerprint)  # fmt: skip
 
 
 def _queries(bench: Bench) -> Any:

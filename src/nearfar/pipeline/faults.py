@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nearfar.core.artifact import disk_told, write_json
+from nearfar.core.artifact import write_json
+from nearfar.core.disk import disk_told
 from nearfar.core.errors import Interrupted, NearfarError
 from nearfar.data.batches import Ids
 from nearfar.data.dataset import Texts

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from nearfar.core.artifact import disk_told
 from nearfar.core.config import merged
+from nearfar.core.disk import disk_told
 from nearfar.core.errors import BadInput
 from nearfar.core.fingerprint import digest
 from nearfar.data.batches import BATCH_LABELS, Ids

@@ -15,7 +15,8 @@ from typing import Any
 
 from sentence_transformers import SentenceTransformer
 
-from nearfar.core.artifact import check_place, disk_told
+from nearfar.core.artifact import check_place
+from nearfar.core.disk import disk_told
 from nearfar.core.errors import BadInput, Interrupted
 from nearfar.data.dataset import Dataset
 from nearfar.data.read import Item

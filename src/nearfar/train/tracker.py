@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from nearfar.core.artifact import check_place, disk_told
+from nearfar.core.artifact import check_place
+from nearfar.core.disk import disk_told
 from nearfar.core.errors import BadInput, MissingExtra
 from nearfar.train.progress import Progress
 
