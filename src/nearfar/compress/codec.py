@@ -64,6 +64,7 @@ class Kind:
     restore: Callable[[State], Codec]
     fewest: Callable[[int], int] = lambda _: 1  # bytes → documents that it must be fitted on
     learned: bool = False  # whether it is fitted to retrieval, by queries
+    labelled: bool = False  # whether these queries must come with their documents
     codebooks: bool = False  # whether each byte of a code names one of 256 centroids
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from nearfar.compress.codec import Sample
 from nearfar.compress.health import Health, health
-from nearfar.compress.registry import check_size, fit, kind_of
+from nearfar.compress.registry import check_labels, check_size, fit, kind_of
 from nearfar.core.artifact import read_meta
 from nearfar.core.errors import BadInput, Interrupted
 from nearfar.core.fingerprint import digest
@@ -91,10 +91,12 @@ def compress(
         unlabelled: fit a learned codec to passages of the documents, in the place of the training queries.
 
     Raises:
-        BadInput: run, index or data cannot be read, or the codec cannot have such a size or needs more documents.
+        BadInput: run, index or data cannot be read, or the codec cannot have such a size or needs more documents
+            or labels.
         Interrupted: Ctrl-C was pressed.
     """
     kind = kind_of(codec)
+    check_labels(codec, found=not unlabelled)
     bench = Bench.open(run, data, reporter or Silent())
     job = _Job(bench, Path(run), codec, kind.learned, unlabelled and kind.learned, overwrite)
     for size in sizes:
