@@ -10,6 +10,8 @@ from nearfar.compress.learn.infomax import _of_labels, entropy, loss_of
 from nearfar.compress.registry import fit
 from nearfar.core.errors import BadInput
 from nearfar.core.ragged import Ragged
+from nearfar.pipeline.compress import compress
+from nearfar.pipeline.frontier import plan
 
 D = 24
 
@@ -115,3 +117,10 @@ def test_without_labels_it_is_refused(name, positives):
     with pytest.raises(BadInput, match=rf"codec '{name}': expected queries labelled .*, found none; give .*") as caught:
         fit(name, Sample(DOCUMENTS, QUERIES, positives), 3)
     assert "--unlabelled" in str(caught.value)
+
+
+@pytest.mark.parametrize("verb", [compress, plan])
+def test_the_verbs_refuse_it_before_they_open_a_run(verb, tmp_path):
+    named = {"codec": "infomax"} if verb is compress else {"codecs": ["infomax"]}
+    with pytest.raises(BadInput, match="codec 'infomax': expected queries labelled"):
+        verb(tmp_path / "no-such-run", unlabelled=True, **named)

@@ -54,7 +54,7 @@ def start_planes(vectors: Tensor, bits: int, generator: torch.Generator) -> tupl
 
     The rotation, with more rows than columns where there are more bits than dimensions, gives each bit as much of the
     variance. Iterative quantization (Gong and Lazebnik, 2011) goes on from it to the rotation that is nearest to signs:
-    the bits come nearer to the documents, and rank them no better.
+    the bits come nearer to the documents, and rank them better on one set of data and worse on another.
     """
     mean = vectors.mean(dim=0)
     centred = vectors - mean

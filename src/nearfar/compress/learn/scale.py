@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-LEAST = 1e-6  # variance below which nothing is scaled
+LEAST = 1e-6  # variance below which nothing varies, and the scale of it
 
 
 def nearest_scale(standing: Tensor, vectors: Tensor) -> tuple[Tensor, float]:
@@ -14,5 +14,5 @@ def nearest_scale(standing: Tensor, vectors: Tensor) -> tuple[Tensor, float]:
     """
     mean, apart = standing.mean(dim=0), standing - standing.mean(dim=0)
     common, own = (apart * vectors).sum().item(), apart.square().sum().item()
-    scale = common / own if common > 0 and own > LEAST * len(vectors) else 1.0
+    scale = common / own if common > 0 and own > LEAST * len(vectors) else LEAST
     return vectors.mean(dim=0) - scale * mean, scale
