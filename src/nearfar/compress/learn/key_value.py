@@ -17,7 +17,7 @@ from nearfar.compress.optimized import OPQ
 from nearfar.compress.product import K
 
 RATE = 1e-3
-OBJECTIVE = Objective(reconstruction=10.0, contrast=0.1)  # more contrast kept less on one set, more on another
+OBJECTIVE = Objective(reconstruction=10.0, contrast=0.1)  # more kept less on one set, more on another
 
 
 class Values:
