@@ -10,7 +10,7 @@ from nearfar.compress.health import CodebookMonitor, health
 from nearfar.compress.learn.balance import balanced
 from nearfar.compress.learn.centroids import Centroids
 from nearfar.compress.learn.loop import learn
-from nearfar.compress.learn.residual import Books
+from nearfar.compress.learn.residual import ResidualBooks
 from nearfar.compress.learn.tree import POINTS, _shares, tree_of
 from nearfar.compress.learned_cascade import FIRST_BYTES
 from nearfar.compress.learning import Learning
@@ -71,7 +71,7 @@ def test_revival_gives_dead_centroids_documents():
     books[:, :4] = torch.from_numpy(documents[:4])
     used = {}
     for revive in (False, True):
-        trained = Books(books.clone(), learning=Learning(steps=100, revive=revive))
+        trained = ResidualBooks(books.clone(), learning=Learning(steps=100, revive=revive))
         learn(trained, Sample(documents, documents[:0], learning=Learning(steps=100, revive=revive)))
         used[revive] = health(trained.codec().encode(documents)).used
     assert used[False] < 0.1
@@ -85,7 +85,7 @@ def test_each_round_is_told_and_dead_codebooks_raise_the_alarm():
     fit("learned_residual", Sample(documents, documents[:0], learning=learning, watch=monitor.on_round), 3)
     assert [told.step for told in monitor.rounds] == [25, 50, 60]
     assert not monitor.alarms
-    dead = Books(torch.full((3, 256, D), 9.0), learning=learning)
+    dead = ResidualBooks(torch.full((3, 256, D), 9.0), learning=learning)
     learn(dead, Sample(documents, documents[:0], learning=learning, watch=(monitor := CodebookMonitor()).on_round))
     assert "of the centroids stand for hardly anything" in monitor.alarms["dead"]
 
@@ -100,7 +100,7 @@ def test_a_cascade_tells_of_its_codebooks_alone():
 def test_frozen_codebooks_stay_and_the_others_move():
     documents = clustered(600)
     start = torch.from_numpy(clustered(3 * 256, seed=2)).view(3, 256, D)
-    books = Books(start, learning=Learning(steps=5, frozen=2))
+    books = ResidualBooks(start, learning=Learning(steps=5, frozen=2))
     learn(books, Sample(documents, documents[:50], learning=Learning(steps=5, frozen=2)))
     now = books.centroids().detach()
     torch.testing.assert_close(now[:2], start[:2], rtol=0, atol=0)

@@ -8,7 +8,7 @@ from nearfar.compress.codec import Sample
 from nearfar.compress.learn.batches import Batch
 from nearfar.compress.learn.kmeans import nearest, progressive_kmeans
 from nearfar.compress.learn.loop import Objective, _loss, learn
-from nearfar.compress.learn.residual import Books
+from nearfar.compress.learn.residual import ResidualBooks
 from nearfar.compress.learn.residual_start import start_residual
 from nearfar.compress.registry import fit
 from nearfar.compress.residual import Residual
@@ -56,7 +56,7 @@ def test_each_codebook_takes_what_is_left():
 
 def test_the_loss_is_its_formula():
     queries, documents = torch.from_numpy(clustered(3, seed=1)), torch.from_numpy(clustered(5, seed=2))
-    books = Books(start_residual(torch.from_numpy(clustered(600)), 2, torch.Generator().manual_seed(0)))
+    books = ResidualBooks(start_residual(torch.from_numpy(clustered(600)), 2, torch.Generator().manual_seed(0)))
     positives = torch.tensor([4, 0, 2])
     batch = Batch(queries, torch.arange(5), positives)
     found = _loss(books, batch, documents, books.codes(documents), Objective(1.0, 3.0, 0.5, 0.05))
@@ -75,7 +75,7 @@ def test_the_loss_is_its_formula():
 def test_learning_lowers_the_loss_on_other_queries():
     documents = clustered(1200)
     queries = clustered(400, seed=3)
-    books = Books(start_residual(torch.from_numpy(documents), 3, torch.Generator().manual_seed(0)))
+    books = ResidualBooks(start_residual(torch.from_numpy(documents), 3, torch.Generator().manual_seed(0)))
     others, some = torch.from_numpy(clustered(100, seed=4)), torch.from_numpy(documents[:600])
 
     def loss():

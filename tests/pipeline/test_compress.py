@@ -206,7 +206,10 @@ def test_an_interrupt_keeps_what_is_finished(run, monkeypatch):
         (["--balance", "2"], "compress.balance"),
         (["--contrast", "0.3", "--unlabelled"], "compress.contrast: expected 0 with --unlabelled, found 0.3"),
         (["--bytes", "8", "--frozen", "8"], "compress.frozen: expected fewer than the 8 codebooks"),
-        (["--steps", "9", "--codec", "pq"], "expected no settings of learning, found some, with the codec 'pq'"),
+        (
+            ["--steps", "9", "--codec", "pq"],
+            "compress.steps: expected settings that the codec 'pq' has (none)",
+        ),
     ],
 )
 def test_what_cannot_be_is_one_line_and_nothing_is_written(run, arguments, message):

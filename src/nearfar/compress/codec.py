@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -69,8 +69,16 @@ class Kind:
     restore: Callable[[State], Codec]
     fewest: Callable[[int], int] = lambda _: 1  # bytes → documents that it must be fitted on
     learned: bool = False  # whether it is fitted to retrieval, by queries
+    labelled: bool = False  # whether these queries must come with their documents
     codebooks: bool = False  # whether a code names a centroid of each of several codebooks
     bits: int = 8  # of such a name
+    settings: frozenset[str] = frozenset()  # of its learning, that it heeds
+
+
+def preferring(sample: Sample, **settings: float) -> Sample:
+    """The sample with these settings of learning where it states none itself."""
+    stated = sample.learning.model_dump(exclude_unset=True)
+    return replace(sample, learning=Learning(**{**settings, **stated}))
 
 
 def with_inner(state: State, inner: Codec) -> State:

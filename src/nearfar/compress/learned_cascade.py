@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nearfar.compress.check import as_codes, as_vectors
 from nearfar.compress.codec import Codes, Kind, Sample, State, Vectors, inner_of, with_inner
+from nearfar.compress.learning import ALL
 from nearfar.compress.mapped import Mapped, restoring
 from nearfar.compress.product import fewest
 from nearfar.compress.residual import MOST, restore_residual
@@ -81,4 +82,5 @@ def _restore(state: State) -> Cascaded:
 LEARNED_CASCADE = Kind(
     "a large frozen codebook before learnt residual ones: for a million documents and more",
     "after UniCode² (Chan et al., 2025) and VQGAN-LC (Zhu et al., 2024), on residual codes (Chen et al., 2010)",
-    _sizes, _fit, _restore, lambda _: fewest(1), learned=True)  # fmt: skip
+    _sizes, _fit, _restore, lambda _: fewest(1), learned=True,
+    settings=ALL)  # fmt: skip

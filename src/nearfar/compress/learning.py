@@ -31,3 +31,5 @@ class Learning(Config):
 
 
 DEFAULT = Learning()
+OF_CENTROIDS = frozenset({"balance", "revive", "affine", "frozen"})
+ALL = frozenset(Learning.model_fields)

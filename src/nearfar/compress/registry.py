@@ -10,7 +10,11 @@ from nearfar.compress.check import as_vectors, check_vectors
 from nearfar.compress.codec import Codec, Kind, Sample
 from nearfar.compress.float16 import FLOAT16
 from nearfar.compress.four_bits import PQ4
+from nearfar.compress.infomax import INFOMAX
 from nearfar.compress.int8 import INT8
+from nearfar.compress.key_value import KEY_VALUE
+from nearfar.compress.labels import labelled
+from nearfar.compress.learned_binary import LEARNED_BINARY
 from nearfar.compress.learned_cascade import LEARNED_CASCADE
 from nearfar.compress.learned_product import LEARNED_PRODUCT
 from nearfar.compress.learned_residual import LEARNED_RESIDUAL
@@ -34,6 +38,9 @@ CODECS: dict[str, Kind] = {
     "pq4": PQ4,
     "rq": RQ,
     "rabitq": RABITQ,
+    "infomax": INFOMAX,
+    "key_value": KEY_VALUE,
+    "learned_binary": LEARNED_BINARY,
     "learned_product": LEARNED_PRODUCT,
     "learned_residual": LEARNED_RESIDUAL,
     "learned_cascade": LEARNED_CASCADE,
@@ -55,11 +62,13 @@ def fit(name: str, sample: Sample, size_bytes: int) -> Codec:
     """Fit the codec of that name to the sample, with `size_bytes` a vector.
 
     Raises:
-        BadInput: it is unknown or has no such size, or the sample is too small or has a vector of NaN, infinity or 0.
+        BadInput: it is unknown or has no such size, or the sample is too small, lacks the labels that it learns from,
+            or has a vector of NaN, infinity or 0.
         DimensionMismatch: the sample's queries and documents differ in d.
     """
     kind = kind_of(name)
     _check(sample)
+    check_labels(name, found=len(labelled(sample).queries) > 0)
     dimension = sample.vectors.shape[1]
     check_size(name, size_bytes, dimension=dimension, documents=len(sample.vectors))
     return kind.fit(replace(sample, vectors=as_vectors(sample.vectors, dimension)), size_bytes)
@@ -74,6 +83,18 @@ def check_size(name: str, size_bytes: int, *, dimension: int, documents: int) ->
     kind = kind_of(name)
     _check_size(f"codec '{name}'", kind.sizes(dimension), size_bytes, dimension)
     _check_count(f"codec '{name}'", documents, max(1, kind.fewest(size_bytes)), size_bytes)
+
+
+def check_labels(name: str, *, found: bool) -> None:
+    """Refuse, before any work, a codec that is learnt from labels where there are none.
+
+    Raises:
+        BadInput: so.
+    """
+    if kind_of(name).labelled and not found:
+        raise BadInput.at(f"codec '{name}'", expected="queries labelled with their documents", found="none",
+                          do="give training queries, without --unlabelled, or choose a codec that learns "
+                          "from documents alone, such as learned_residual")  # fmt: skip
 
 
 def _check(sample: Sample) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 from nearfar.compress.codec import Sample
 from nearfar.compress.health import CodebookMonitor, Health, distortions, health
-from nearfar.compress.learning import DEFAULT, Learning
-from nearfar.compress.registry import check_size, fit, kind_of
+from nearfar.compress.learning import Learning
+from nearfar.compress.registry import check_labels, check_size, fit, kind_of
 from nearfar.core.artifact import read_meta
 from nearfar.core.errors import BadInput, Interrupted
 from nearfar.core.fingerprint import digest
@@ -94,11 +94,12 @@ def compress(  # noqa: PLR0913 (each is an option of the verb)
         config: how a learned codec learns, as a Learning or its keys: {"contrast": 0.3}.
 
     Raises:
-        BadInput: run, index or data cannot be read, the codec cannot have such a size or needs more documents, or the
-            settings do not suit it.
+        BadInput: run, index or data cannot be read, the codec cannot have such a size or needs more documents or
+            labels, or the settings do not suit it.
         Interrupted: Ctrl-C was pressed.
     """
     kind = kind_of(codec)
+    check_labels(codec, found=not unlabelled)
     learning = config if isinstance(config, Learning) else Learning.parse(config or {}, "options")
     _check_learning(learning, codec, min(sizes, default=1), unlabelled=unlabelled)
     bench = Bench.open(run, data, reporter or Silent())
@@ -121,9 +122,11 @@ def compress(  # noqa: PLR0913 (each is an option of the verb)
 
 def _check_learning(learning: Learning, codec: str, size_bytes: int, *, unlabelled: bool) -> None:
     """Refuse settings that a codec of so many bytes has no use for."""
-    if learning != DEFAULT and not kind_of(codec).learned:
-        raise BadInput.at("compress", expected="no settings of learning", found=f"some, with the codec '{codec}'",
-                          do="choose learned_residual or learned_product")  # fmt: skip
+    kind = kind_of(codec)
+    if unheeded := sorted(learning.model_dump(exclude_defaults=True).keys() - kind.settings):
+        heeded = ", ".join(sorted(kind.settings)) or "none"
+        raise BadInput.at(f"compress.{unheeded[0]}", expected=f"settings that the codec '{codec}' has ({heeded})",
+                          found=f"'{unheeded[0]}'", do="leave it out, or choose learned_residual")  # fmt: skip
     if learning.contrast and unlabelled:
         raise BadInput.at("compress.contrast", expected="0 with --unlabelled", found=f"{learning.contrast:g}",
                           do="leave one of them out: passages have no known answers")  # fmt: skip

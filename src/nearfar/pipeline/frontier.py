@@ -14,7 +14,7 @@ import numpy as np
 
 from nearfar.compress.codec import Sample
 from nearfar.compress.plan import Point, choose, frontier, sizes_of
-from nearfar.compress.registry import CODECS, check_size, fit, kind_of
+from nearfar.compress.registry import CODECS, check_labels, check_size, fit, kind_of
 from nearfar.core.errors import BadInput
 from nearfar.data.dataset import Dataset
 from nearfar.data.read import Item
@@ -105,9 +105,10 @@ def plan(  # noqa: PLR0913  # all but the run by keyword
         BadInput: run, index or data cannot be read, or no codec has such a size.
     """
     for name in codecs or ():
-        kind_of(name)
+        check_labels(name, found=not unlabelled)
+    possible = codecs or [name for name, kind in CODECS.items() if not (unlabelled and kind.labelled)]
     bench = Bench.open(run, data, reporter or Silent())
-    work = _work(bench, list(dict.fromkeys(codecs or CODECS)), sizes, budget)
+    work = _work(bench, list(dict.fromkeys(possible)), sizes, budget)
     asked = _questions(bench)
     kinds = {kind_of(name).learned for name in work}
     samples = {learned: bench.sample(learned=learned, unlabelled=unlabelled) for learned in kinds}

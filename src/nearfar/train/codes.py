@@ -50,8 +50,8 @@ class Through(nn.Module):
         super().__init__()
         self.books, self.config = trainable(codec), config
         self.start = codec if fixed else None
-        if fixed and self.books.rotation is not None:  # it leads to codes, which stay
-            self.books.rotation.requires_grad = False
+        for parameter in self.books.before() if fixed else ():  # of what leads to codes, which stay
+            parameter.requires_grad = False
 
     def forward(self, documents: Tensor) -> tuple[Tensor, Tensor]:
         """What codes stand for, (D, d), and the weighted squared error of each, (D,)."""

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from nearfar.compress.codec import Sample
-from nearfar.compress.learn import residual
 from nearfar.compress.learn.loop import learn
+from nearfar.compress.learn.residual import ResidualBooks
 from nearfar.compress.learn.residual_start import start_residual
 from nearfar.compress.learn.tree import tree_of
 from nearfar.compress.learned_cascade import FIRST_BYTES, Cascaded
@@ -15,7 +15,7 @@ from nearfar.compress.learning import Learning
 from nearfar.compress.tree import Tree
 
 
-class Books(residual.Books):
+class CascadedBooks(ResidualBooks):
     """Codes (n, 1 + M): the centroid of the tree, which stays, and those of residual codebooks, which learn."""
 
     def __init__(self, tree: Tree, codebooks: Tensor, learning: Learning) -> None:
@@ -31,8 +31,8 @@ class Books(residual.Books):
         standing, errors = super().quantised(documents - base, codes[:, 1:])
         return base + standing, errors
 
-    def count(self, codes: Tensor) -> None:
-        super().count(codes[:, 1:])
+    def names(self, codes: Tensor) -> Tensor:
+        return codes[:, 1:]
 
     def anchors(self, documents: Tensor, codes: Tensor, rows: Tensor) -> Tensor:
         return super().anchors(documents - self.first[codes[:, 0]], codes[:, 1:], rows)
@@ -43,6 +43,6 @@ def fit(sample: Sample, size_bytes: int) -> Cascaded:
     vectors, generator = torch.tensor(sample.vectors), torch.Generator().manual_seed(sample.seed)
     tree = tree_of(vectors, generator)
     left = vectors - torch.from_numpy(tree.centroids[tree.nearest(sample.vectors)])
-    books = Books(tree, start_residual(left, size_bytes - FIRST_BYTES, generator), sample.learning)
+    books = CascadedBooks(tree, start_residual(left, size_bytes - FIRST_BYTES, generator), sample.learning)
     learn(books, sample)
     return Cascaded(tree, books.codec())

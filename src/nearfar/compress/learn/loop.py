@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nearfar.compress.codec import Sample, Watch
+from nearfar.compress.codec import Sample
 from nearfar.compress.learn.batches import Batch, Batches, neighbours
-from nearfar.compress.learn.trainable import Trainable
+from nearfar.compress.learn.trainable import Books, Trainable
 from nearfar.compress.learning import Learning
 
 MINED = 100  # steps between which the documents that codes rank first stay those
@@ -45,19 +45,22 @@ def learn(codec: Trainable, sample: Sample) -> None:
             loss.backward()
             optimizer.step()
             schedule.step()
-            codec.count(part)
-        if sample.watch:
-            _tell(sample.watch, start + len(several), codec, documents[rows], codes)
-        if learning.revive:
-            drawn = torch.randint(len(rows), codec.centroids().shape[:2], generator=generator)
-            codec.centroids.revive(codec.anchors(documents[rows], codes, drawn))
+            if learning.revive and isinstance(codec, Books):
+                codec.centroids.count(codec.names(part))
+        if isinstance(codec, Books):
+            _look_after(codec, documents[rows], codes, sample, start + len(several), generator)
 
 
-def _tell(watch: Watch, step: int, codec: Trainable, documents: Tensor, codes: Tensor) -> None:
-    with torch.no_grad():
-        _, error = codec.quantised(documents, codes)
-        books = len(codec.centroids())
-    watch(step, codes[:, -books:].numpy(), float(error.mean()))  # of a cascade, without the level before
+def _look_after(
+    codec: Books, documents: Tensor, codes: Tensor, sample: Sample, step: int, generator: torch.Generator
+) -> None:
+    """After a round: tell who watches of its documents and their codes, and move centroids that nobody uses."""
+    if sample.watch:
+        with torch.no_grad():
+            _, errors = codec.quantised(documents, codes)
+        sample.watch(step, codec.names(codes).numpy(), float(errors.mean()))
+    if sample.learning.revive:
+        codec.revive(documents, codes, generator)
 
 
 def _ranked_first(codec: Trainable, documents: Tensor, queries: Tensor) -> Tensor:

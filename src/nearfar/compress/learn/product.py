@@ -11,7 +11,7 @@ from nearfar.compress.codec import Sample
 from nearfar.compress.learn.balance import balanced
 from nearfar.compress.learn.centroids import Centroids
 from nearfar.compress.learn.loop import learn
-from nearfar.compress.learn.trainable import array
+from nearfar.compress.learn.trainable import Books, array
 from nearfar.compress.learning import DEFAULT, Learning
 from nearfar.compress.mapped import Mapped
 from nearfar.compress.optimized import OPQ
@@ -21,7 +21,7 @@ RATE = 1e-3
 MAP_RATE = 2e-4
 
 
-class Books(nn.Module):
+class ProductBooks(Books):
     """Centroids (M, K, d_sub), the rotation before them and a map of queries (d', d), which learn."""
 
     def __init__(
@@ -52,16 +52,13 @@ class Books(nn.Module):
         error = (chosen - turned).square().sum(dim=(1, 2))
         return (chosen + (turned - turned.detach())).flatten(1), error
 
-    def mapped(self, queries: Tensor) -> Tensor:
-        return queries @ self.query_map.T
-
-    def count(self, codes: Tensor) -> None:
-        self.centroids.count(codes)
-
     def anchors(self, documents: Tensor, codes: Tensor, rows: Tensor) -> Tensor:  # noqa: ARG002 (groups are apart)
         """Parts of documents (n, d), of drawn rows (M, K); (M, K, d_sub)."""
         turned = self._turned(documents).detach()
         return turned[rows, torch.arange(len(rows))[:, None]]
+
+    def before(self) -> list[nn.Parameter]:
+        return [self.rotation]
 
     def codec(self) -> Mapped:
         rotation = array(self.rotation)
@@ -75,6 +72,8 @@ class Books(nn.Module):
 def fit(sample: Sample, size_bytes: int) -> Mapped:
     """Start from OPQ, and learn its centroids, its rotation of documents, and another of queries."""
     start = OPQ.fit(sample, size_bytes).state()
-    books = Books(torch.tensor(start["inner.centroids"]), torch.tensor(start["matrix"]), learning=sample.learning)
+    books = ProductBooks(
+        torch.tensor(start["inner.centroids"]), torch.tensor(start["matrix"]), learning=sample.learning
+    )
     learn(books, sample)
     return books.codec()

@@ -12,7 +12,7 @@ from nearfar.compress.learn.balance import balanced
 from nearfar.compress.learn.centroids import Centroids
 from nearfar.compress.learn.loop import learn
 from nearfar.compress.learn.residual_start import start_residual
-from nearfar.compress.learn.trainable import array
+from nearfar.compress.learn.trainable import Books, array
 from nearfar.compress.learning import DEFAULT, Learning
 from nearfar.compress.mapped import Mapped
 from nearfar.compress.residual import Residual
@@ -21,10 +21,8 @@ RATE = 5e-4
 MAP_RATE = 1e-4
 
 
-class Books(nn.Module):
+class ResidualBooks(Books):
     """Residual codebooks (M, K, d) and a map of queries (d, d) that learn."""
-
-    rotation = None  # documents stay as they are
 
     def __init__(self, codebooks: Tensor, query_map: Tensor | None = None, learning: Learning = DEFAULT) -> None:
         super().__init__()
@@ -46,12 +44,6 @@ class Books(nn.Module):
         standing = self._standing(codes)
         return standing + (documents - documents.detach()), (standing - documents).square().sum(dim=1)
 
-    def mapped(self, queries: Tensor) -> Tensor:
-        return queries @ self.query_map.T
-
-    def count(self, codes: Tensor) -> None:
-        self.centroids.count(codes)
-
     def anchors(self, documents: Tensor, codes: Tensor, rows: Tensor) -> Tensor:
         """What documents (n, d) with these codes leave to each codebook, of drawn rows (M, K); (M, K, d)."""
         left = documents - self._standing(codes).detach()
@@ -70,7 +62,7 @@ class Books(nn.Module):
 def fit(sample: Sample, size_bytes: int) -> Mapped:
     """Codebooks of `size_bytes` centroids a vector, and the map of the queries that they are asked by."""
     start = start_residual(torch.tensor(sample.vectors), size_bytes, torch.Generator().manual_seed(sample.seed))
-    books = Books(start, learning=sample.learning)
+    books = ResidualBooks(start, learning=sample.learning)
     learn(books, sample)
     return books.codec()
 

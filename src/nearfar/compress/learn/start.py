@@ -6,18 +6,19 @@ import numpy as np
 import torch
 
 from nearfar.compress.codec import Codec, Vectors
-from nearfar.compress.learn import product, residual
-from nearfar.compress.learn.trainable import Trainable
+from nearfar.compress.learn.product import ProductBooks
+from nearfar.compress.learn.residual import ResidualBooks
+from nearfar.compress.learn.trainable import Books
 from nearfar.compress.linear import Linear
 from nearfar.compress.mapped import Mapped
 from nearfar.compress.product import Product, spread
 from nearfar.compress.residual import Residual
 from nearfar.core.errors import BadInput
 
-NAMES = {product.Books: "learned_product", residual.Books: "learned_residual"}  # what a codec that has learnt is
+NAMES = {ProductBooks: "learned_product", ResidualBooks: "learned_residual"}  # what a codec that has learnt is
 
 
-def trainable(codec: Codec) -> Trainable:
+def trainable(codec: Codec) -> Books:
     """The codec in torch, whatever product or residual kind it is; of the same codes and scores.
 
     Raises:
@@ -25,9 +26,9 @@ def trainable(codec: Codec) -> Trainable:
     """
     match codec:
         case Residual(codebooks):
-            return residual.Books(torch.tensor(codebooks))
+            return ResidualBooks(torch.tensor(codebooks))
         case Mapped(None, query_map, Residual(codebooks)):
-            return residual.Books(torch.tensor(codebooks), torch.tensor(query_map))
+            return ResidualBooks(torch.tensor(codebooks), torch.tensor(query_map))
         case Product(dimension, centroids):
             return _product(codec, spread(np.eye(dimension, dtype=np.float32), len(centroids)).T)
         case Linear(mean, matrix, Product() as inner) if not mean.any():
@@ -38,7 +39,7 @@ def trainable(codec: Codec) -> Trainable:
                       do="choose learned_residual or learned_product")  # fmt: skip
 
 
-def _product(inner: Product, rotation: Vectors, query_map: Vectors | None = None) -> product.Books:
+def _product(inner: Product, rotation: Vectors, query_map: Vectors | None = None) -> ProductBooks:
     """Centroids of equal groups: `rotation` (d', d) leads to d' dimensions, and d' is a multiple of the groups."""
     asked = None if query_map is None else torch.tensor(query_map)
-    return product.Books(torch.tensor(inner.centroids), torch.tensor(rotation), asked)
+    return ProductBooks(torch.tensor(inner.centroids), torch.tensor(rotation), asked)
