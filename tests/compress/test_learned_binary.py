@@ -73,5 +73,5 @@ def test_what_bits_stand_for_has_a_gradient_by_planes_and_values():
     some = torch.from_numpy(DOCUMENTS[:50])
     standing, error = planes.quantised(some, planes.codes(some))
     torch.testing.assert_close(standing, planes.codes(some) @ planes.values)
-    (standing.square().sum() + error).backward()
+    (standing.square().sum() + error.sum()).backward()
     assert all(bool(tensor.grad.any()) for tensor, _ in planes.groups())
