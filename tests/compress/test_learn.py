@@ -10,6 +10,7 @@ from nearfar.compress.learn.kmeans import nearest, progressive_kmeans
 from nearfar.compress.learn.loop import Objective, _loss, learn
 from nearfar.compress.learn.residual import ResidualBooks
 from nearfar.compress.learn.residual_start import start_residual
+from nearfar.compress.learning import Learning
 from nearfar.compress.registry import fit
 from nearfar.compress.residual import Residual
 
@@ -101,3 +102,12 @@ def _overlap(codec, documents, queries):
     full = np.argsort(-(queries @ documents.T), axis=1)[:, :10]
     coded = np.argsort(-codec.score(queries, codec.encode(documents)), axis=1)[:, :10]
     return np.mean([len(set(a) & set(b)) / 10 for a, b in zip(full.tolist(), coded.tolist(), strict=True)])
+
+
+def test_many_bytes_stay_as_clustering_made_them_unless_they_are_told_to_learn():
+    documents, queries = clustered(400, dimension=40), clustered(50, seed=3, dimension=40)
+    start = start_residual(torch.from_numpy(documents), 32, torch.Generator().manual_seed(0)).numpy()
+    stays = fit("learned_residual", Sample(documents, queries), 32)
+    learns = fit("learned_residual", Sample(documents, queries, learning=Learning(steps=3)), 32)
+    np.testing.assert_array_equal(stays.codebooks, start)
+    assert (learns.codebooks != start).any()
