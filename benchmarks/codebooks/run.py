@@ -122,7 +122,7 @@ def of(bench: Bench, asked: Asked, name: str, sample: Sample, size: int) -> dict
 
     fitting, codec = timed(lambda: fit(name, sample, size))
     encoding, codes = timed(lambda: codec.encode(bench.index.vectors))
-    found = answers(CodedIndex(name, codec, codes, bench.index.fingerprint, bench.identity), asked)
+    found = answers(CodedIndex(name, codec, codes, bench.index.fingerprint, bench.identity), asked, bench.vectors)
     return {"bytes": size, "documents": len(codes), "full": asked.full.metrics["ndcg@10"], **found.record(),
             "fit_seconds": fitting, "encode_seconds": encoding}  # fmt: skip
 
