@@ -173,6 +173,8 @@ def leaves(config, prefix=""):
 
 FIELDS = dict(leaves(FitConfig()))
 OTHER = {
+    "train.sides": "query",
+    "train.codes.path": "run/codes/16",
     "train.monitor": "stop",
     "data.licence": "CC0",
     "base": "static",

@@ -11,6 +11,7 @@ import pytest
 
 import nearfar as package
 from command_line import SMALL, nearfar, tree, write_pairs
+from nearfar.compress.learning import ALL
 from nearfar.compress.registry import CODECS, fit
 from nearfar.core.errors import BadInput, FingerprintMismatch, Interrupted
 from nearfar.index.codes import open_codes
@@ -49,7 +50,7 @@ def samples(monkeypatch):
         seen.append(sample)
         return kind.fit(sample, size)
 
-    monkeypatch.setitem(CODECS, "taught", replace(kind, fit=taught, learned=True))
+    monkeypatch.setitem(CODECS, "taught", replace(kind, fit=taught, learned=True, settings=ALL))
     return seen
 
 
