@@ -19,7 +19,7 @@ BLOCK_ROWS = 1 << 10  # of logits held while encoding
 class Infomax:
     """M distributions over K codes, p_m(k|x) = softmax_k⟨W_mk, x⟩; a document's code is where each is largest.
 
-    A query scores a code by Σ_m log p_m(c_m|q), as in DIMCO (Lee et al., 2022, sec. 3). Its normaliser depends on the
+    A query scores a code by Σ_m log p_m(c_m|q), as in DIMCO (Lee et al., 2022). Its normaliser depends on the
     query alone, so that base + scale · Σ_m W_m[c_m] ranks the same; base and scale bring it nearest to the documents.
     """
 

@@ -20,7 +20,7 @@ class KeyValue:
     """M heads: the nearest of a head's K keys is its code c_m, and a document stands for Σ_m values[m, c_m].
 
     Keys are product centroids after OPQ's rotation and never change, so neither does a code. Learning further from
-    pairs of some documents changes the values of the keys that these use, and no other (Träuble et al., 2023, sec. 3).
+    pairs of some documents changes the values of the keys that these use, and no other (Träuble et al., 2023).
     """
 
     keys: Codec  # product codes after a rotation

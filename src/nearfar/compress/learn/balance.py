@@ -13,7 +13,7 @@ def balanced(errors: Tensor, epsilon: float) -> Tensor:
     """The centroid of each of n points, from squared errors (n, K), so that each has about n / K points; (n,).
 
     arg max over k of the transport plan P that minimises ⟨P, errors⟩ − ε·H(P) with even sums of rows and of columns
-    (Sinkhorn's iteration; Zhan et al., 2022, RepCONC, section 4.2). ε is a share of the mean error.
+    (Sinkhorn's iteration; Zhan et al., 2022, RepCONC). ε is a share of the mean error.
     """
     logits = -errors / (epsilon * errors.mean())
     for _ in range(ROUNDS):

@@ -15,7 +15,7 @@ class Centroids(nn.Module):
     """M codebooks of K centroids of w numbers, the first of them frozen: c = scale ⊙ c₀ + shift of those that learn.
 
     Scale and shift are shared by a codebook, so that one document moves all of its centroids (Huh et al., 2023, affine
-    re-parameterisation, section 4.1); frozen codebooks before trainable ones are a cascade (Chan et al., 2025).
+    re-parameterisation); frozen codebooks before trainable ones are a cascade (Chan et al., 2025).
     """
 
     frozen: Tensor  # (F, K, w)
@@ -50,7 +50,7 @@ class Centroids(nn.Module):
         """Move each centroid towards an anchor (M, K, w), the further the less it is used.
 
         c ← (1 − α)·c + α·anchor with α = exp(−10·p·K / (1 − γ) − 0.001), p the moving average of usage (Zheng and
-        Vedaldi, 2023, Online Clustered Codebook, section 3.2).
+        Vedaldi, 2023, Online Clustered Codebook).
         """
         if self.usage is None:
             return

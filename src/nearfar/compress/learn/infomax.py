@@ -29,7 +29,7 @@ TINY = 1e-12
 def fit(sample: Sample, size_bytes: int) -> Infomax:
     """Maximise Σ_m I(c_m; label) − λ Σ_m KL(p(c_m, c_m') ‖ p(c_m) p(c_m')), with pairs (m, m') drawn in each step.
 
-    A label's distribution is the mean of its query's and its document's (Lee et al., 2022, sec. 3). Documents that are
+    A label's distribution is the mean of its query's and its document's (Lee et al., 2022). Documents that are
     drawn from all are labels of their own, which kept more on dev.
     """
     generator = torch.Generator().manual_seed(sample.seed)

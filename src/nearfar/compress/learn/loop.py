@@ -84,7 +84,7 @@ class Objective:
 
 
 def _objective(learning: Learning, step: int) -> Objective:
-    """The weights of a step; where they alternate, one of the two kinds (Huh et al., 2023, section 4.2)."""
+    """The weights of a step; where they alternate, one of the two kinds (Huh et al., 2023)."""
     both = not learning.alternate
     scores = both or step % 2 == 1
     reconstruction = learning.reconstruction if both or not scores else 0.0
