@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=1_000_000)
     parser.add_argument("--bytes", type=int, default=16)
     parser.add_argument("--data", type=Path, default=Path())
-    parser.add_argument("--codecs", nargs="+", default=list(CODECS))
+    parser.add_argument("--codecs", nargs="*", default=list(CODECS), help="none: the first level alone")
     parser.add_argument("--work", type=Path, default=Path(__file__).parent / "scratch", help="of the model, kept")
     options = measure.options(parser, QUICK)
     allocator = measure.choose_allocator(plain=options.plain_allocator)
