@@ -174,6 +174,9 @@ def leaves(config, prefix=""):
 FIELDS = dict(leaves(FitConfig()))
 OTHER = {
     "train.sides": "query",
+    "compress.steps": 9,
+    "compress.reconstruction": 0.5,
+    "compress.contrast": 0.5,
     "train.codes.path": "run/codes/16",
     "train.monitor": "stop",
     "data.licence": "CC0",

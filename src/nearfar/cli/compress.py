@@ -51,7 +51,9 @@ def compress(
     from nearfar.pipeline.progress import Terminal
 
     size, learning = numbers(sizes), group_settings("compress", config, context.args, {}).compress
-    changes = {key: value for key, value in fields(context.args).items() if "." in key and "compress." not in key}
+    changes = {
+        key: value for key, value in fields(context.args).items() if "." in key and not key.startswith("compress.")
+    }
     if train is None and (given := [*changes, *(["out"] if out else []), *(["resume"] if resume else [])]):
         raise BadInput.at(f"--{given[0]}", expected="--train beside it", found="none", do="add it, or leave this out")
     mode = mode_of(resume=resume, overwrite=overwrite)

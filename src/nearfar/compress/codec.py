@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -73,12 +73,6 @@ class Kind:
     codebooks: bool = False  # whether a code names a centroid of each of several codebooks
     bits: int = 8  # of such a name
     settings: frozenset[str] = frozenset()  # of its learning, that it heeds
-
-
-def preferring(sample: Sample, **settings: float) -> Sample:
-    """The sample with these settings of learning where it states none itself."""
-    stated = sample.learning.model_dump(exclude_unset=True)
-    return replace(sample, learning=Learning(**{**settings, **stated}))
 
 
 def with_inner(state: State, inner: Codec) -> State:

@@ -8,14 +8,14 @@ from nearfar.core.config import Config
 
 
 class Learning(Config):
-    steps: int = Field(default=200, ge=1)
-    """Steps of the optimizer, of 256 queries each; fewer end sooner."""
+    steps: int | None = Field(default=None, ge=0)
+    """Steps of the optimizer, of 256 queries each; left empty: 200, or what suits the codec."""
     temperature: float = Field(default=0.05, gt=0)
     """Divides scores before the softmax, those of full precision and those of codes."""
-    reconstruction: float = Field(default=10.0, ge=0)
-    """Weight of the squared error of what codes stand for, beside that of the scores."""
-    contrast: float = Field(default=0.0, ge=0)
-    """Weight of the contrastive loss on the scores of codes; needs queries whose answers are known."""
+    reconstruction: float | None = Field(default=None, ge=0)
+    """Weight of the squared error of what codes stand for, beside that of the scores; left empty: 10, of bits 0."""
+    contrast: float | None = Field(default=None, ge=0)
+    """Weight of the contrastive loss on the scores of codes, for known answers; left empty: 0, of key_value 0.1."""
     mined: bool = False
     """Take half of the negatives from what the codes rank first, not from what full vectors do."""
     balance: float = Field(default=0.0, ge=0, le=1)

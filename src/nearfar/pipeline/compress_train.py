@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from nearfar.core.config import merged, nearest
 from nearfar.core.errors import BadInput, excerpt
 from nearfar.data.dataset import Dataset
@@ -16,7 +14,7 @@ from nearfar.data.read import Item
 from nearfar.encoder.load import load_encoder
 from nearfar.evaluate.run import Run as Ranking
 from nearfar.evaluate.statistics import Share, share
-from nearfar.index.codes import CodedIndex, open_codes, open_codes_of
+from nearfar.index.codes import CodedIndex, open_codes, open_codes_of, rescored
 from nearfar.pipeline.coding import METRICS, Asked, Bench
 from nearfar.pipeline.config import MAIN_METRIC, FitConfig
 from nearfar.pipeline.evaluate import DEPTH, Evaluation, scored
@@ -151,7 +149,4 @@ def _by_codes(codes: CodedIndex, asked: Asked) -> Evaluation:
 def _rescored(codes: CodedIndex, asked: Asked, bench: Bench, again: Asked) -> Evaluation:
     """The candidates that codes return, in the order of the full vectors of `bench`, asked by its own queries."""
     rows, _ = codes.search(asked.vectors, DEPTH, codes.fingerprint)
-    scores = np.stack([bench.vectors[row] @ query for row, query in zip(rows, again.vectors, strict=True)])
-    order = np.argsort(-scores, axis=1, kind="stable")
-    found = Ranking.ranked(np.take_along_axis(rows, order, axis=1), np.take_along_axis(scores, order, axis=1))
-    return scored(found, asked.judged, METRICS)
+    return scored(Ranking.ranked(*rescored(again.vectors, rows, bench.index.vectors, DEPTH)), asked.judged, METRICS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from nearfar.compress.codec import Sample, preferring
+from nearfar.compress.codec import Sample
 from nearfar.compress.learn.loop import learn
 from nearfar.compress.learn.scale import nearest_scale
 from nearfar.compress.learned_binary import BITS, Bits
@@ -69,7 +69,7 @@ def fit(sample: Sample, size_bytes: int) -> Bits:
     """Start from principal axes turned at random, and learn planes and values."""
     documents = torch.tensor(sample.vectors)
     planes = Planes(documents, BITS * size_bytes, torch.Generator().manual_seed(sample.seed))
-    learn(planes, preferring(sample, reconstruction=RECONSTRUCTION))
+    learn(planes, sample, reconstruction=RECONSTRUCTION)
     with torch.no_grad():
         base, scale = nearest_scale(planes.codes(documents) @ planes.values, documents)
         arrays = (planes.planes, planes.thresholds, base, scale * planes.values)

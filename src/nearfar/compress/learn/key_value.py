@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nearfar.compress.codec import Sample, preferring
+from nearfar.compress.codec import Sample
 from nearfar.compress.key_value import KeyValue
 from nearfar.compress.labels import labelled
 from nearfar.compress.learn.loop import learn
@@ -58,5 +58,5 @@ def start(sample: Sample, size_bytes: int) -> KeyValue:
 def taught(codec: KeyValue, sample: Sample) -> KeyValue:
     """The codec with values that have learnt from the sample; those of keys that its documents do not use stay."""
     values = Values(codec)
-    learn(values, labelled(preferring(sample, contrast=CONTRAST)))
+    learn(values, labelled(sample), contrast=CONTRAST)
     return replace(codec, values=values.values.detach().numpy())

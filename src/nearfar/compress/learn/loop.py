@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -12,35 +13,55 @@ from torch.nn import functional
 from nearfar.compress.codec import Sample
 from nearfar.compress.learn.batches import Batch, Batches, neighbours
 from nearfar.compress.learn.trainable import Books, Trainable
-from nearfar.compress.learning import Learning
 
+Number = TypeVar("Number", int, float)
+
+STEPS = 200
+RECONSTRUCTION = 10.0
 MINED = 100  # steps between which the documents that codes rank first stay those
 ROUND = 25  # steps between which codes stay as they are: finding them costs more than a step
 WARM_UP = 20  # steps
 BETAS = (0.9, 0.98)
 
 
-def learn(codec: Trainable, sample: Sample) -> None:
+def learn(
+    codec: Trainable,
+    sample: Sample,
+    *,
+    steps: int = STEPS,
+    reconstruction: float = RECONSTRUCTION,
+    contrast: float = 0.0,
+) -> None:
     """Train a codec in place, on the sample's queries; on its documents as queries where it has none.
 
     Distillation of the scores of full precision needs no labels (LibVQ, Li et al., 2022). Negatives are documents
     nearest to the queries of the batch, and codes stay as they are for some steps, as in JPQ (Zhan et al., 2021).
+
+    Args:
+        steps, reconstruction, contrast: where the sample's settings leave them empty.
     """
     learning = sample.learning
+    steps = _stated(learning.steps, steps)
+    whole = Objective(1.0, _stated(learning.reconstruction, reconstruction), _stated(learning.contrast, contrast),
+                      learning.temperature)  # fmt: skip
+    if not steps:
+        return
     generator = torch.Generator().manual_seed(sample.seed)
     full, documents = Batches.of(sample, generator), torch.tensor(sample.vectors)
     optimizer = torch.optim.Adam([{"params": [tensor], "lr": rate} for tensor, rate in codec.groups()], betas=BETAS)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, learning.steps))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
     batches = full
-    for start in range(0, learning.steps, ROUND):
+    for start in range(0, steps, ROUND):
         if learning.mined and start % MINED == 0:
             batches = full.joined(_ranked_first(codec, documents, full.queries))
-        several = [batches.draw() for _ in range(min(ROUND, learning.steps - start))]
+        several = [batches.draw() for _ in range(min(ROUND, steps - start))]
         rows = torch.cat([batch.documents for batch in several]).unique()  # ascending
         codes = codec.codes(documents[rows])
         for step, batch in enumerate(several, start):
             part = codes[torch.searchsorted(rows, batch.documents)]
-            loss = _loss(codec, batch, documents[batch.documents], part, _objective(learning, step))
+            loss = _loss(
+                codec, batch, documents[batch.documents], part, _of_step(whole, step) if learning.alternate else whole
+            )
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -83,12 +104,13 @@ class Objective:
     temperature: float  # of both
 
 
-def _objective(learning: Learning, step: int) -> Objective:
-    """The weights of a step; where they alternate, one of the two kinds (Huh et al., 2023)."""
-    both = not learning.alternate
-    scores = both or step % 2 == 1
-    reconstruction = learning.reconstruction if both or not scores else 0.0
-    return Objective(float(scores), reconstruction, learning.contrast * scores, learning.temperature)
+def _of_step(whole: Objective, step: int) -> Objective:
+    """The error alone in even steps, the scores alone in odd ones (Huh et al., 2023)."""
+    return replace(whole, reconstruction=0.0) if step % 2 else replace(whole, scores=0.0, contrast=0.0)
+
+
+def _stated(value: Number | None, otherwise: Number) -> Number:
+    return otherwise if value is None else value
 
 
 def _loss(codec: Trainable, batch: Batch, documents: Tensor, codes: Tensor, objective: Objective) -> Tensor:

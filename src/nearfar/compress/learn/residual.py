@@ -10,7 +10,7 @@ from torch.nn import functional
 from nearfar.compress.codec import Sample
 from nearfar.compress.learn.balance import balanced
 from nearfar.compress.learn.centroids import Centroids
-from nearfar.compress.learn.loop import learn
+from nearfar.compress.learn.loop import STEPS, learn
 from nearfar.compress.learn.residual_start import start_residual
 from nearfar.compress.learn.trainable import Books, array
 from nearfar.compress.learning import DEFAULT, Learning
@@ -69,8 +69,7 @@ def fit(sample: Sample, size_bytes: int) -> Mapped:
     """
     start = start_residual(torch.tensor(sample.vectors), size_bytes, torch.Generator().manual_seed(sample.seed))
     books = ResidualBooks(start, learning=sample.learning)
-    if size_bytes < CLUSTERED or sample.learning != DEFAULT:
-        learn(books, sample)
+    learn(books, sample, steps=STEPS if size_bytes < CLUSTERED or sample.learning != DEFAULT else 0)
     return books.codec()
 
 
