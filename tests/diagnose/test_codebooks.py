@@ -28,7 +28,15 @@ def look(codec, name, vectors, queries):
     usage = None
     if kind_of(name).codebooks:
         usage = Usage(*asdict(health(codes)).values(), centroids=256, codes=len(codes))
-    return Look([f"d{row}" for row in range(len(vectors))], texts, vectors, codes, queries, usage)
+    return Look(
+        [f"d{row}" for row in range(len(vectors))],
+        texts,
+        vectors,
+        codes,
+        distortions(codec, vectors, codes),
+        queries,
+        usage,
+    )
 
 
 def coded(name, size, fitted_to=4000):
@@ -36,7 +44,7 @@ def coded(name, size, fitted_to=4000):
     codec = fit(name, Sample(own, own[:0]), size)
     seen = look(codec, name, own, documents(100, seed=1))
     error = float(distortions(codec, own, seen.codes).mean())
-    return Coded("run", name, size, codec.decode, codec.score, fitted_to, seen, None, seen.usage, error), codec
+    return Coded("run", name, size, codec.score, fitted_to, seen, None, seen.usage, error), codec
 
 
 def given(codec, name, place, seed=5):

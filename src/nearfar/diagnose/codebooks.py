@@ -54,6 +54,7 @@ class Look:
     texts: Sequence[str]  # (n,)
     vectors: Vectors  # (n, d)
     codes: Codes  # (n, size_bytes)
+    errors: Vectors  # (n,), ‖x − x̂‖² / ‖x‖² of each document x and what its code stands for, x̂
     queries: Vectors  # (Q, d)
     usage: Usage | None = None  # of codebooks, where the codec has any
 
@@ -65,7 +66,6 @@ class Coded:
     place: str  # the run
     codec: str
     size_bytes: int
-    decode: Callable[[Codes], Vectors]
     score: Callable[[Vectors, Codes], Vectors]  # queries (Q, d), codes (n, size_bytes) → (Q, n)
     documents: int  # fitted to
     own: Look | None  # documents fitted to; None where the index holds others by now
@@ -93,11 +93,10 @@ def diagnose(coded: Coded) -> Finding:
     if look is None or len(look.vectors) < FEWEST or not len(look.queries):
         found = 0 if look is None else len(look.vectors)
         return unknown(NAME, f"at least {FEWEST} documents and a query for them, found {found} documents")
-    errors = _errors(coded, look)
-    figures = _usage(coded.usage) | _compared(coded, look, errors)
+    figures = _usage(coded.usage) | _compared(coded, look)
     rules = _rules(figures)
     verdict, causes = judge(figures, rules)
-    examples = () if verdict == "ok" else _examples(look, errors)
+    examples = () if verdict == "ok" else _examples(look)
     fix = Fix() if verdict == "ok" else Fix({}, _advice(coded, figures, causes))
     return Finding(NAME, verdict, _summary(coded, figures, causes), figures, rules, examples, fix)
 
@@ -116,9 +115,9 @@ def _usage(usage: Usage | None) -> Figures:
             "perplexity_share": usage.perplexity / most, "least_perplexity_share": usage.least / most}  # fmt: skip
 
 
-def _compared(coded: Coded, look: Look, errors: Scores) -> Figures:
+def _compared(coded: Coded, look: Look) -> Figures:
     figures = {"documents": float(len(look.vectors)), "of_another_index": float(coded.own is None),
-               "error": float(errors.mean()), "neighbours_kept": kept(coded, look)}  # fmt: skip
+               "error": float(look.errors.mean()), "neighbours_kept": kept(coded, look)}  # fmt: skip
     if not math.isnan(coded.fitted_error):
         figures |= {"fitted_error": coded.fitted_error,
                     "residual_drift": (figures["error"] + NEGLIGIBLE) / (coded.fitted_error + NEGLIGIBLE)}  # fmt: skip
@@ -128,13 +127,6 @@ def _compared(coded: Coded, look: Look, errors: Scores) -> Figures:
     if coded.given and coded.given.usage:
         figures["perplexity_here"] = coded.given.usage.perplexity
     return figures
-
-
-def _errors(coded: Coded, look: Look) -> Scores:
-    """‖x − x̂‖² / ‖x‖² of each document, (n,)."""
-    apart = np.square(look.vectors - coded.decode(look.codes), dtype=np.float64).sum(axis=1)
-    found: Scores = apart / np.maximum(np.square(look.vectors, dtype=np.float64).sum(axis=1), np.finfo(np.float32).tiny)
-    return found
 
 
 def kept(coded: Coded, look: Look) -> float:
@@ -168,10 +160,10 @@ def _before(figures: Mapping[str, float]) -> str:
     return "" if own is None else f", {own:.0%} of the documents fitted to"
 
 
-def _examples(look: Look, errors: Scores) -> tuple[Example, ...]:
+def _examples(look: Look) -> tuple[Example, ...]:
     """The documents that their codes stand for least."""
-    worst = map(int, np.argsort(-errors, kind="stable")[:MOST_EXAMPLES])
-    return tuple({"id": look.ids[row], "document": look.texts[row], "error": float(errors[row])} for row in worst)
+    worst = map(int, np.argsort(-look.errors, kind="stable")[:MOST_EXAMPLES])
+    return tuple({"id": look.ids[row], "document": look.texts[row], "error": float(look.errors[row])} for row in worst)
 
 
 def _advice(coded: Coded, figures: Mapping[str, float], causes: Sequence[str]) -> str:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nearfar.compress.health import health
+from nearfar.compress.codec import Codec
+from nearfar.compress.health import distortions, health
 from nearfar.compress.registry import kind_of
 from nearfar.core.artifact import identity, read_meta
 from nearfar.core.errors import BadInput
@@ -73,8 +74,9 @@ class _Texts:
     vectors: NDArray[np.float32]  # (n, d)
     queries: NDArray[np.float32]  # (Q, d)
 
-    def coded(self, codes: NDArray[np.uint8], usage: Usage | None = None) -> Look:
-        return Look(self.ids, self.texts, self.vectors, codes, self.queries, usage)
+    def coded(self, codec: Codec, codes: NDArray[np.uint8], usage: Usage | None = None) -> Look:
+        errors = distortions(codec, self.vectors, codes)
+        return Look(self.ids, self.texts, self.vectors, codes, errors, self.queries, usage)
 
 
 @dataclass(frozen=True)
@@ -110,16 +112,16 @@ class _Bench:
         coded = open_codes(path) if path.is_dir() else open_codes_of(self.place, size)
         check_space(coded.fingerprint, self.index.fingerprint)
         meta, stale = read_meta(path, KIND), coded.index != identity(self.place, INDEX_KIND)
-        own = None if stale else self.own.coded(coded.codes[self.rows])
+        own = None if stale else self.own.coded(coded.codec, coded.codes[self.rows])
         texts = self.given or (self.own if stale else None)
         given = None if texts is None else _encoded(texts, coded)
-        return Coded(str(self.run), coded.name, size, coded.codec.decode, coded.codec.score, meta["documents"], own,
+        return Coded(str(self.run), coded.name, size, coded.codec.score, meta["documents"], own,
                      given, _usage(coded, coded.codes), meta.get("error", math.nan))  # fmt: skip
 
 
 def _encoded(texts: _Texts, coded: CodedIndex) -> Look:
     codes = coded.codec.encode(texts.vectors)
-    return texts.coded(codes, _usage(coded, codes))
+    return texts.coded(coded.codec, codes, _usage(coded, codes))
 
 
 def _usage(coded: CodedIndex, codes: NDArray[np.uint8]) -> Usage | None:
