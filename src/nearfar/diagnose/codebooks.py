@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from nearfar.diagnose.evidence import Scores, Vectors
+from nearfar.diagnose.evidence import Vectors
 from nearfar.diagnose.finding import MOST_EXAMPLES, Example, Finding, Fix, Threshold, judge, unknown
 
 NAME = "codebooks"
