@@ -18,7 +18,7 @@ from command_line import SMALL, finished, nearfar, options, spawn, tree, write_p
 from nearfar.encoder.encode import encode
 from nearfar.encoder.precision import Policy
 from nearfar.encoder.save import save_encoder
-from nearfar.index.exact import Documents, write_index
+from nearfar.index.generation import Documents, write_index
 from nearfar.train.step import step
 from tiny_models import pairs, sentences, tiny_static
 
@@ -88,7 +88,7 @@ def make_models(folder: Path, tiny_folder: Path) -> None:
     (folder / "run" / "run.json").write_text("{}")
     (folder / "run" / "started.json").write_text("{}")
     shutil.copytree(folder / "run", folder / "damaged")
-    vectors = folder / "damaged" / "index" / "vectors.npy"
+    vectors = next((folder / "damaged" / "index").rglob("data/*.lance"))
     vectors.write_bytes(vectors.read_bytes()[:-1] + b"\x55")
     shutil.copytree(folder / "run" / "index", folder / "alone")
     shutil.copytree(tiny_folder, folder / "pickled")
@@ -384,7 +384,7 @@ CASES = [
     ("search: missing run", ["search", "none", "stone"], ["none: expected"]),
     ("search: no run", ["search", "full", "stone"], ["full: expected"]),
     ("search: another model", ["search", "run", "stone", "--model", "other"], ["expected queries of model"]),
-    ("search: damaged index", ["search", "damaged", "stone"], ["vectors.npy: expected the bytes"]),
+    ("search: damaged index", ["search", "damaged", "stone"], [".lance: expected the bytes"]),
     ("search: no model", ["search", "alone", "stone"], ["alone: expected a run folder", "found no model"]),
     ("search: no words", ["search", "run", "  "], ["question: expected words, found none"]),
     ("search: Latin-1", ["search", "run", "caf\udce9"], ["question: expected UTF-8 text, found other bytes"]),

@@ -15,7 +15,7 @@ from nearfar.encoder.raw import raw_norm
 from nearfar.encoder.save import save_encoder
 from nearfar.index.canaries import TEXTS as CANARIES
 from nearfar.index.canaries import Canaries
-from nearfar.index.exact import Documents, open_index, write_index
+from nearfar.index.generation import Documents, open_index, write_index
 from nearfar.pipeline.doctor import diagnose as doctor
 from tiny_models import sentences, tiny_static
 

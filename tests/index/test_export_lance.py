@@ -9,7 +9,7 @@ from coded import VECTORS, Scoring, codec_of, fitted, leaving
 from nearfar.compress.binary import BINARY
 from nearfar.compress.product import PQ
 from nearfar.compress.residual import RQ
-from nearfar.core.errors import BadInput, MissingExtra
+from nearfar.core.errors import BadInput
 from nearfar.index.export_form import Codebooks
 from nearfar.index.export_lance import settled, write_lance
 
@@ -56,14 +56,12 @@ def test_a_slice_whose_code_is_not_surely_nearest_is_stored_as_the_centroid():
 
 
 def test_codes_that_are_not_the_nearest_are_kept_all_the_same(tmp_path):
-    pytest.importorskip("lance", reason="pylance is not installed")
     left = leaving(codec_of("opq"), VECTORS, QUERIES)
     drawn = np.random.default_rng(0).integers(0, 256, left.codes.shape).astype(np.uint8)
     assert write_lance(tmp_path / "out", replace(left, codes=drawn)).worst < 1e-4
 
 
 def test_one_wrong_centroid_is_refused_and_nothing_is_left(tmp_path):
-    pytest.importorskip("lance", reason="pylance is not installed")
 
     codec = fitted(PQ, VECTORS, 8)
     left = leaving(codec, VECTORS, QUERIES)
@@ -75,7 +73,6 @@ def test_one_wrong_centroid_is_refused_and_nothing_is_left(tmp_path):
 
 
 def test_codes_that_lance_cannot_hold_are_refused_with_the_way_out(tmp_path):
-    pytest.importorskip("lance", reason="pylance is not installed")
     with pytest.raises(BadInput, match=r"slice of the vector for a codebook, found fake codes of 4 bytes.*to faiss"):
         write_lance(tmp_path / "out", leaving(fitted(RQ, VECTORS, 4), VECTORS, QUERIES))
     with pytest.raises(BadInput, match=r"expected product codes, found fake codes of 4 bytes.*faiss or pgvector"):
@@ -84,14 +81,7 @@ def test_codes_that_lance_cannot_hold_are_refused_with_the_way_out(tmp_path):
         write_lance(tmp_path / "out", replace(leaving(codec_of("pq"), VECTORS, QUERIES), vectors=None))
 
 
-def test_without_pylance_the_extra_is_named(tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "lance", None)
-    with pytest.raises(MissingExtra, match=r"pip install 'nearfar\[lance\]'"):
-        write_lance(tmp_path / "out", leaving(codec_of("pq"), VECTORS, QUERIES))
-
-
 def test_what_is_known_of_the_codes_goes_with_them(tmp_path):
-    pytest.importorskip("lance", reason="pylance is not installed")
     write_lance(tmp_path / "out", leaving(codec_of("pq"), VECTORS, QUERIES))
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text(encoding="utf-8"))
     assert (manifest["kind"], manifest["meta"]) == ("export", {"codec": "fake", "to": "lance"})

@@ -24,7 +24,7 @@ def overlap(rows, exact):
 
 @pytest.mark.parametrize("candidates", [1500, 9999])
 def test_with_every_document_a_candidate_it_is_exact_search(candidates):
-    rows, scores = Rescored(coded(BINARY, 4), VECTORS, candidates).search(QUERIES, 10, "f")
+    rows, scores = Rescored(coded(BINARY, 4), VECTORS.__getitem__, candidates).search(QUERIES, 10, "f")
     exact, values = top_k(QUERIES, VECTORS, 10)
     np.testing.assert_array_equal(rows, exact)
     np.testing.assert_allclose(scores, values, atol=1e-6)
@@ -34,7 +34,9 @@ def test_ties_go_to_the_lower_row_as_in_exact_search():
     generator = np.random.default_rng(0)  # small integers: many ties, and sums without rounding
     vectors, queries = (generator.integers(-1, 2, (count, 4)).astype(np.float32) for count in (200, 9))
     shuffled = np.stack([generator.permutation(200) for _ in queries]).astype(np.int32)
-    for found, expected in zip(rescored(queries, shuffled, vectors, 20), top_k(queries, vectors, 20), strict=True):
+    for found, expected in zip(
+        rescored(queries, shuffled, vectors.__getitem__, 20), top_k(queries, vectors, 20), strict=True
+    ):
         np.testing.assert_array_equal(found, expected)
 
 
@@ -43,7 +45,7 @@ def test_scores_are_exact_and_recall_rises_with_the_candidates(kind, size):
     index, exact = coded(kind, size), top_k(QUERIES, VECTORS, 10)[0]
     recalls = [overlap(index.search(QUERIES, 10, "f")[0], exact)]
     for candidates in (20, 60, 300):
-        rows, scores = Rescored(index, VECTORS, candidates).search(QUERIES, 10, "f")
+        rows, scores = Rescored(index, VECTORS.__getitem__, candidates).search(QUERIES, 10, "f")
         ours = np.take_along_axis(QUERIES @ VECTORS.T, rows, axis=1)
         np.testing.assert_allclose(scores, ours, atol=1e-6)
         assert (np.diff(scores, axis=1) <= 0).all()
@@ -55,23 +57,22 @@ def test_scores_are_exact_and_recall_rises_with_the_candidates(kind, size):
 
 
 def test_as_many_are_returned_as_are_asked_for():
-    rows, _ = Rescored(coded(BINARY, 4), VECTORS, 3).search(QUERIES, 10, "f")
+    rows, _ = Rescored(coded(BINARY, 4), VECTORS.__getitem__, 3).search(QUERIES, 10, "f")
     assert rows.shape == (60, 10)
-    assert Rescored(coded(BINARY, 4), VECTORS, 20).search(QUERIES[:0], 10, "f")[0].shape == (0, 10)
+    assert Rescored(coded(BINARY, 4), VECTORS.__getitem__, 20).search(QUERIES[:0], 10, "f")[0].shape == (0, 10)
 
 
 def test_only_the_candidates_are_read():
     read = []
 
-    class Counted:
-        def __getitem__(self, rows):
-            read.append(rows)
-            return VECTORS[rows]
+    def counted(rows):
+        read.append(rows)
+        return VECTORS[rows]
 
-    Rescored(coded(PQ, 8), Counted(), 25).search(QUERIES, 10, "f")
+    Rescored(coded(PQ, 8), counted, 25).search(QUERIES, 10, "f")
     assert [len(rows) for rows in read] == [25] * len(QUERIES)
 
 
 def test_queries_of_another_model_are_refused():
     with pytest.raises(FingerprintMismatch):
-        Rescored(coded(BINARY, 4), VECTORS, 20).search(QUERIES, 10, "g")
+        Rescored(coded(BINARY, 4), VECTORS.__getitem__, 20).search(QUERIES, 10, "g")

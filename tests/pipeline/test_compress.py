@@ -15,7 +15,8 @@ from nearfar.compress.learning import ALL
 from nearfar.compress.registry import CODECS, fit
 from nearfar.core.errors import BadInput, FingerprintMismatch, Interrupted
 from nearfar.index.codes import open_codes
-from nearfar.index.exact import Documents, open_index, top_k, write_index
+from nearfar.index.exact import top_k
+from nearfar.index.generation import Documents, open_index, write_index
 from nearfar.pipeline.coding import Bench, on_index
 from nearfar.pipeline.compress import compress
 from nearfar.pipeline.evaluate import evaluate

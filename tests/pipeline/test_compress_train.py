@@ -12,7 +12,7 @@ import nearfar as package
 from command_line import SMALL, nearfar, tree
 from nearfar.core.errors import Interrupted
 from nearfar.index.codes import open_codes
-from nearfar.index.exact import open_index
+from nearfar.index.generation import open_index
 from nearfar.pipeline.coding import Bench
 from nearfar.pipeline.compress import compress
 from nearfar.pipeline.compress_train import compress_train

@@ -9,7 +9,7 @@ import pytest
 import nearfar as package
 from command_line import SMALL, nearfar, tree
 from nearfar.core.artifact import MANIFEST, read_meta, write_manifest
-from nearfar.index.exact import Documents, open_index, write_index
+from nearfar.index.generation import Documents, open_index, write_index
 from nearfar.pipeline.doctor_codes import diagnose_codes
 from nearfar.pipeline.progress import Silent
 from tiny_models import pairs

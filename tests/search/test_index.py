@@ -12,7 +12,8 @@ from nearfar.core.errors import BadInput, DimensionMismatch, FingerprintMismatch
 from nearfar.encoder.encode import encode
 from nearfar.encoder.precision import Policy
 from nearfar.encoder.save import save_encoder
-from nearfar.index.exact import Documents, open_index, top_k, write_index
+from nearfar.index.exact import top_k
+from nearfar.index.generation import Documents, open_index, write_index
 from nearfar.search.index import Hit, Index
 from tiny_models import sentences, tiny_static
 
@@ -129,10 +130,10 @@ def test_changed_prompts_make_another_model(run):
     refusal(lambda: Index.open(run, encoder).search("stone"), FingerprintMismatch)
 
 
-@pytest.mark.parametrize("name", ["vectors.npy", "documents.jsonl", "manifest.json"])
+@pytest.mark.parametrize("name", ["data/*.lance", "_versions/*.manifest", "_transactions/*.txn", "manifest.json"])
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])
 def test_a_damaged_index_is_refused(copy, name, damage):
-    path = copy / "index" / name
+    path = next((copy / "index").rglob(name))
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes({"flip": content, "cut": content[: len(content) // 2], "remove": b""}[damage])
@@ -163,7 +164,7 @@ def test_texts_survive_to_the_letter(tmp_path):
     opened = open_index(tmp_path / "index")
     assert list(opened.texts) == texts
     assert (opened.fingerprint, opened.similarity) == ("f", "dot")
-    assert isinstance(opened.vectors, np.memmap)
+    np.testing.assert_array_equal(opened.vectors, documents.vectors)
 
 
 READING = """

@@ -4,36 +4,131 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nearfar.cli import show
 from nearfar.cli.options import AsJson
+from nearfar.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from nearfar.pipeline.indexing import Changed
 
 app = typer.Typer(help="Indexes of documents.", no_args_is_help=True, rich_markup_mode=None)
 
-
-@app.callback()
-def _indexes() -> None:
-    """Keep `build` a verb of its own: typer drops the name of an only one."""
+Place = Annotated[Path, typer.Argument(metavar="INDEX", help="An index folder, or a run.")]
+Documents = Annotated[
+    str, typer.Option("--data", help="JSON lines, CSV, TSV, Parquet, a BEIR folder, or - for standard input.")
+]
+Model = Annotated[str | None, typer.Option(help="The index's model: a run, a folder, a hub name; left out: its run's.")]
 
 
 @app.command("build")
 def build(
-    source: Annotated[str, typer.Option("--from", help="The run or index whose documents are encoded again.")],
     model: Annotated[str, typer.Option(help="The model to encode with: a run, a model folder, a hub name.")],
+    data: Annotated[
+        str | None, typer.Option(help="JSON lines, CSV, TSV, Parquet, a BEIR folder, or - for standard input.")
+    ] = None,
+    source: Annotated[
+        str | None, typer.Option("--from", help="A run or index whose documents are encoded again.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Index folder to write.")] = Path("index"),
+    codec: Annotated[str | None, typer.Option(help="Codec of the codes in memory, one with codebooks.")] = None,
+    size_bytes: Annotated[int | None, typer.Option("--bytes", help="Bytes of a code.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the index in --out.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Encode the documents of an index again by another model.
+    """Encode documents and write an index of them. Stopped, it goes on where it was when it is called again.
 
-    Example: nearfar index build --from old-run --model new-run --out new-index
+    Examples: nearfar index build --model run --data corpus.jsonl --out index
+    nearfar index build --from index --model new-run --out new-index
     """
+    from nearfar.index.config import IndexConfig
+    from nearfar.pipeline import indexing
     from nearfar.pipeline.progress import Terminal
-    from nearfar.pipeline.reembed import reembed
 
-    built = reembed(source, model, out, overwrite=overwrite, reporter=Terminal())
-    line = f"{built.documents:,} documents in {built.path}; search them: nearfar search {built.path} --model {model}"
-    typer.echo(show.json_line(asdict(built)) if as_json else line)
+    if (data is None) == (source is None):
+        found = "neither" if data is None else "both"
+        raise BadInput.at("index build", expected="--data or --from", found=found, do="give one of them")
+    given = {"codec": codec, "size_bytes": size_bytes}
+    config = IndexConfig.parse({name: value for name, value in given.items() if value is not None}, "index build")
+    documents = str(data or source)
+    done = indexing.build(documents, model, out, config=config, overwrite=overwrite, reporter=Terminal())
+    line = f"{done.documents:,} documents in {done.path}; search them: nearfar search {done.path} --model {model}"
+    typer.echo(show.json_line(asdict(done)) if as_json else line)
+
+
+@app.command("add")
+def add(index: Place, data: Documents, model: Model = None, as_json: AsJson = False) -> None:
+    """Add documents, and replace those whose id is there; all of them become visible at once.
+
+    Example: nearfar index add index --model run --data new.jsonl
+    """
+    from nearfar.pipeline import indexing
+    from nearfar.pipeline.progress import Terminal
+
+    done = indexing.add(index, data, model, reporter=Terminal())
+    _told(done, f"{done.added:,} documents added, {done.replaced:,} replaced", as_json=as_json)
+
+
+@app.command("update")
+def update(index: Place, data: Documents, model: Model = None, as_json: AsJson = False) -> None:
+    """Change documents that are there: what is given of each is replaced, and a changed text is encoded again.
+
+    Example: echo '{"_id": "7", "price": 12}' | nearfar index update index --data -
+    """
+    from nearfar.pipeline import indexing
+    from nearfar.pipeline.progress import Terminal
+
+    done = indexing.update(index, data, model, reporter=Terminal())
+    _told(done, f"{done.replaced:,} documents changed", as_json=as_json)
+
+
+@app.command("delete")
+def delete(
+    index: Place, ids: Annotated[list[str], typer.Argument(help="Ids of the documents.")], as_json: AsJson = False
+) -> None:
+    """Delete documents.
+
+    Example: nearfar index delete index 17 18
+    """
+    from nearfar.pipeline import indexing
+    from nearfar.pipeline.progress import Terminal
+
+    done = indexing.delete(index, ids, reporter=Terminal())
+    _told(done, f"{done.deleted:,} documents deleted", as_json=as_json)
+
+
+@app.command("compact")
+def compact(index: Place, as_json: AsJson = False) -> None:
+    """Write small files together, and leave out what was deleted; gc then frees the space."""
+    from nearfar.pipeline import indexing
+
+    _told(indexing.compact(index), "compacted", as_json=as_json)
+
+
+@app.command("gc")
+def gc(index: Place, as_json: AsJson = False) -> None:
+    """Remove everything that only earlier generations need; processes that have the index open must open it again."""
+    from nearfar.pipeline import indexing
+
+    done = indexing.gc(index)
+    _told(done, f"{done.bytes_freed:,} bytes freed", as_json=as_json)
+
+
+@app.command("check")
+def check(index: Place, as_json: AsJson = False) -> None:
+    """Read every file of an index and compare it with its checksum; say what the index holds and needs."""
+    from nearfar.pipeline import indexing
+
+    found = indexing.check(index)
+    line = (f"{found.documents:,} documents of {found.dimension} dimensions, generation {found.generation}, model "
+            f"{found.fingerprint}: whole; {found.bytes_on_disk:,} bytes on disk, {found.bytes_to_free:,} "
+            f"of them for gc, {found.bytes_in_memory:,} in memory to search")  # fmt: skip
+    typer.echo(show.json_line(asdict(found)) if as_json else line)
+
+
+def _told(done: Changed, what: str, *, as_json: bool) -> None:
+    line = f"{what}; {done.documents:,} documents in {done.path}"
+    typer.echo(show.json_line(asdict(done)) if as_json else line)

@@ -18,7 +18,7 @@ from nearfar.compress.learned_binary import LEARNED_BINARY
 from nearfar.compress.learned_cascade import LEARNED_CASCADE
 from nearfar.compress.learned_product import LEARNED_PRODUCT
 from nearfar.compress.learned_residual import LEARNED_RESIDUAL
-from nearfar.compress.optimized import OPQ
+from nearfar.compress.optimized import OPQ, OPQ_P
 from nearfar.compress.pca import PCA
 from nearfar.compress.product import PQ
 from nearfar.compress.rabitq import RABITQ
@@ -35,6 +35,7 @@ CODECS: dict[str, Kind] = {
     "pca": PCA,
     "pq": PQ,
     "opq": OPQ,
+    "opq_p": OPQ_P,
     "pq4": PQ4,
     "rq": RQ,
     "rabitq": RABITQ,

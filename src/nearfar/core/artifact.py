@@ -12,7 +12,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ def writing(path: Path, kind: str, meta: Mapping[str, Any], *, overwrite: bool =
             scratch.mkdir(parents=True)
             yield scratch
             write_manifest(scratch, kind, meta)
-            _put(scratch, target)
+            put(scratch, target)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
@@ -66,14 +66,25 @@ def check_place(path: Path) -> None:
         raise BadInput.at(path, expected="a place to write to", found=found, do="choose another --out")
 
 
-def write_manifest(folder: Path, kind: str, meta: Mapping[str, Any]) -> None:
-    """Seal `folder`: record every file's size and SHA-256, and flush all of it to disk."""
-    files = {}
-    for entry in sorted(folder.rglob("*")):
+def write_manifest(folder: Path, kind: str, meta: Mapping[str, Any], files: Iterable[Path] | None = None) -> None:
+    """Seal `folder`: record the size and SHA-256 of its files, and flush them to disk; until then it is what it was.
+
+    Args:
+        files: of the folder that belong to it, none of which ever changes: what the manifest that is there says of one
+            is taken over. None: all that are there.
+    """
+    known = {} if files is None or not (folder / MANIFEST).exists() else _load_manifest(folder, kind)["files"]
+    wanted = folder.rglob("*") if files is None else {place for file in files for place in (file, file.parent)}
+    recorded = {}
+    for entry in sorted(wanted):
+        name = entry.relative_to(folder).as_posix()
+        if name in known:
+            recorded[name] = known[name]
+            continue
         if entry.is_file() and entry != folder / MANIFEST:
-            files[entry.relative_to(folder).as_posix()] = {"bytes": entry.stat().st_size, "sha256": digest_file(entry)}
+            recorded[name] = {"bytes": entry.stat().st_size, "sha256": digest_file(entry)}
         _sync(entry)
-    manifest = {"kind": kind, "format": FORMAT, "meta": dict(meta), "files": files}
+    manifest = {"kind": kind, "format": FORMAT, "meta": dict(meta), "files": recorded}
     _write_json(folder / MANIFEST, {**manifest, "seal": _seal(manifest)})
 
 
@@ -119,6 +130,16 @@ def read_meta(folder: Path, kind: str) -> dict[str, Any]:
     """
     meta: dict[str, Any] = _load_manifest(folder, kind)["meta"]
     return meta
+
+
+def read_files(folder: Path, kind: str) -> dict[str, Any]:
+    """Size and SHA-256 of each file that the manifest names; the files are not read.
+
+    Raises:
+        BadInput: the manifest is missing, of another kind or damaged.
+    """
+    files: dict[str, Any] = _load_manifest(folder, kind)["files"]
+    return files
 
 
 def identity(folder: Path, kind: str) -> str:
@@ -236,7 +257,8 @@ def _alive(process: int) -> bool:
     return True
 
 
-def _put(scratch: Path, target: Path) -> None:
+def put(scratch: Path, target: Path) -> None:
+    """Put a sealed folder in its final place in one step; what is there is replaced, and goes where it was or away."""
     if not target.exists():
         scratch.rename(target)
     elif not _exchange(scratch, target):

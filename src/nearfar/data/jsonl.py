@@ -19,12 +19,17 @@ def read_jsonl(path: Path, intake: Intake) -> Iterator[Row]:
         if not line or line.isspace():
             continue
         try:
-            yield Row(number, _object(line))
+            yield Row(number, object_of(line))
         except BadRow as bad:
             intake.refuse(path, number, bad)
 
 
-def _object(line: str) -> dict[str, Any]:
+def object_of(line: str) -> dict[str, Any]:
+    """The JSON object of a line.
+
+    Raises:
+        BadRow: it is none.
+    """
     try:
         value = json.loads(line)
     except json.JSONDecodeError as error:

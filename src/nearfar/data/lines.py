@@ -41,14 +41,15 @@ def opened(path: Path) -> Iterator[Bytes]:
 def lines(path: Path, intake: Intake) -> Iterator[tuple[int, str]]:
     """Yield (line number from 1, line without its end); bad lines are refused."""
     with opened(path) as file:
-        for number, raw in _raw_lines(file, path):
+        for number, raw in raw_lines(file, path):
             try:
-                yield number, _decoded(raw, number)
+                yield number, decoded(raw, number)
             except BadRow as bad:
                 intake.refuse(path, number, bad)
 
 
-def _raw_lines(file: Bytes, path: Path) -> Iterator[tuple[int, bytes]]:
+def raw_lines(file: Bytes, path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield (line number from 1, bytes), of a line that is too long only its beginning."""
     number = 0
     try:
         while raw := file.readline(LINE_BYTES + 1):
@@ -67,7 +68,12 @@ def _skip_line(file: Bytes, raw: bytes) -> None:
         raw = file.readline(LINE_BYTES)
 
 
-def _decoded(raw: bytes, number: int) -> str:
+def decoded(raw: bytes, number: int) -> str:
+    """A line as text without its end.
+
+    Raises:
+        BadRow: it is too long, not UTF-8, or has a NUL byte.
+    """
     if len(raw) > LINE_BYTES:
         raise BadRow(
             expected=f"lines of at most {LINE_BYTES // 10**6} MB", found="a longer one", do="split or shorten the text"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,14 @@ from nearfar.compress.codec import Codec, Codes, Vectors
 from nearfar.core.artifact import identity, read_manifest, read_meta, writing
 from nearfar.core.errors import BadInput, FingerprintMismatch
 from nearfar.index.codec_folder import open_codec, save_codec
-from nearfar.index.exact import KIND as INDEX_KIND
 from nearfar.index.exact import best, check_space, highest
+from nearfar.index.generation import KIND as INDEX_KIND
 
 KIND = "codes"
 FOLDER = "codes"  # beside the index, with a folder for each size in it
 CODEC, FILE = "codec", "codes.npy"  # in that folder
+
+Read = Callable[[NDArray[np.int32]], Vectors]
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Rescored:
     """Codes that choose candidates, and full vectors that rank them (binary codes: BPR, Yamada et al., 2021)."""
 
     coded: CodedIndex
-    vectors: Vectors  # (D, d) of the index, memory-mapped: only the candidates' rows are read
+    read: Read  # of the index: only the candidates' vectors are read
     candidates: int  # of each query; k where that is more
 
     def search(self, queries: Vectors, k: int, fingerprint: str) -> tuple[NDArray[np.int32], Vectors]:
@@ -64,18 +66,19 @@ class Rescored:
             FingerprintMismatch, DimensionMismatch: as of `CodedIndex.search`.
         """
         found, _ = self.coded.search(queries, max(k, self.candidates), fingerprint)
-        return rescored(queries, found, self.vectors, k)
+        return rescored(queries, found, self.read, k)
 
 
-def rescored(queries: Vectors, found: NDArray[np.int32], vectors: Vectors, k: int) -> tuple[NDArray[np.int32], Vectors]:
-    """Rows and inner products of the k best of the found rows (Q, k') of vectors (D, d), ties by lower row; two (Q, k).
+def rescored(queries: Vectors, found: NDArray[np.int32], read: Read, k: int) -> tuple[NDArray[np.int32], Vectors]:
+    """Rows and inner products of the k best of the found rows (Q, k') of documents, ties by lower row; two (Q, k).
 
-    Only these rows are read: of mapped vectors, k' a query.
+    Args:
+        read: rows (k',) → their vectors (k', d).
     """
     rows = np.sort(found, axis=1)  # ties stay in order, and the disk is read forwards
     scores = np.empty(rows.shape, np.float32)
     for number, query in enumerate(queries):
-        scores[number] = vectors[rows[number]] @ query
+        scores[number] = read(rows[number]) @ query
     order, values = highest(scores, k)
     return np.take_along_axis(rows, order, axis=1), values
 

@@ -1,93 +1,19 @@
-"""Exact search over memory-mapped vectors, with ids and texts beside them: the first form of the index."""
+"""Exact search: every vector is compared."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nearfar.core.artifact import read_manifest, writing
-from nearfar.core.errors import BadInput, DimensionMismatch, FingerprintMismatch
-from nearfar.index.canaries import Canaries
+from nearfar.core.errors import DimensionMismatch, FingerprintMismatch
 
-KIND = "index"
 BLOCK_SCORES = 1 << 23  # similarities held at once
 BLOCK_ROWS = 1 << 14  # documents of a block
 
 Vectors = NDArray[np.float32]
 Score = Callable[[slice, slice], Vectors]
-
-
-@dataclass(frozen=True)
-class ExactIndex:
-    """Document vectors of one embedding space."""
-
-    fingerprint: str
-    similarity: str
-    vectors: Vectors  # (D, d), memory-mapped
-    ids: tuple[str, ...]
-    texts: tuple[str, ...]
-    canaries: Canaries | None = None  # none in an index of before they were kept
-
-    def search(self, queries: Vectors, k: int, fingerprint: str) -> tuple[NDArray[np.int32], Vectors]:
-        """Return rows and scores of the k best documents of each query, (Q, k), best first.
-
-        Raises:
-            FingerprintMismatch: the queries come from another embedding space.
-        """
-        check_space(self.fingerprint, fingerprint)
-        return top_k(queries, self.vectors, k)
-
-
-@dataclass(frozen=True)
-class Documents:
-    """What an index is made of, row by row."""
-
-    ids: Sequence[str]
-    texts: Sequence[str]
-    vectors: Vectors  # (D, d)
-    canaries: Canaries | None = None  # of the same model
-
-
-def write_index(
-    path: Path, documents: Documents, *, fingerprint: str, similarity: str, overwrite: bool = False
-) -> None:
-    """Write an index folder.
-
-    Raises:
-        BadInput: a vector is not finite (its id is named), or the folder exists, or the disk is full.
-    """
-    bad = np.flatnonzero(~np.isfinite(documents.vectors).all(axis=1))
-    if len(bad):
-        raise BadInput.at(f"document '{documents.ids[bad[0]]}'", expected="a finite vector", found="NaN or infinity",
-                          do="check the model")  # fmt: skip
-    rows, dimension = documents.vectors.shape
-    meta = {"fingerprint": fingerprint, "similarity": similarity, "documents": rows, "dimension": dimension}
-    with writing(path, KIND, meta, overwrite=overwrite) as folder:
-        np.save(folder / "vectors.npy", documents.vectors)
-        with (folder / "documents.jsonl").open("w", encoding="utf-8") as file:
-            for key, text in zip(documents.ids, documents.texts, strict=True):
-                file.write(json.dumps({"id": key, "text": text}, ensure_ascii=False) + "\n")
-        if documents.canaries is not None:
-            documents.canaries.save(folder)
-
-
-def open_index(path: Path) -> ExactIndex:
-    """Open an index folder.
-
-    Raises:
-        BadInput: there is none, or it is damaged.
-    """
-    meta = read_manifest(path, KIND)
-    documents = list(_documents(path / "documents.jsonl"))
-    vectors = np.load(path / "vectors.npy", mmap_mode="r", allow_pickle=False)
-    ids, texts = zip(*documents, strict=True) if documents else ((), ())
-    return ExactIndex(meta["fingerprint"], meta["similarity"], vectors, tuple(ids), tuple(texts),
-                      Canaries.load(path))  # fmt: skip
 
 
 def check_space(own: str, fingerprint: str) -> None:
@@ -160,10 +86,3 @@ def highest(similarities: Vectors, k: int) -> tuple[NDArray[np.int32], Vectors]:
     first = np.searchsorted(row, np.arange(count))
     chosen = order[first[:, None] + np.arange(k)]
     return column[chosen].astype(np.int32), values[chosen]
-
-
-def _documents(path: Path) -> Iterator[tuple[str, str]]:
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            document = json.loads(line)
-            yield document["id"], document["text"]

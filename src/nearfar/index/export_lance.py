@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
+import lance
 import numpy as np
 import pyarrow as pa
 
 from nearfar.compress.binary import Binary
 from nearfar.compress.codec import Codec, Codes, Vectors
 from nearfar.core.artifact import writing
-from nearfar.core.errors import BadInput, MissingExtra
+from nearfar.core.errors import BadInput
 from nearfar.index.export_check import KIND, Agreement, Leaving, Rows, agreement
 from nearfar.index.export_faiss import Lists, centroids
 from nearfar.index.export_form import Codebooks, blocks, in_words
@@ -31,9 +31,8 @@ def write_lance(path: Path, leaving: Leaving, lists: Lists | None = None, *, ove
 
     Raises:
         BadInput: the codes are no product codes, the copy's scores differ from ours, or `path` exists.
-        MissingExtra: pylance is not installed.
     """
-    lance, books, vectors = _lance(), _product(leaving.name, leaving.codec), _vectors(leaving)
+    books, vectors = _product(leaving.name, leaving.codec), _vectors(leaving)
     with writing(path, KIND, {**leaving.meta, "to": "lance"}, overwrite=overwrite) as folder:
         if books.query_map is not None:
             np.save(folder / QUERY_MAP, books.query_map)
@@ -47,22 +46,12 @@ def write_lance(path: Path, leaving: Leaving, lists: Lists | None = None, *, ove
         return agreement(path, leaving, search, leaving.scores)
 
 
-def _lance() -> ModuleType:
-    try:
-        import lance  # noqa: PLC0415
-    except ImportError:
-        raise MissingExtra.of("the export to Lance", "lance") from None
-    return lance
-
-
 def check_lance(name: str, codec: Codec) -> None:
     """Refuse, before any work, a codec that Lance has no index for.
 
     Raises:
         BadInput: its codes are no product codes.
-        MissingExtra: pylance is not installed.
     """
-    _lance()
     _product(name, codec)
 
 

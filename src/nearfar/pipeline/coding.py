@@ -27,7 +27,8 @@ from nearfar.encoder.precision import choose_policy
 from nearfar.evaluate.run import Run as Ranking
 from nearfar.evaluate.statistics import Share, share
 from nearfar.index.codes import CodedIndex, rescored
-from nearfar.index.exact import KIND, ExactIndex, check_space, open_index
+from nearfar.index.exact import check_space
+from nearfar.index.generation import KIND, Generation, open_index
 from nearfar.pipeline.config import MAIN_METRIC, FitConfig
 from nearfar.pipeline.evaluate import DEPTH, Evaluation, Space, scored, tasks_of, texts_of, with_split
 from nearfar.pipeline.progress import Reporter
@@ -65,7 +66,7 @@ class Measured:
 class Bench:
     """A run's index and model, and a data set whose documents are those of the index."""
 
-    index: ExactIndex
+    index: Generation
     identity: str  # of the index
     dataset: Dataset
     encoder: Encoder
@@ -158,7 +159,7 @@ def measured(coded: CodedIndex, asked: Asked, vectors: Vectors) -> Measured:
     """What codes of documents (D, d) answer to the same queries as these full vectors did, and the share of it."""
     rows, scores = coded.search(asked.vectors, DEPTH, coded.fingerprint)
     result = scored(Ranking.ranked(rows, scores), asked.judged, METRICS)
-    again = Ranking.ranked(*rescored(asked.vectors, rows, vectors, DEPTH))
+    again = Ranking.ranked(*rescored(asked.vectors, rows, vectors.__getitem__, DEPTH))
     second = scored(again, asked.judged, (MAIN_METRIC,))
     kept = {name: share(result.per_query[name], asked.full.per_query[name]) for name in METRICS
             if asked.full.metrics[name]}  # fmt: skip
@@ -166,7 +167,7 @@ def measured(coded: CodedIndex, asked: Asked, vectors: Vectors) -> Measured:
     return Measured({**result.metrics, RESCORED: second.metrics[MAIN_METRIC]}, kept)
 
 
-def on_index(dataset: Dataset, index: ExactIndex) -> Dataset:
+def on_index(dataset: Dataset, index: Generation) -> Dataset:
     """The data set with the index's documents for its own, which are found there by their texts.
 
     Pairs with a document that is not in the index are left out.
@@ -188,7 +189,7 @@ def _moved(pairs: Pairs, rows: NDArray[np.int32]) -> Pairs:
     return moved.where(first & (moved.documents >= 0))
 
 
-def _bare(index: ExactIndex) -> Dataset:
+def _bare(index: Generation) -> Dataset:
     """The documents of an index, and no query."""
     return Dataset("documents", Texts((), ()), Texts(index.ids, index.texts), {"train": Pairs.of([])})
 

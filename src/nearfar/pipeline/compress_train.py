@@ -149,4 +149,6 @@ def _by_codes(codes: CodedIndex, asked: Asked) -> Evaluation:
 def _rescored(codes: CodedIndex, asked: Asked, bench: Bench, again: Asked) -> Evaluation:
     """The candidates that codes return, in the order of the full vectors of `bench`, asked by its own queries."""
     rows, _ = codes.search(asked.vectors, DEPTH, codes.fingerprint)
-    return scored(Ranking.ranked(*rescored(again.vectors, rows, bench.index.vectors, DEPTH)), asked.judged, METRICS)
+    return scored(
+        Ranking.ranked(*rescored(again.vectors, rows, bench.index.vectors.__getitem__, DEPTH)), asked.judged, METRICS
+    )

@@ -27,8 +27,9 @@ from nearfar.encoder.encode import open_store
 from nearfar.encoder.load import load_encoder
 from nearfar.encoder.precision import choose_policy
 from nearfar.index.codes import KIND, CodedIndex, codes_path, made_sizes, open_codes, open_codes_of
-from nearfar.index.exact import KIND as INDEX_KIND
-from nearfar.index.exact import ExactIndex, check_space, open_index
+from nearfar.index.exact import check_space
+from nearfar.index.generation import KIND as INDEX_KIND
+from nearfar.index.generation import Generation, open_index
 from nearfar.pipeline.doctor import Diagnosis, own_data
 from nearfar.pipeline.evaluate import Space, texts_of, with_split
 from nearfar.pipeline.progress import Reporter, Silent
@@ -84,7 +85,7 @@ class _Bench:
     """A run's index, and what all sizes are held against."""
 
     run: Path
-    index: ExactIndex
+    index: Generation
     rows: NDArray[np.int64]  # of `own` in the index
     own: _Texts
     given: _Texts | None

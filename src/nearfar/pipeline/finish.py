@@ -17,7 +17,7 @@ from nearfar.encoder.save import save_encoder
 from nearfar.evaluate.statistics import Comparison, compare, decide
 from nearfar.index.canaries import TEXTS as CANARIES
 from nearfar.index.canaries import Canaries
-from nearfar.index.exact import Documents, write_index
+from nearfar.index.generation import Documents, write_index
 from nearfar.pipeline.config import MAIN_METRIC
 from nearfar.pipeline.data_card import write_card
 from nearfar.pipeline.evaluate import Evaluation, evaluate_bm25, evaluate_space

@@ -21,7 +21,8 @@ from nearfar.encoder.encoder import Encoder
 from nearfar.encoder.load import load_encoder
 from nearfar.encoder.precision import choose_policy
 from nearfar.encoder.raw import raw_norm
-from nearfar.index.exact import BLOCK_ROWS, ExactIndex, open_index
+from nearfar.index.exact import BLOCK_ROWS
+from nearfar.index.generation import Generation, open_index
 from nearfar.pipeline.evaluate import Space, judged_queries
 from nearfar.pipeline.progress import Reporter
 from nearfar.pipeline.session import IN_MEMORY
@@ -106,7 +107,7 @@ def stored_of_run(place: Place, evidence: Evidence, subject: Subject) -> Stored 
                    seconds=seconds)  # fmt: skip
 
 
-def _stored(place: Place, index: ExactIndex, part: Draw, questions: Questions) -> Stored:
+def _stored(place: Place, index: Generation, part: Draw, questions: Questions) -> Stored:
     """What the index itself says, without any model."""
     rows = [int(row) for row in part.documents]
     asked = Questions([questions.queries[row] for row in part.queries], part.relevant)
@@ -122,7 +123,7 @@ def _not_finite(vectors: Vectors) -> list[int]:
             for row in np.flatnonzero(~np.isfinite(vectors[start : start + BLOCK_ROWS]).all(axis=1))]  # fmt: skip
 
 
-def _judged(index: ExactIndex, data: Dataset | None) -> Questions:
+def _judged(index: Generation, data: Dataset | None) -> Questions:
     """The test queries with a relevant document that is in the index, by its text: ids mean nothing across data."""
     if data is None:
         return Questions()
@@ -148,7 +149,7 @@ def _space(model: Model, reporter: Reporter) -> Space:
     return Space(encoder, policy, open_store(encoder), reporter)
 
 
-def _canaries(index: ExactIndex, space: Space) -> tuple[Vectors, Vectors] | None:
+def _canaries(index: Generation, space: Space) -> tuple[Vectors, Vectors] | None:
     if index.canaries is None:
         return None
     return index.canaries.vectors, space.vectors(index.canaries.texts, "document", "canaries")

@@ -11,7 +11,7 @@ from nearfar.core.artifact import identity
 from nearfar.core.errors import BadInput
 from nearfar.encoder.encoder import Encoder
 from nearfar.index.codes import KIND, CodedIndex, codes_path, open_codes, write_codes
-from nearfar.index.exact import KIND as INDEX_KIND
+from nearfar.index.generation import KIND as INDEX_KIND
 from nearfar.pipeline.config import FitConfig
 from nearfar.pipeline.stages import TrainStage
 from nearfar.train.codes import Learnt

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from nearfar.core.errors import BadInput
 from nearfar.index.codes import CodedIndex, Rescored, open_codes_of
-from nearfar.index.exact import ExactIndex, open_index
+from nearfar.index.generation import Generation, open_index
 
 if TYPE_CHECKING:  # reading an index must not import torch
     from sentence_transformers import SentenceTransformer
@@ -30,7 +30,7 @@ class Hit:
 class Index:
     """An index and the model its documents were encoded with."""
 
-    table: ExactIndex
+    table: Generation
     model: str | Path | SentenceTransformer | Encoder
     codes: CodedIndex | Rescored | None = None  # what answers in the place of the full vectors
 
@@ -69,7 +69,7 @@ class Index:
         place = path / "index" if is_run else path
         table = open_index(place)
         codes = None if size_bytes is None else open_codes_of(place, size_bytes)
-        answering = Rescored(codes, table.vectors, rescore) if codes and rescore else codes
+        answering = Rescored(codes, table.table.vectors, rescore) if codes and rescore else codes
         return cls(table, model or path / "model", answering)
 
     def __len__(self) -> int:

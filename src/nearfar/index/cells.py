@@ -1,0 +1,180 @@
+"""Codes in memory, cell by cell: a query is held against the documents of the nearest cells alone.
+
+An inverted file (Jégou et al., 2011, section IV) of inner products: x ≈ c + r̂, with c the centroid of the document's
+cell and r̂ what its code stands for. So q·x ≈ q·c + q·r̂, and one table of q's products with the codebooks serves all
+cells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+from numpy.typing import NDArray
+
+from nearfar.compress.codec import Codec, Codes, Sample, Vectors
+from nearfar.compress.registry import fit, kind_of
+from nearfar.core.errors import BadInput
+from nearfar.index.codec_folder import open_codec, save_codec
+from nearfar.index.config import IndexConfig
+from nearfar.index.export_form import Codebooks
+from nearfar.index.scan import scan, tables_of
+
+PER_CENTROID = 64  # documents that a centroid of a cell, and a codebook's, is fitted to
+FITTED = 65_536  # documents that the codec is fitted to, at most
+ROUNDS = 10  # of k-means
+BLOCK_ROWS = 1 << 14
+CODEC, ARRAYS = "codec", ("centroids", "starts", "rows", "codes")
+
+Rows = NDArray[np.int64]
+Homes = NDArray[np.int32]  # (n,) cell of each document
+Mask = NDArray[np.bool_]  # (n,) documents that may be found
+Read = Callable[[Rows], Vectors]
+
+
+@dataclass(frozen=True)
+class Coder:
+    """What makes a document's cell and code of its vector."""
+
+    name: str  # of the codec
+    codec: Codec
+    centroids: Vectors  # (C, d)
+
+    @classmethod
+    def fit(cls, read: Read, documents: int, config: IndexConfig, seed: int = 0) -> Coder:
+        """Fit cells, and a codec of what is left, to a sample of so many documents.
+
+        Args:
+            read: rows → their vectors (n, d).
+
+        Raises:
+            BadInput: the codec is unknown, has no codebooks or no such size, or there are too few documents for it.
+        """
+        if not kind_of(config.codec).codebooks:
+            raise BadInput.at("codec", expected="one with codebooks", found=config.codec, do="such as pq or opq")
+        cells = max(1, documents // config.documents_per_cell)
+        order = np.random.default_rng(seed).permutation(documents)
+        sample = read(np.sort(order[: max(FITTED, PER_CENTROID * cells)]))
+        means = faiss.Kmeans(sample.shape[1], cells, niter=ROUNDS, seed=seed + 1, min_points_per_centroid=1,
+                             max_points_per_centroid=PER_CENTROID)  # fmt: skip
+        means.train(sample)
+        centroids = np.asarray(means.centroids, np.float32)
+        chosen = sample[np.random.default_rng(seed).permutation(len(sample))[:FITTED]]
+        left = chosen - centroids[_nearest(centroids, chosen)]
+        left = left[left.any(axis=1)]  # a document that is its cell's centroid has nothing left
+        return cls(config.codec, fit(config.codec, Sample(left, left[:0], seed=seed), config.size_bytes), centroids)
+
+    def encode(self, vectors: Vectors) -> tuple[Homes, Codes]:
+        """Cell (n,) and code (n, size_bytes) of each vector (n, d)."""
+        homes = np.empty(len(vectors), np.int32)
+        codes = np.empty((len(vectors), self.codec.size_bytes), np.uint8)
+        for start in range(0, len(vectors), BLOCK_ROWS):
+            part = slice(start, start + BLOCK_ROWS)
+            homes[part] = _nearest(self.centroids, vectors[part])
+            codes[part] = self.codec.encode(vectors[part] - self.centroids[homes[part]])
+        return homes, codes
+
+    def cells(self, blocks: Iterable[Vectors], documents: int) -> Cells:
+        """The cells of so many documents, whose vectors come some at a time."""
+        homes = np.empty(documents, np.int32)
+        codes = np.empty((documents, self.codec.size_bytes), np.uint8)
+        start = 0
+        for block in blocks:
+            part = slice(start, start + len(block))
+            homes[part], codes[part] = self.encode(block)
+            start = part.stop
+        return Cells.of(self, homes, codes)
+
+
+@dataclass(frozen=True)
+class Cells:
+    """The codes of an index's documents, those of a cell side by side; memory-mapped where they were opened."""
+
+    coder: Coder
+    starts: Rows  # (C + 1,) first place of each cell, and the end
+    rows: NDArray[np.int32]  # (n,) document at each place
+    codes: Codes  # (n, size_bytes) of the document at each place
+
+    @classmethod
+    def of(cls, coder: Coder, homes: Homes, codes: Codes) -> Cells:
+        """Lay the codes of documents (n, size_bytes) into their cells (n,)."""
+        order = np.argsort(homes, kind="stable").astype(np.int32)
+        starts = np.searchsorted(homes[order], np.arange(len(coder.centroids) + 1))
+        return cls(coder, starts.astype(np.int64), order, codes[order])
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the codes, where they stand, and what they are codes of."""
+        held: list[NDArray[Any]] = [self.coder.centroids, self.starts, self.rows, self.codes]
+        return sum(array.nbytes for array in (*held, *self.coder.codec.state().values()))
+
+    def by_row(self) -> tuple[Homes, Codes]:
+        """Cell (n,) and code (n, size_bytes) of each document, in the order of the documents."""
+        homes, codes = np.empty(len(self), np.int32), np.empty_like(self.codes)
+        homes[self.rows] = np.repeat(np.arange(len(self.starts) - 1, dtype=np.int32), np.diff(self.starts))
+        codes[self.rows] = self.codes
+        return homes, codes
+
+    def changed(self, kept: Rows, vectors: Vectors) -> Cells:
+        """Cells of some of the documents, in rising order of their rows, with new ones (n, d) behind them."""
+        homes, codes = self.by_row()
+        new_homes, new_codes = self.coder.encode(vectors)
+        return Cells.of(self.coder, np.concatenate([homes[kept], new_homes]), np.concatenate([codes[kept], new_codes]))
+
+    def candidates(self, query: Vectors, count: int, scanned: int, allowed: Mask | None = None) -> Rows:
+        """Rows of the `count` documents whose codes score highest for a query (d,), rising.
+
+        Args:
+            scanned: codes that are scored at the least: cells are opened, the likeliest first, until so many allowed
+                documents were met. With as many as there are allowed documents, no allowed one is left out.
+            allowed: documents that may be found; None for all.
+        """
+        near = self.coder.centroids @ query
+        order = np.argsort(-near).astype(np.int64)
+        mask = np.empty(0, np.bool_) if allowed is None else allowed
+        room = len(self) if allowed is None else int(np.count_nonzero(allowed))
+        widest = int(np.diff(self.starts).max(initial=0))
+        rows = np.empty(min(room, scanned + widest), np.int32)
+        scores = np.empty(len(rows), np.float32)
+        tables = tables_of(self._books, query)
+        found = scan(order, near, (self.starts, self.rows, self.codes), tables, mask, scanned, (rows, scores))
+        rows, scores = rows[:found], scores[:found]
+        if found > count:
+            rows = rows[np.argpartition(-scores, count - 1)[:count]]
+        return np.sort(rows).astype(np.int64)
+
+    @cached_property
+    def _books(self) -> Codebooks:
+        return Codebooks.of(self.coder.name, self.coder.codec, "index")
+
+    def save(self, folder: Path, fingerprint: str) -> None:
+        """Write them into a new folder, for vectors of the model of that fingerprint."""
+        folder.mkdir(parents=True)
+        save_codec(folder / CODEC, self.coder.name, self.coder.codec, fingerprint)
+        arrays: tuple[NDArray[Any], ...] = (self.coder.centroids, self.starts, self.rows, self.codes)
+        for name, array in zip(ARRAYS, arrays, strict=True):
+            np.save(folder / f"{name}.npy", array)
+
+    @classmethod
+    def load(cls, folder: Path, name: str, fingerprint: str) -> Cells:
+        """Open what `save` wrote."""
+        centroids, starts, rows, codes = (np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+                                          for name in ARRAYS)  # fmt: skip
+        coder = Coder(name, open_codec(folder / CODEC, fingerprint), np.array(centroids))
+        return cls(coder, np.array(starts), rows, codes)
+
+
+def _nearest(centroids: Vectors, vectors: Vectors) -> Homes:
+    """The centroid (C, d) nearest to each vector (n, d) by squared distance, (n,)."""
+    flat = faiss.IndexFlatL2(centroids.shape[1])
+    flat.add(centroids)
+    homes: Homes = flat.search(np.ascontiguousarray(vectors, np.float32), 1)[1][:, 0].astype(np.int32)
+    return homes

@@ -1,0 +1,219 @@
+"""What an index answers with: one version of its table on disk, codes in memory, and the manifest that names both.
+
+The folder's manifest is the pointer: it lists every file of one generation with its checksum, and is replaced in one
+step, so that a reader sees the old generation or the new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import lance
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from nearfar.core.artifact import read_manifest, write_manifest, writing
+from nearfar.core.errors import BadInput
+from nearfar.index.canaries import Canaries
+from nearfar.index.cells import Cells, Coder, Mask
+from nearfar.index.config import IndexConfig
+from nearfar.index.exact import Vectors, check_space, highest, top_k
+from nearfar.index.table import ID, TEXT, VECTOR, Table, column_of, schema_of
+
+KIND = "index"
+TABLE, GENERATIONS, CELLS = "documents.lance", "generations", "cells"
+HINT = "_versions/latest_version_hint.json"  # Lance's
+WRITE_ROWS = 1 << 14
+PAD = -1
+
+
+@dataclass(frozen=True)
+class Generation:
+    """An index as it was at one moment."""
+
+    path: Path
+    number: int
+    fingerprint: str
+    similarity: str
+    table: Table
+    config: IndexConfig
+    cells: Cells | None  # None: few documents, or none
+    canaries: Canaries | None
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """Id of each document, row by row."""
+        return tuple(self.table.column(ID))
+
+    @cached_property
+    def texts(self) -> tuple[str, ...]:
+        """Text of each document, row by row."""
+        return tuple(self.table.column(TEXT))
+
+    @cached_property
+    def vectors(self) -> Vectors:
+        """Vectors of all documents, (n, d), in memory."""
+        return self.table.all_vectors()
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    @property
+    def bytes_in_memory(self) -> int:
+        """Bytes that a search holds: codes, and where each document lies; or the vectors of few documents."""
+        held = len(self) * self.table.dimension * 4 if self.cells is None else self.cells.nbytes
+        return self.table.addresses.nbytes + held
+
+    def search(
+        self, queries: Vectors, k: int, fingerprint: str, allowed: Mask | None = None
+    ) -> tuple[NDArray[np.int32], Vectors]:
+        """Rows and exact scores of the k best documents of each query (Q, d), both (Q, k), best first.
+
+        Few documents are all compared; of many, the codes choose the candidates, whose vectors are read from the disk
+        (candidates by codes, ranks by vectors: BiDR, Xiao et al., 2022).
+
+        Args:
+            allowed: (n,) documents that may be found. Where they are fewer than k, the places left over hold row −1 and
+                score −inf.
+
+        Raises:
+            FingerprintMismatch: the queries come from another embedding space.
+            DimensionMismatch: the queries have another d.
+        """
+        check_space(self.fingerprint, fingerprint)
+        if self.cells is None:
+            rows = None if allowed is None else np.flatnonzero(allowed)
+            found, scores = top_k(queries, self.vectors if rows is None else self.vectors[rows], k)
+            return _padded(found if rows is None else rows[found].astype(np.int32), scores, min(k, len(self)))
+        return self._of_candidates(self.cells, queries, min(k, len(self)), allowed)
+
+    def _of_candidates(
+        self, cells: Cells, queries: Vectors, k: int, allowed: Mask | None
+    ) -> tuple[NDArray[np.int32], Vectors]:
+        rows, scores = np.full((len(queries), k), PAD, np.int32), np.full((len(queries), k), -np.inf, np.float32)
+        for number, query in enumerate(queries):
+            chosen = cells.candidates(query, max(k, self.config.candidates), max(k, self.config.scanned), allowed)
+            order, values = highest((self.table.vectors(chosen) @ query)[None], k)
+            rows[number, : len(order[0])] = chosen[order[0]]
+            scores[number, : len(order[0])] = values[0]
+        return rows, scores
+
+
+@dataclass(frozen=True)
+class Documents:
+    """What an index is made of, row by row."""
+
+    ids: Sequence[str]
+    texts: Sequence[str]
+    vectors: Vectors  # (D, d)
+    canaries: Canaries | None = None  # of the same model
+    metadata: Mapping[str, Any] = field(default_factory=dict)  # further columns, (D,) each
+
+
+def write_index(
+    path: Path,
+    documents: Documents,
+    *,
+    fingerprint: str,
+    similarity: str,
+    config: IndexConfig | None = None,
+    overwrite: bool = False,
+) -> None:
+    """Write an index folder.
+
+    Raises:
+        BadInput: a vector is not finite (its id is named), or the folder exists, or the disk is full.
+    """
+    check_finite(documents.ids, documents.vectors)
+    config = config or IndexConfig()
+    meta = meta_of(documents.vectors.shape, fingerprint=fingerprint, similarity=similarity, config=config)
+    with writing(path, KIND, meta, overwrite=overwrite) as folder:
+        schema = schema_of(documents.vectors.shape[1], [pa.field(name, column.type) for name, column
+                                                        in documents.metadata.items()])  # fmt: skip
+        batches = (_batch(documents, slice(start, start + WRITE_ROWS), schema)
+                   for start in range(0, len(documents.ids), WRITE_ROWS))  # fmt: skip
+        dataset = lance.write_dataset(pa.RecordBatchReader.from_batches(schema, batches), str(folder / TABLE),
+                                      enable_v2_manifest_paths=True)  # fmt: skip
+        (folder / TABLE / HINT).unlink()  # it changes with every version, and nothing reads it that knows its version
+        cells = cells_of(Table.of(dataset), config)
+        write_generation(folder / GENERATIONS / "1", cells, documents.canaries, fingerprint)
+
+
+def meta_of(
+    shape: tuple[int, ...], *, fingerprint: str, similarity: str, config: IndexConfig, number: int = 1, version: int = 1
+) -> dict[str, Any]:
+    """What the manifest says of a generation."""
+    documents, dimension = shape
+    return {"fingerprint": fingerprint, "similarity": similarity, "documents": documents, "dimension": dimension,
+            "generation": number, "version": version, "config": config.model_dump()}  # fmt: skip
+
+
+def check_finite(ids: Sequence[str], vectors: Vectors) -> None:
+    """Refuse vectors (n, d) that no score can be made of.
+
+    Raises:
+        BadInput: one is not finite; its id is named.
+    """
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if len(bad):
+        raise BadInput.at(f"document '{ids[bad[0]]}'", expected="a finite vector", found="NaN or infinity",
+                          do="check the model")  # fmt: skip
+
+
+def cells_of(table: Table, config: IndexConfig) -> Cells | None:
+    """Fit cells and codes to a table's documents; None where there are too few to need any."""
+    if len(table) < max(1, config.exact_below):
+        return None
+    coder = Coder.fit(table.vectors, len(table), config)
+    return coder.cells(table.blocks(), len(table))
+
+
+def write_generation(folder: Path, cells: Cells | None, canaries: Canaries | None, fingerprint: str) -> None:
+    """Write what belongs to a generation beside its table, into a new folder."""
+    folder.mkdir(parents=True)
+    if cells is not None:
+        cells.save(folder / CELLS, fingerprint)
+    if canaries is not None:
+        canaries.save(folder)
+
+
+def seal(path: Path, table: Table, meta: Mapping[str, Any]) -> None:
+    """Make the generation of a number that has been written visible, in one step."""
+    own = path / GENERATIONS / str(meta["generation"])
+    beside = [file for file in own.rglob("*") if file.is_file()]
+    write_manifest(path, KIND, meta, [*table.files(path / TABLE), *beside])
+
+
+def open_index(path: Path) -> Generation:
+    """Open an index folder; every file of it is checked before.
+
+    Raises:
+        BadInput: there is none, or it is damaged.
+    """
+    meta = read_manifest(path, KIND)
+    own, fingerprint = path / GENERATIONS / str(meta["generation"]), meta["fingerprint"]
+    config = IndexConfig.parse(meta["config"], str(path))
+    cells = Cells.load(own / CELLS, config.codec, fingerprint) if (own / CELLS).exists() else None
+    return Generation(path, meta["generation"], fingerprint, meta["similarity"],
+                      Table.open(path / TABLE, meta["version"]), config, cells, Canaries.load(own))  # fmt: skip
+
+
+def _batch(documents: Documents, part: slice, schema: pa.Schema) -> pa.RecordBatch:
+    columns = {ID: pa.array(documents.ids[part], pa.string()), TEXT: pa.array(documents.texts[part], pa.string()),
+               VECTOR: column_of(documents.vectors[part]),
+               **{name: column[part] for name, column in documents.metadata.items()}}  # fmt: skip
+    return pa.record_batch([columns[name] for name in schema.names], schema=schema)
+
+
+def _padded(rows: NDArray[np.int32], scores: Vectors, k: int) -> tuple[NDArray[np.int32], Vectors]:
+    """Rows and scores (Q, k), with row −1 and score −inf where there were fewer."""
+    missing = k - rows.shape[1]
+    if missing <= 0:
+        return rows, scores
+    return (np.pad(rows, ((0, 0), (0, missing)), constant_values=PAD),
+            np.pad(scores, ((0, 0), (0, missing)), constant_values=-np.inf))  # fmt: skip

@@ -1,0 +1,158 @@
+"""The documents of an index on disk: one version of a Lance table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import lance
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from nearfar.core.errors import BadInput
+
+ID, TEXT, VECTOR = "id", "text", "vector"
+ADDRESS = "_rowaddr"  # Lance's name of the place of a row, which stays while the row does
+BATCH_ROWS = 8192
+KEY = {b"lance-schema:unenforced-primary-key": b"true"}  # without it, writers at the same time make rows twice
+
+Rows = NDArray[np.int64]
+Vectors = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Table:
+    """One version of a table; a document's row is its place among the live ones, 0 … n−1, in the order of the table."""
+
+    dataset: Any
+    addresses: NDArray[np.uint64]  # (n,) where each row lies
+
+    @classmethod
+    def open(cls, path: Path | str, version: int) -> Self:
+        """Open a version of the table at a path or URL.
+
+        Raises:
+            BadInput: there is none.
+        """
+        try:
+            return cls.of(lance.dataset(str(path), version=version))
+        except (ValueError, OSError) as error:
+            raise BadInput.at(str(path), expected=f"version {version} of a Lance table", found=str(error).split(",")[0],
+                              do="build the index again") from None  # fmt: skip
+
+    @classmethod
+    def of(cls, dataset: Any) -> Self:
+        """The version that a Lance dataset is at."""
+        found = dataset.scanner(columns=[], with_row_address=True).to_table()
+        return cls(dataset, found[ADDRESS].to_numpy())
+
+    def __len__(self) -> int:
+        return len(self.addresses)
+
+    @property
+    def version(self) -> int:
+        """Lance's number of it."""
+        return int(self.dataset.version)
+
+    @property
+    def dimension(self) -> int:
+        """The d of the vectors."""
+        return int(self.dataset.schema.field(VECTOR).type.list_size)
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the columns that are neither id, text nor vector."""
+        return [name for name in self.dataset.schema.names if name not in {ID, TEXT, VECTOR}]
+
+    def take(self, rows: NDArray[np.integer[Any]], columns: Sequence[str]) -> pa.Table:
+        """These columns of these rows, in the order given; nothing else is read from the disk."""
+        # by address: Lance's own take by position reads every deletion before it
+        found: pa.Table = self.dataset._take_rows(self.addresses[rows], columns=list(columns))
+        return found
+
+    def vectors(self, rows: NDArray[np.integer[Any]]) -> Vectors:
+        """Vectors (n, d) of these rows, in the order given."""
+        return numbers(self.take(rows, [VECTOR])[VECTOR].combine_chunks())
+
+    def all_vectors(self) -> Vectors:
+        """Vectors (n, d) of all rows, in memory."""
+        found = np.empty((len(self), self.dimension), np.float32)
+        start = 0
+        for block in self.blocks():
+            found[start : start + len(block)] = block
+            start += len(block)
+        return found
+
+    def blocks(self) -> Iterator[Vectors]:
+        """Vectors of all rows in order, (n, d) some at a time."""
+        for _, batch in self._scan([VECTOR]):
+            yield numbers(batch.column(0))
+
+    def column(self, name: str) -> list[Any]:
+        """Values of a column, row by row."""
+        return [value for _, batch in self._scan([name]) for value in batch.column(0).to_pylist()]
+
+    def rows_where(self, condition: str) -> Rows:
+        """Rows that fulfil a condition in the SQL of Lance, rising.
+
+        Raises:
+            BadInput: Lance cannot read it.
+        """
+        try:
+            found = self.dataset.scanner(columns=[], filter=condition, with_row_address=True).to_table()
+        except (ValueError, OSError) as error:
+            raise BadInput.at("filter", expected="a condition on the columns", found=str(error).splitlines()[0],
+                              do=f"the columns are {', '.join([ID, TEXT, *self.columns])}") from None  # fmt: skip
+        return np.sort(self._order[np.searchsorted(self.addresses, found[ADDRESS].to_numpy(), sorter=self._order)])
+
+    def rows_of(self, ids: Sequence[str]) -> Rows:
+        """Row of each id, −1 where there is none."""
+        import pyarrow.compute as pc  # noqa: PLC0415, a second of functions that searching does not need
+
+        rows = np.full(len(ids), -1, np.int64)
+        wanted = pa.array(ids, pa.string())
+        for start, batch in self._scan([ID]):
+            places = pc.index_in(batch.column(0), wanted).to_numpy(zero_copy_only=False)
+            here = np.flatnonzero(~np.isnan(places.astype(np.float64)))
+            rows[places[here].astype(np.int64)] = start + here
+        return rows
+
+    @cached_property
+    def _order(self) -> Rows:
+        """Rows by rising address, which files that were written together leave out of order."""
+        return np.argsort(self.addresses, kind="stable")
+
+    def files(self, path: Path) -> list[Path]:
+        """Files below the table's folder that this version is made of."""
+        found = self.dataset.tracked_files(min_version=self.version).read_all().to_pylist()
+        return [path / file["path"] for file in found if file["version"] == self.version]
+
+    def _scan(self, columns: list[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
+        start = 0
+        for batch in self.dataset.scanner(columns=columns, batch_size=BATCH_ROWS, scan_in_order=True).to_batches():
+            yield start, batch
+            start += len(batch)
+
+
+def schema_of(dimension: int, metadata: Iterable[pa.Field[Any]] = ()) -> pa.Schema:
+    """Columns of a table: id, text, what else is known of a document, and its vector of so many numbers."""
+    key = pa.field(ID, pa.string(), nullable=False, metadata=KEY)
+    return pa.schema([key, pa.field(TEXT, pa.string(), nullable=False), *metadata,
+                      pa.field(VECTOR, pa.list_(pa.float32(), dimension), nullable=False)])  # fmt: skip
+
+
+def column_of(vectors: Vectors) -> Any:
+    """A column of vectors (n, d)."""
+    flat = pa.array(np.ascontiguousarray(vectors, np.float32).ravel())
+    return pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])
+
+
+def numbers(column: Any) -> Vectors:
+    """Vectors (n, d) of a column of lists of d."""
+    column = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    found: Vectors = column.flatten().to_numpy(zero_copy_only=False).reshape(len(column), column.type.list_size)
+    return found
