@@ -116,7 +116,7 @@ class SegmentedBM25:
     def scores(self, query: str, rows: NDArray[np.integer]) -> Floats:
         """Score of the document in each row, (len(rows),), as `search` gives it to the bit; 0 where there is none."""
         total = np.zeros(len(rows), np.float32)
-        for part in self._parts(self._terms(query), rows):  # in the order of `search`, which a sum over an axis may leave
+        for part in self._parts(self._terms(query), rows):  # in the order of `search`: a sum over an axis may leave it
             total += part
         return total
 
