@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 PAD = -1
 COSINE_LOWEST = -1.0
 RANK_CONSTANT = 60  # of the paper
-DEFAULT_WEIGHT = 0.8
+DEFAULT_WEIGHT = 0.94  # loses the least nDCG@10 to each set's own best, over the dev queries of four sets
 WEIGHTS = np.linspace(0, 1, 51)
 
 Ints = NDArray[np.int32]
