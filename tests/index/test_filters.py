@@ -1,4 +1,5 @@
 import json
+import math
 import re
 import threading
 from datetime import UTC, date, datetime
@@ -7,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from filter_trees import HOSTILE, SCHEMA, holds, rows, table, trees, written
+from filter_trees import HOSTILE, LISTS, ORDER, SCALARS, SCHEMA, holds, rows, table, trees, written
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
@@ -44,6 +45,28 @@ def test_any_filter_of_any_rows_keeps_what_a_naive_evaluation_keeps(data, tmp_pa
     for tree in data.draw(st.lists(trees(drawn), min_size=1, max_size=6)):
         text = data.draw(written(tree))
         assert kept(dataset, text) == [str(n) for n, row in enumerate(drawn) if holds(tree, row)], text
+
+
+EDGES = {
+    "large": [-(2**63), -1, 0, 2**63 - 1, None],
+    "unsigned": [0, 2**63, 2**64 - 1, None],
+    "single": [math.nan, -math.nan, -0.0, 0.0, float(np.float32(0.1)), math.inf, -math.inf, None],
+    "double": [math.nan, -math.nan, -0.0, 0.0, 5e-324, math.inf, -math.inf, None],
+}
+
+
+def test_the_ends_of_numbers(tmp_path):
+    drawn = [dict.fromkeys((*SCALARS, *LISTS)) | {name: value} for name, values in EDGES.items() for value in values]
+    dataset = lance.write_dataset(table(drawn), tmp_path / "edges")
+    for name, values in EDGES.items():
+        asked = [value for value in (*values, 0.1 if name == "single" else 1) if value is not None]
+        asked = [value for value in asked if math.isfinite(value)]
+        conditions = [(word, name, [value]) for word in ("=", "!=", "in", *ORDER) for value in asked]
+        for tree in [*conditions, ("is missing", name, []), ("is present", name, [])]:
+            text = f"`{name}` {tree[0]} {f'({tree[2][0]})' if tree[0] == 'in' else ''.join(map(repr, tree[2]))}"
+            for negated in (tree, ("not", tree)):
+                expected = [str(n) for n, row in enumerate(drawn) if holds(negated, row)]
+                assert kept(dataset, text if negated is tree else f"not {text}") == expected, text
 
 
 @pytest.fixture(scope="module")
