@@ -92,9 +92,9 @@ class Table:
         for _, batch in self._scan([VECTOR]):
             yield numbers(batch.column(0))
 
-    def column(self, name: str) -> list[Any]:
+    def values(self, name: str) -> Iterator[Any]:
         """Values of a column, row by row."""
-        return [value for _, batch in self._scan([name]) for value in batch.column(0).to_pylist()]
+        return (value for _, batch in self._scan([name]) for value in batch.column(0).to_pylist())
 
     def rows_where(self, condition: str) -> Rows:
         """Rows that fulfil a condition in the SQL of Lance, rising.
