@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nearfar.core.errors import BadInput
-from nearfar.search.aggregate import DocumentOfRow, aggregated
+from nearfar.search.aggregate import DocumentOfRow, aggregated, mean_norms
 
 GRID = st.integers(-3, 3).map(lambda n: n / 2)  # so that ties are common
 
@@ -49,6 +49,23 @@ def test_mean_is_the_score_of_the_mean_vector():
     ranked = aggregated(rows, vectors @ query, DocumentOfRow(documents), 9, "mean", score=lambda r: vectors[r] @ query)
     for document, score in zip(ranked.documents, ranked.scores, strict=True):
         np.testing.assert_allclose(score, vectors[documents == document].mean(0) @ query, atol=1e-5)
+
+
+def test_mean_with_norms_is_the_cosine_of_the_mean_vector(monkeypatch):
+    monkeypatch.setattr("nearfar.search.aggregate.BLOCK_DOCUMENTS", 2)
+    rng = np.random.default_rng(2)
+    vectors, query = rng.standard_normal((40, 8)).astype(np.float32), rng.standard_normal(8).astype(np.float32)
+    documents = rng.choice([0, 1, 3, 4, 7], 40)  # some have no passage
+    norms = mean_norms(vectors, DocumentOfRow(documents))
+    assert norms[2] == 1
+    of = DocumentOfRow(documents, norms)
+    ranked = aggregated(np.arange(40), vectors @ query, of, 9, "mean", score=lambda r: vectors[r] @ query)
+    cosines = {}
+    for document in set(documents.tolist()):
+        mean = vectors[documents == document].mean(0)
+        cosines[document] = mean @ query / np.linalg.norm(mean)
+    assert ranked.documents.tolist() == sorted(cosines, key=lambda document: -cosines[document])
+    np.testing.assert_allclose(ranked.scores, sorted(cosines.values(), reverse=True), atol=1e-5)
 
 
 def test_order_of_the_hits_changes_nothing():

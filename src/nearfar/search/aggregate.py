@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from nearfar.core.errors import BadInput
 from nearfar.core.ragged import Ragged
 
+BLOCK_DOCUMENTS = 4096  # whose vectors are read at once
+
 How = Literal["max", "mean"]
 Integers = NDArray[np.integer]
 Floats = NDArray[np.float32]
@@ -33,6 +35,7 @@ class DocumentOfRow:
     """Which document each passage is of, both ways."""
 
     documents: Integers  # (rows,)
+    norms: Floats | None = None  # (D,), lengths of the documents' mean passage vectors, for cosine
 
     @cached_property
     def rows(self) -> Ragged:
@@ -41,14 +44,27 @@ class DocumentOfRow:
                                  int(self.documents.max(initial=-1)) + 1)  # fmt: skip
 
 
+def mean_norms(vectors: Floats, of: DocumentOfRow) -> Floats:
+    """‖1/|D| Σ_{p ∈ D} p‖ of each document, from its passages' vectors (rows, d); (D,), 1 where it has none."""
+    norms = np.ones(len(of.rows), np.float32)
+    filled = np.flatnonzero(of.rows.lengths)
+    for start in range(0, len(filled), BLOCK_DOCUMENTS):
+        block = filled[start : start + BLOCK_DOCUMENTS]
+        members = of.rows.take(block)
+        sums = np.add.reduceat(vectors[members.values], members.offsets[:-1], axis=0)
+        norms[block] = np.linalg.norm(sums / members.lengths[:, None], axis=1)
+    return norms
+
+
 def aggregated(
     rows: Integers, scores: Floats, of: DocumentOfRow, k: int, how: How = "max", *, score: Score | None = None
 ) -> RankedDocuments:
     """The k best documents among those of the passages found for one query; ties by lower document and lower row.
 
-    max:  s(q, D) = max_{p ∈ D} ⟨q, p⟩ over the passages found (MaxP; Dai & Callan, 2019, section 3);
-    mean: s(q, D) = 1/|D| Σ_{p ∈ D} ⟨q, p⟩ = ⟨q, 1/|D| Σ p⟩ over all passages of D, the score of their mean vector, not
-    normalised again (mean pooling, the aggregation without attention of SEA; Hu et al., 2023).
+    max:  s(q, D) = max_{p ∈ D} ⟨q, p⟩ over the passages found (MaxP; Dai & Callan, 2019);
+    mean: s(q, D) = 1/|D| Σ_{p ∈ D} ⟨q, p⟩ = ⟨q, 1/|D| Σ p⟩ over all passages of D: the score of their mean vector (the
+    aggregation without attention of SEA; Hu et al., 2023). Where `of` has its norms, it is divided by them, as cosine
+    is: the mean of many unit vectors is shorter than one, and long documents would lose for their length.
 
     Where passages of fewer than k documents were found, there are as few results: ask for more passages.
 
@@ -64,23 +80,24 @@ def aggregated(
         raise BadInput.at("aggregation", expected="max or mean", found=f"'{how}'", do="choose one of them")
     found = of.documents[rows].astype(np.int64)
     if how == "max":
-        return _best(found, rows.astype(np.int64), scores, None, k)
+        return _best(found, rows.astype(np.int64), scores, k)
     if score is None:
         raise BadInput.at("aggregation", expected="a way to score passages", found="none", do="hand in `score`, or max")
-    members = of.rows.take(np.unique(found))
+    candidates = np.unique(found)
+    members = of.rows.take(candidates)
     every = members.values.astype(np.int64)
-    return _best(of.documents[every].astype(np.int64), every, score(every), members.lengths, k)
+    passage_scores = score(every)
+    best = _best(np.repeat(candidates, members.lengths), every, passage_scores, len(candidates))
+    sums = np.bincount(members.row_of_value(), weights=passage_scores, minlength=len(candidates))
+    means = sums / members.lengths / (1 if of.norms is None else of.norms[candidates])
+    passages = best.passages[np.argsort(best.documents)]  # in the order of the candidates
+    chosen = np.lexsort((candidates, -means))[:k]
+    return RankedDocuments(candidates[chosen], means[chosen].astype(np.float32), passages[chosen])
 
 
-def _best(
-    documents: NDArray[np.int64], rows: NDArray[np.int64], scores: Floats, lengths: NDArray[np.int64] | None, k: int
-) -> RankedDocuments:
-    """Rank documents by their best passage, or where `lengths` are given by the mean of theirs."""
+def _best(documents: NDArray[np.int64], rows: NDArray[np.int64], scores: Floats, k: int) -> RankedDocuments:
+    """Rank documents by their best passage."""
     order = np.lexsort((rows, -scores, documents))
-    documents, rows, scores = documents[order], rows[order], scores[order]
-    starts = np.flatnonzero(np.diff(documents, prepend=-1))  # the best passage of each document
-    totals = scores[starts]
-    if lengths is not None and len(starts):
-        totals = (np.add.reduceat(scores.astype(np.float64), starts) / lengths).astype(np.float32)
-    chosen = np.lexsort((documents[starts], -totals))[:k]
-    return RankedDocuments(documents[starts][chosen], totals[chosen], rows[starts][chosen])
+    firsts = order[np.flatnonzero(np.diff(documents[order], prepend=-1))]  # the best passage of each document
+    chosen = firsts[np.lexsort((documents[firsts], -scores[firsts]))[:k]]
+    return RankedDocuments(documents[chosen], scores[chosen], rows[chosen])
