@@ -100,6 +100,31 @@ def delete(
     _told(done, f"{done.deleted:,} documents deleted", as_json=as_json)
 
 
+@app.command("tune")
+def tune(
+    index: Place,
+    data: Annotated[str, typer.Option(help="Judged queries for documents of the index.")],
+    split: Annotated[str, typer.Option(help="Of the judged queries; not those that you measure with.")] = "dev",
+    model: Model = None,
+    as_json: AsJson = False,
+) -> None:
+    """Learn from judged queries how much words count in a hybrid search, and from which score on there is an answer.
+
+    Example: nearfar index tune index --data judged --model run
+    """
+    from nearfar.data.config import DataConfig
+    from nearfar.data.read import as_dataset
+    from nearfar.pipeline.evaluate import with_split
+    from nearfar.pipeline.search_eval import tune_index
+    from nearfar.search.index import Index
+
+    dataset = with_split(as_dataset(data), split, DataConfig())
+    done = tune_index(Index.open(index, model), dataset, split)
+    answered = ", ".join(f"{mode} {score:.3f}" for mode, score in done.answered_from.items()) or "nothing learnt"
+    line = f"{done.queries:,} queries: vectors weigh {done.weight:.2f} in a hybrid search; answers from: {answered}"
+    typer.echo(show.json_line(asdict(done)) if as_json else line)
+
+
 @app.command("compact")
 def compact(index: Place, as_json: AsJson = False) -> None:
     """Write small files together, and leave out what was deleted; gc then frees the space."""

@@ -23,7 +23,9 @@ from nearfar.index.canaries import Canaries
 from nearfar.index.cells import Cells, Coder, Mask
 from nearfar.index.config import IndexConfig
 from nearfar.index.exact import Vectors, check_space, highest, top_k
+from nearfar.index.filters import compiled
 from nearfar.index.lexicon import Lexicon
+from nearfar.index.settings import Settings
 from nearfar.index.table import ID, TEXT, VECTOR, Table, column_of, schema_of
 
 KIND = "index"
@@ -46,6 +48,7 @@ class Generation:
     cells: Cells | None  # None: few documents, or none
     lexicon: Lexicon
     canaries: Canaries | None
+    settings: Settings = Settings()  # noqa: RUF009 -- frozen
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
@@ -64,6 +67,16 @@ class Generation:
 
     def __len__(self) -> int:
         return len(self.table)
+
+    def allowed(self, expression: str) -> Mask:
+        """Whether each document fulfils a filter, (n,).
+
+        Raises:
+            BadInput: the filter cannot be read; the place in it is named.
+        """
+        mask = np.zeros(len(self), np.bool_)
+        mask[self.table.rows_where(compiled(expression, self.table.dataset.schema))] = True
+        return mask
 
     @property
     def bytes_in_memory(self) -> int:
@@ -211,8 +224,8 @@ def open_index(path: Path) -> Generation:
     config = IndexConfig.parse(meta["config"], str(path))
     cells = Cells.load(own / CELLS, config.codec, fingerprint) if (own / CELLS).exists() else None
     return Generation(path, meta["generation"], fingerprint, meta["similarity"],
-                      Table.open(path / TABLE, meta["version"]), config, cells, Lexicon.load(own / WORDS, path),
-                      Canaries.load(own))  # fmt: skip
+                      Table.open(path / TABLE, meta["version"]), config, cells,
+                      Lexicon.load(own / WORDS, path), Canaries.load(own), Settings.load(path))  # fmt: skip
 
 
 def _batch(documents: Documents, part: slice, schema: pa.Schema) -> pa.RecordBatch:

@@ -33,6 +33,7 @@ from nearfar.index.generation import (
     seal,
 )
 from nearfar.index.lock import alone
+from nearfar.index.settings import FOLDER as SETTINGS
 from nearfar.index.table import ID, TEXT, VECTOR, Table, numbers
 
 IDS_AT_ONCE = 5000  # of one condition
@@ -187,7 +188,7 @@ def sizes(path: Path) -> tuple[int, int]:
         BadInput: there is no index.
     """
     needed = sum(entry["bytes"] for entry in read_files(path, KIND).values()) + (path / MANIFEST).stat().st_size
-    return _bytes(path), int(needed)
+    return _bytes(path), int(needed) + (_bytes(path / SETTINGS) if (path / SETTINGS).exists() else 0)
 
 
 def _keep(folder: Path, names: set[str]) -> None:
