@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nearfar.cli import show
-from nearfar.cli.options import AsJson, Task
+from nearfar.cli.options import AsJson, Task, refuse
 from nearfar.core.errors import BadInput
 from nearfar.search.config import Mode
 
 if TYPE_CHECKING:
     from nearfar.search.index import Hit
 
+NOTHING = "nothing found"
 NO_ANSWER = "no good answer: the best score is below that from which answers of judged queries were right"
 
 
@@ -62,6 +63,12 @@ def search(
     from nearfar.search.index import Index
 
     _check_one({"a question": question, "--like": like, "--topic": topic})
+    own = {"--why-not": why_not, "--abstain": abstain, "--explain": explain, "--task": task}  # of a question
+    refuse({} if question else {**own, "--mode": mode != "dense"}, "--like or --topic", "ask a question for that")
+    refuse({} if why_not is None else {"--explain": explain, "--abstain": abstain}, "--why-not", "leave it out")
+    refuse({"--unlike": not like and unlike}, "what is not --like a text", "add --like")
+    refuse({"--weight": weight is not None and mode != "hybrid"}, f"--mode {mode}", "add --mode hybrid")
+    refuse({"--feedback": mode == "lexical" and feedback}, "--mode lexical", "leave it out")
     config = SearchConfig.parse({"weight": weight, "feedback": feedback}, "search")
     index = Index.open(run, model, size_bytes=size_bytes, rescore=rescore, config=config)
     if like or topic:
@@ -84,11 +91,9 @@ def _check_one(given: dict[str, Any]) -> None:
     if len(found) != 1:
         what = "none" if not found else " and ".join(found)
         raise BadInput.at("question", expected="words, or --like, or --topic", found=what, do="write one of them")
-    if isinstance(question := given["a question"], str) and not question.strip():
-        raise BadInput.at("question", expected="words", found="none", do="write a question")
 
 
 def _show(hits: Sequence[Hit], asked: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         return typer.echo(show.json_line({**asked, "hits": [asdict(hit) for hit in hits]}))
-    return typer.echo("\n\n".join(show.hit(hit) for hit in hits))
+    return typer.echo("\n\n".join(show.hit(hit) for hit in hits) or NOTHING)

@@ -6,16 +6,18 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import lance
+import numpy as np
 import pyarrow as pa
 
 from nearfar.core.artifact import check_place, put, write_json
 from nearfar.core.disk import disk_told
+from nearfar.core.errors import Interrupted
 from nearfar.index.canaries import Canaries
 from nearfar.index.config import IndexConfig
 from nearfar.index.generation import GENERATIONS, TABLE, WORDS, Parts, cells_of, check_finite, meta_of, seal
@@ -41,9 +43,12 @@ class Building:
         """Columns of the documents so far; None before the first."""
         return None if self._table is None else self._table.schema
 
-    def ids(self) -> list[str]:
-        """Ids of the documents so far, in order."""
-        return [] if self._table is None else [str(key) for key in Table.of(self._table).values(ID)]
+    def blocks(self, rows: int) -> Iterator[pa.Table]:
+        """The documents so far, in order, so many at a time."""
+        table = None if self._table is None else Table.of(self._table)
+        for start in range(0, len(self), rows):
+            if table is not None:
+                yield table.take(np.arange(start, min(start + rows, len(table))), table.dataset.schema.names)
 
     def append(self, documents: pa.Table) -> None:
         """Add documents, which stay whatever happens then.
@@ -88,7 +93,8 @@ def building(path: Path, plan: Mapping[str, Any]) -> Iterator[Building]:
     check_place(path)
     target = Path(os.path.realpath(path))
     folder = target.parent / f".{target.name}.building"
-    with disk_told(path, path, folder):
+    # of what is to be replaced: changes made meanwhile would be lost
+    with disk_told(path, path, folder), alone(target, path) if target.exists() else nullcontext():
         folder.mkdir(parents=True, exist_ok=True)
         with alone(folder, path):
             if _plan_of(folder) != dict(plan):
@@ -96,8 +102,23 @@ def building(path: Path, plan: Mapping[str, Any]) -> Iterator[Building]:
                     if inside.is_dir():
                         shutil.rmtree(inside)
                 write_json(folder / PLAN, plan)
-            yield Building(target, folder)
+            with _kept(unfinished := Building(target, folder)):
+                yield unfinished
         shutil.rmtree(folder, ignore_errors=True)  # what was in the place before
+
+
+@contextmanager
+def _kept(unfinished: Building) -> Iterator[None]:
+    """Leave nothing of an index that was stopped before its first documents; say how to go on with any other."""
+    try:
+        yield
+    except BaseException as error:
+        if not len(unfinished):
+            shutil.rmtree(unfinished.folder)
+        elif isinstance(error, KeyboardInterrupt):
+            kept = f"{len(unfinished):,} documents are kept"
+            raise Interrupted(f"interrupted; {kept}: the same command goes on") from None
+        raise
 
 
 def _plan_of(folder: Path) -> Any:

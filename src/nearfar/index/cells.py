@@ -37,6 +37,16 @@ Mask = NDArray[np.bool_]  # (n,) documents that may be found
 Read = Callable[[Rows], Vectors]
 
 
+def check_codec(name: str) -> None:
+    """Refuse a codec that cells cannot have.
+
+    Raises:
+        BadInput: there is none of this name, or it has no codebooks.
+    """
+    if not kind_of(name).codebooks:
+        raise BadInput.at("codec", expected="one with codebooks", found=name, do="such as pq or opq")
+
+
 @dataclass(frozen=True)
 class Coder:
     """What makes a document's cell and code of its vector."""
@@ -55,8 +65,7 @@ class Coder:
         Raises:
             BadInput: the codec is unknown, has no codebooks or no such size, or there are too few documents for it.
         """
-        if not kind_of(config.codec).codebooks:
-            raise BadInput.at("codec", expected="one with codebooks", found=config.codec, do="such as pq or opq")
+        check_codec(config.codec)
         cells = max(1, documents // config.documents_per_cell)
         order = np.random.default_rng(seed).permutation(documents)
         sample = read(np.sort(order[: max(FITTED, PER_CENTROID * cells)]))

@@ -17,6 +17,7 @@ import pyarrow as pa
 from nearfar.core.artifact import MANIFEST, read_files, read_meta
 from nearfar.core.disk import disk_told
 from nearfar.core.errors import BadInput
+from nearfar.core.unicode import check_encodable
 from nearfar.index.cells import Rows
 from nearfar.index.generation import (
     GENERATIONS,
@@ -100,7 +101,12 @@ class Writer:
         return Put(done["num_inserted_rows"], done["num_updated_rows"])
 
     def delete(self, ids: Sequence[str]) -> int:
-        """Delete the documents of these ids; how many there were."""
+        """Delete the documents of these ids; how many there were.
+
+        Raises:
+            BadInput: an id is no text.
+        """
+        check_encodable(ids, "id")
         before = self._dataset.count_rows()
         for start in range(0, len(ids), IDS_AT_ONCE):
             listed = ", ".join("'" + key.replace("'", "''") + "'" for key in ids[start : start + IDS_AT_ONCE])

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfar.core.errors import BadInput
+from nearfar.core.unicode import check_encodable
 from nearfar.index.codes import Rescored, open_codes_of
 from nearfar.index.exact import Vectors
 from nearfar.index.generation import Generation, open_index
@@ -118,7 +119,7 @@ class Index:
             explain: say of each hit what made its score.
 
         Raises:
-            BadInput: the query is no text, the filter cannot be read, or the model knows no such task.
+            BadInput: the query is no text or has no words, the filter cannot be read, or the model knows no such task.
             FingerprintMismatch: the model is not the one the index was made with.
         """
         asked, allowed = self.asked([query], task, mode), self.allowed(filter)
@@ -191,14 +192,18 @@ class Index:
         Raises:
             BadInput, FingerprintMismatch: as of `search`.
         """
+        check_encodable([id], "id")
         return why_not(self.ranking, self.asked([query], "", mode), id, k, mode, self.allowed(filter))
 
     def asked(self, queries: Sequence[str], task: str, mode: Mode) -> Asked:
-        """Queries as the modes take them; without vectors where only words are asked for."""
-        try:
-            "".join(queries).encode()
-        except UnicodeEncodeError:  # bytes of another encoding on the command line come as halves of surrogate pairs
-            raise BadInput.at("question", expected="UTF-8 text", found="other bytes", do="write it in UTF-8") from None
+        """Queries as the modes take them; without vectors where only words are asked for.
+
+        Raises:
+            BadInput: one is no text or has no words, or the model knows no such task.
+        """
+        check_encodable(queries, "question")
+        if not all(query.strip() for query in queries):
+            raise BadInput.at("question", expected="words", found="none", do="write some")
         if mode == "lexical":
             return Asked(queries, np.empty((len(queries), 0), np.float32), self.generation.fingerprint)
         from nearfar.encoder.encode import encode
