@@ -99,23 +99,25 @@ def _table(path: Path) -> Iterator[Row]:
         names = {name: pa.string() for name in (*IDS, "text", "title")}
         return csv.open_csv(path, parse_options=options, convert_options=csv.ConvertOptions(column_types=names))
 
-    number = 1 if path.suffix.lower() == ".parquet" else 2  # a row, or a line below the header
+    parquet_ = path.suffix.lower() == ".parquet"
+    number, missing = (1, None) if parquet_ else (2, "")  # a row, or a line below the header; an empty cell
     try:
         for batch in batches():
             names = batch.schema.names
             if twice := next((name for name in names if names.count(name) > 1), None):
                 raise BadInput.at(path, expected="each column once", found=f"'{twice}' twice", do="rename one")
             for values in batch.to_pylist():
-                # pandas writes a missing value as a number that is none
-                yield Row(number, {name: None if _is_nan(value) else value for name, value in values.items()})
+                yield Row(
+                    number, {name: None if _is_missing(value, missing) else value for name, value in values.items()}
+                )
                 number += 1
     except (pa.ArrowException, OSError, ValueError) as error:
         raise BadInput.at(path, expected="a table", found=str(error).splitlines()[0],
                           do="write it again or check the suffix") from None  # fmt: skip
 
 
-def _is_nan(value: Any) -> bool:
-    return isinstance(value, float) and math.isnan(value)
+def _is_missing(value: Any, text: str | None) -> bool:
+    return value == text or (isinstance(value, float) and math.isnan(value))  # as pandas writes them
 
 
 def _standard_input() -> Iterator[Row]:
