@@ -92,32 +92,32 @@ def _table(path: Path) -> Iterator[Row]:
     import pyarrow as pa  # noqa: PLC0415
     from pyarrow import csv, parquet  # noqa: PLC0415
 
+    is_parquet = path.suffix.lower() == ".parquet"
+    number, missing = (1, None) if is_parquet else (2, "")  # a row, or a line below the header; an empty cell
+
     def batches() -> Iterable[Any]:
-        if path.suffix.lower() == ".parquet":
+        if is_parquet:
             return parquet.ParquetFile(path).iter_batches()
         options = csv.ParseOptions(delimiter="\t" if path.suffix.lower() == ".tsv" else ",", newlines_in_values=True)
         names = {name: pa.string() for name in (*IDS, "text", "title")}
         return csv.open_csv(path, parse_options=options, convert_options=csv.ConvertOptions(column_types=names))
 
-    parquet_ = path.suffix.lower() == ".parquet"
-    number, missing = (1, None) if parquet_ else (2, "")  # a row, or a line below the header; an empty cell
     try:
         for batch in batches():
             names = batch.schema.names
             if twice := next((name for name in names if names.count(name) > 1), None):
                 raise BadInput.at(path, expected="each column once", found=f"'{twice}' twice", do="rename one")
             for values in batch.to_pylist():
-                yield Row(
-                    number, {name: None if _is_missing(value, missing) else value for name, value in values.items()}
-                )
+                yield Row(number, {name: _present(value, missing) for name, value in values.items()})
                 number += 1
     except (pa.ArrowException, OSError, ValueError) as error:
         raise BadInput.at(path, expected="a table", found=str(error).splitlines()[0],
                           do="write it again or check the suffix") from None  # fmt: skip
 
 
-def _is_missing(value: Any, text: str | None) -> bool:
-    return value == text or (isinstance(value, float) and math.isnan(value))  # as pandas writes them
+def _present(value: Any, missing: str | None) -> Any:
+    is_nan = isinstance(value, float) and math.isnan(value)  # what pandas makes of a missing number
+    return None if is_nan or value == missing else value
 
 
 def _standard_input() -> Iterator[Row]:

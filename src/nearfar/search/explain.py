@@ -69,7 +69,8 @@ def why_not(ranking: Ranking, asked: Asked, id_: str, k: int, mode: Mode, allowe
         return WhyNot("not indexed", f"the index has no document '{id_}'")
     if allowed is not None and not allowed[row]:
         return WhyNot("filter", "the filter leaves it out")
-    found = ranking.ranked(asked, max(k, ranking.config.depth), mode, allowed)[0][0]
+    reach = k if mode == "dense" else max(k, ranking.config.depth)  # of codes, more would find what k does not
+    found = ranking.ranked(asked, reach, mode, allowed)[0][0]
     place = _place(found, row)
     dense = None if mode == "lexical" else 1 + _better(generation, asked, row, allowed)
     words = (

@@ -24,7 +24,7 @@ from nearfar.search.ranking import Asked, Mask, Ranking
 if TYPE_CHECKING:  # reading an index must not import torch
     from sentence_transformers import SentenceTransformer
 
-    from nearfar.encoder.encoder import Encoder
+    from nearfar.encoder.encoder import Encoder, Role
 
 TOPIC_DOCUMENTS = 20  # nearest to the keywords of a topic, whose mean stands for it
 
@@ -169,7 +169,7 @@ class Index:
         if not keywords:
             raise BadInput.at("topic", expected="a keyword or more", found="none", do="write some")
         allowed = self.allowed(filter)
-        mean = self.asked(keywords, "", "dense").vectors.mean(axis=0, keepdims=True)
+        mean = self.asked(keywords, "", "dense", "document").vectors.mean(axis=0, keepdims=True)
         nearest = self.ranking.dense(Asked([""], mean, self.fingerprint), TOPIC_DOCUMENTS, allowed)[0][0]
         nearest = nearest[nearest != PAD]
         return self._by_vector(self.ranking.vectors(nearest).mean(axis=0) if len(nearest) else mean[0], k, allowed)
@@ -195,7 +195,7 @@ class Index:
         check_encodable([id], "id")
         return why_not(self.ranking, self.asked([query], "", mode), id, k, mode, self.allowed(filter))
 
-    def asked(self, queries: Sequence[str], task: str, mode: Mode) -> Asked:
+    def asked(self, queries: Sequence[str], task: str, mode: Mode, role: Role = "query") -> Asked:
         """Queries as the modes take them; without vectors where only words are asked for.
 
         Raises:
@@ -211,7 +211,7 @@ class Index:
         from nearfar.encoder.prompts import check_task
 
         check_task(self.encoder.model, task)
-        vectors = encode(self.encoder, queries, "query", Policy(), tasks=[task] * len(queries))
+        vectors = encode(self.encoder, queries, role, Policy(), tasks=[task] * len(queries))
         return Asked(queries, vectors, self.fingerprint)
 
     def allowed(self, filter: str) -> Mask | None:  # noqa: A002
