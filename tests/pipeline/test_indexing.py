@@ -116,7 +116,7 @@ def calls(monkeypatch):
             raise KeyboardInterrupt
         return encode(encoder, texts, *others)
 
-    monkeypatch.setattr("nearfar.pipeline.indexing.encode", counted)
+    monkeypatch.setattr("nearfar.encoder.encode.encode", counted)
     return seen
 
 
@@ -416,3 +416,11 @@ def test_compacting_and_collecting_keep_what_is_there(index):
     assert freed == before.bytes_on_disk - after.bytes_on_disk > 0
     assert after.bytes_to_free == 0
     assert (after.documents, rows(index)) == (COUNT // 2, left)
+
+
+def test_codes_are_no_wider_than_the_codec_can_make_them(model, source, tmp_path):
+    config = CODES.model_copy(update={"size_bytes": 48})
+    indexing.build(source, model, tmp_path / "index", config=config)
+    assert open_index(tmp_path / "index").cells.coder.codec.size_bytes == 32  # of vectors of 32 dimensions
+    with pytest.raises(BadInput, match="codec: expected a known one, found 'pq_x'"):
+        indexing.build(source, model, tmp_path / "none", config=CODES.model_copy(update={"codec": "pq_x"}))

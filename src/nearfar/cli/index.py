@@ -35,7 +35,7 @@ def build(
     ] = None,
     out: Annotated[Path, typer.Option(help="Index folder to write.")] = Path("index"),
     codec: Annotated[str | None, typer.Option(help="Codec of the codes in memory, one with codebooks.")] = None,
-    size_bytes: Annotated[int | None, typer.Option("--bytes", help="Bytes of a code.")] = None,
+    size_bytes: Annotated[int | None, typer.Option("--bytes", help="Bytes of a code, at most.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the index in --out.")] = False,
     as_json: AsJson = False,
 ) -> None:

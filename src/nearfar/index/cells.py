@@ -76,7 +76,9 @@ class Coder:
         chosen = sample[np.random.default_rng(seed).permutation(len(sample))[:FITTED]]
         left = chosen - centroids[_nearest(centroids, chosen)]
         left = left[left.any(axis=1)]  # a document that is its cell's centroid has nothing left
-        return cls(config.codec, fit(config.codec, Sample(left, left[:0], seed=seed), config.size_bytes), centroids)
+        sizes = kind_of(config.codec).sizes(sample.shape[1])
+        size_bytes = max((size for size in sizes if size <= config.size_bytes), default=config.size_bytes)
+        return cls(config.codec, fit(config.codec, Sample(left, left[:0], seed=seed), size_bytes), centroids)
 
     def encode(self, vectors: Vectors) -> tuple[Homes, Codes]:
         """Cell (n,) and code (n, size_bytes) of each vector (n, d)."""

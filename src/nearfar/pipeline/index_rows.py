@@ -19,7 +19,7 @@ from nearfar.index.columns import column, fields_of
 from nearfar.index.generation import open_index
 from nearfar.index.table import ID, TEXT, VECTOR, Table, column_of, numbers, schema_of
 from nearfar.index.writer import Writer
-from nearfar.pipeline.stored import Place
+from nearfar.pipeline.place import Place
 
 BLOCK = 8192  # documents encoded at a time
 

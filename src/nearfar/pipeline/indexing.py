@@ -8,13 +8,10 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nearfar.core.errors import BadInput, FingerprintMismatch
 from nearfar.data.documents import STDIN, Document
-from nearfar.encoder.encode import encode
-from nearfar.encoder.encoder import Encoder
-from nearfar.encoder.load import load_encoder
-from nearfar.encoder.precision import choose_policy
 from nearfar.index.building import Building, building
 from nearfar.index.canaries import TEXTS, Canaries
 from nearfar.index.cells import check_codec
@@ -22,10 +19,12 @@ from nearfar.index.config import IndexConfig
 from nearfar.index.generation import KIND, open_index
 from nearfar.index.table import ID
 from nearfar.index.writer import Writer, changing, collect, sizes
-from nearfar.pipeline.index_rows import BLOCK, Encode, Rows, blocks, documents_of, joined, put_changed
-from nearfar.pipeline.place import check_made
+from nearfar.pipeline.index_rows import BLOCK, Encode, Rows, Vectors, blocks, documents_of, joined, put_changed
+from nearfar.pipeline.place import Place, check_made
 from nearfar.pipeline.progress import Reporter, Silent
-from nearfar.pipeline.stored import Place
+
+if TYPE_CHECKING:
+    from nearfar.encoder.encoder import Encoder
 
 KEPT_SECONDS = 15.0  # after so long what has been encoded is written, so that no more is lost
 KEPT_ROWS = 8 * BLOCK
@@ -64,10 +63,10 @@ def build(
     check_made(out, KIND, "an index", overwrite=overwrite)
     if out.exists() and not overwrite:
         raise BadInput.at(out, expected="a new folder", found="an index", do="add to it, or give --overwrite")
-    reporter, config, policy = reporter or Silent(), config or IndexConfig(), choose_policy()
+    reporter, config = reporter or Silent(), config or IndexConfig()
     check_codec(config.codec)
-    encoder = load_encoder(model, policy.device)
-    own: Encode = lambda texts: encode(encoder, texts, "document", policy)  # noqa: E731
+    encoder = _loaded(model)
+    own = _encoding(encoder)
     fingerprint = encoder.fingerprint()
     plan = {"source": source if source == STDIN else str(Path(source).resolve()), "fingerprint": fingerprint}
     with building(out, plan) as unfinished:
@@ -214,22 +213,40 @@ def _grow(unfinished: Building, documents: Iterator[Document], rows: Rows, repor
 
 def _own(place: Place, writer: Writer, model: str | Path | None) -> Encode:
     """Encodes by the index's own model, which is loaded and checked now if it is named, or else when it is needed."""
-    policy = choose_policy()
 
     @cache
-    def loaded() -> Encoder:
-        encoder = load_encoder(model or _beside(place), policy.device)
+    def encoding() -> Encode:
+        encoder = _loaded(model or _beside(place))
         own, found = writer.start.fingerprint, encoder.fingerprint()
         if own != found:
             raise FingerprintMismatch(
                 f"{place.index}: expected its own model {own}, found {found}; give that one, "
                 f"or make another index: nearfar index build --from {place.index} --model …"
             )
-        return encoder
+        return _encoding(encoder)
 
     if model is not None:
-        loaded()
-    return lambda texts: encode(loaded(), texts, "document", policy)
+        encoding()
+
+    def own(texts: Sequence[str]) -> Vectors:
+        return encoding()(texts)
+
+    return own
+
+
+def _loaded(model: str | Path) -> Encoder:
+    from nearfar.encoder.load import load_encoder  # noqa: PLC0415, torch, which most changes do not need
+    from nearfar.encoder.precision import choose_policy  # noqa: PLC0415
+
+    return load_encoder(model, choose_policy().device)
+
+
+def _encoding(encoder: Encoder) -> Encode:
+    from nearfar.encoder.encode import encode  # noqa: PLC0415
+    from nearfar.encoder.precision import choose_policy  # noqa: PLC0415
+
+    policy = choose_policy()
+    return lambda texts: encode(encoder, texts, "document", policy)
 
 
 def _beside(place: Place) -> Path:
