@@ -10,6 +10,7 @@ import re
 import shlex
 import shutil
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,7 @@ FILES = {
     '{"query": "order a new key"\n',
 }
 SAME_FILES = ("faq.csv", "broken.jsonl")  # as in the documentation, so that the output is the same
+JSON_LINES = re.compile(r"^`(\w+\.jsonl)`[^\n]*:\n\n```jsonl\n(.*?)^```$", re.MULTILINE | re.DOTALL)  # a file, shown
 SUFFIXES = {"jsonl", "json", "csv", "tsv", "parquet", "md"}  # `train.csv` is a file, not a setting
 
 
@@ -124,9 +126,12 @@ def run(arguments, monkeypatch, capfd):
 
 @pytest.mark.parametrize("page", [page for page in DOCS if commands(page)], ids=lambda page: page.name)
 def test_commands_run(page, place, monkeypatch, capfd):
-    if any("--out" in arguments for arguments, _ in commands(page)):
+    if any(("--out", "run") in pairwise(arguments) for arguments, _ in commands(page)):
         shutil.rmtree(place / "run")  # the page makes its own
-    for arguments, shown in commands(page):
+    for name, text in JSON_LINES.findall(page.read_text(encoding="utf-8")):
+        (place / name).write_text(text)
+    for given, shown in commands(page):
+        arguments = ["run" if one == "minilm" else one for one in given]  # which is a download
         assert arguments[0] != "fit" or "static" in arguments, "examples that train use the base static"
         code, printed = run(arguments, monkeypatch, capfd)
         wrong = shown.startswith("nearfar: ")

@@ -14,6 +14,7 @@ import pyarrow.parquet
 import pytest
 
 from command_line import MAIN, assert_refused, nearfar, tree
+from nearfar.core.artifact import writing
 from nearfar.encoder.save import save_encoder
 from nearfar.index.generation import open_index
 from tiny_models import sentences, tiny_static
@@ -104,6 +105,8 @@ def make_world(folder):
     judged(folder, "judged", 30)
     judged(folder, "few", 5)
     judged(folder, "others", 30, "x")
+    with writing(folder / "old", "index", {"fingerprint": "f", "documents": 3}) as old:
+        (old / "documents.jsonl").write_text("{}")
     (folder / "nothing").mkdir()
     (folder / "full").mkdir()
     (folder / "full" / "keep.txt").write_text("mine")
@@ -223,6 +226,7 @@ CASES = [
     other("delete Latin-1", ["index", "delete", "idx", "caf\udce9"], "id: expected UTF-8 text, found other bytes"),
     *(other(f"{verb} nothing", ["index", verb, "none"], "none: expected a nearfar index") for verb in
       ("compact", "gc", "check")),
+    other("of an earlier version", ["index", "check", "old"], "old: expected an index of this version of nearfar"),
     other("tune by few", ["index", "tune", "idx", "--data", "few"], "expected 20 judged queries or more, found 5"),
     other("tune by others", ["index", "tune", "idx", "--data", "others"], "found no id that is in it"),
     other("tune by no split", ["index", "tune", "idx", "--data", "judged", "--split", "best"], "a split 'best'"),
@@ -366,11 +370,6 @@ def test_a_search_says_all_that_it_knows(copy):
         assert (found["queries"], found["mode"]) == (30, mode)
 
 
-def process(*arguments, **streams):
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-    return subprocess.Popen([*MAIN, *arguments], env=environment, text=True, stderr=subprocess.PIPE, **streams)
-
-
 def test_closed_standard_input_is_told(copy):
     command = ["bash", "-c", '"$@" <&-', "bash", *MAIN, *BUILD, "--data", "-"]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
@@ -380,27 +379,29 @@ def test_closed_standard_input_is_told(copy):
     assert not list(copy.glob(".new*"))
 
 
-SMALL_CODES = ["--codec", "pq", "--bytes", "4"]
+KEEPING = """
+from nearfar.pipeline import indexing
+indexing.KEPT_SECONDS = 0  # every block is kept at once
+from nearfar.cli.main import main
+main()
+"""
 
 
 def test_ctrl_c_keeps_what_was_encoded(copy):
-    lines = [json.dumps({"_id": str(n), "text": f"stone {n}"}) + "\n" for n in range(66_000)]
-    with process(*BUILD, "--data", "-", *SMALL_CODES, stdin=subprocess.PIPE) as building:
+    lines = [json.dumps({"_id": str(n), "text": f"stone {n}"}) + "\n" for n in range(9_000)]
+    command, piped = [sys.executable, "-c", KEEPING, *BUILD, "--data", "-"], {"text": True, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, stdin=subprocess.PIPE, **piped) as building:
         building.stdin.writelines(lines)
         building.stdin.flush()
-        assert "65,536 documents encoded" in building.stderr.readline()
+        assert "8,192 documents encoded" in building.stderr.readline()
         building.send_signal(signal.SIGINT)
-        assert building.stderr.read().strip() == (
-            "nearfar: interrupted; 65,536 documents are kept: the same command goes on")  # fmt: skip
+        last = building.stderr.read().strip()
+    assert last == "nearfar: interrupted; 8,192 documents are kept: the same command goes on"
     assert building.returncode == 130
     assert not (copy / "new").exists()
-    (copy / "lines").write_text("".join(lines[:65_600]))
-    with (
-        (copy / "lines").open() as again,
-        process(*BUILD, "--data", "-", *SMALL_CODES, stdin=again, stdout=subprocess.PIPE) as done,
-    ):
-        assert done.stderr.readline() == "going on after 65,536 documents\n"
-        assert done.stdout.read().startswith("65,600 documents in new")
+    done = subprocess.run(command, input="".join(lines), stdout=subprocess.PIPE, check=True, **piped)
+    assert done.stderr.startswith("going on after 8,192 documents\n")
+    assert done.stdout.startswith("9,000 documents in new")
     assert not list(copy.glob(".new*"))
 
 

@@ -258,7 +258,8 @@ def hit(found: Hit) -> str:
     """One found document with what is known of it, what made its score, and the beginning of its text."""
     shown = found.text.splitlines()
     more = ["…"] if len(shown) > LINES_SHOWN else []
-    known = [" ".join(f"{name}={value}" for name, value in found.metadata.items())] if found.metadata else []
+    filled = {name: value for name, value in found.metadata.items() if value not in ("", [])}
+    known = [" ".join(f"{name}={value}" for name, value in filled.items())] if filled else []
     why = [] if found.explanation is None else [_explained(found.explanation)]
     lines = [*known, *why, *shown[:LINES_SHOWN], *more]
     return "\n".join([f"{found.score:.3f}  {found.id}", *(f"       {line}" for line in lines)])

@@ -217,9 +217,12 @@ def open_index(path: Path) -> Generation:
     """Open an index folder; every file of it is checked before.
 
     Raises:
-        BadInput: there is none, or it is damaged.
+        BadInput: there is none, or it is damaged, or an earlier version wrote it.
     """
     meta = read_manifest(path, KIND)
+    if "generation" not in meta:
+        raise BadInput.at(path, expected="an index of this version of nearfar", found="one of an earlier version",
+                          do="build it again: nearfar index build")  # fmt: skip
     own, fingerprint = path / GENERATIONS / str(meta["generation"]), meta["fingerprint"]
     config = IndexConfig.parse(meta["config"], str(path))
     cells = Cells.load(own / CELLS, config.codec, fingerprint) if (own / CELLS).exists() else None
