@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -42,6 +42,10 @@ def search(
     weight: Annotated[
         float | None, typer.Option(help="Of the vectors in a hybrid search, 0 to 1; left out: the index's own.")
     ] = None,
+    aggregate: Annotated[
+        Literal["max", "mean"],
+        typer.Option(help="In an index of passages: score of a document from theirs."),
+    ] = "max",
     feedback: Annotated[int, typer.Option(min=0, help="Move the question towards so many of its best documents.")] = 0,
     size_bytes: Annotated[
         int | None, typer.Option("--bytes", help="Answer from codes of so many bytes, made by nearfar compress.")
@@ -62,7 +66,7 @@ def search(
     from nearfar.search.index import Index
 
     _check_one({"a question": question, "--like": like, "--topic": topic})
-    config = SearchConfig.parse({"weight": weight, "feedback": feedback}, "search")
+    config = SearchConfig.parse({"weight": weight, "aggregate": aggregate, "feedback": feedback}, "search")
     index = Index.open(run, model, size_bytes=size_bytes, rescore=rescore, config=config)
     if like or topic:
         words = [word.strip() for word in (topic or "").split(",") if word.strip()]

@@ -21,7 +21,7 @@ from nearfar.index.config import IndexConfig
 from nearfar.index.generation import GENERATIONS, TABLE, WORDS, Parts, cells_of, check_finite, meta_of, seal
 from nearfar.index.lexicon import Lexicon
 from nearfar.index.lock import alone
-from nearfar.index.table import ID, TEXT, VECTOR, Table, numbers
+from nearfar.index.table import DOCUMENT, ID, TEXT, VECTOR, Table, numbers
 
 PLAN = "plan.json"  # what an unfinished index is to become
 
@@ -43,7 +43,10 @@ class Building:
 
     def ids(self) -> list[str]:
         """Ids of the documents so far, in order."""
-        return [] if self._table is None else [str(key) for key in Table.of(self._table).values(ID)]
+        if self._table is None:
+            return []
+        table = Table.of(self._table)
+        return list(dict.fromkeys(table.values(DOCUMENT if table.has_passages else ID)))
 
     def append(self, documents: pa.Table) -> None:
         """Add documents, which stay whatever happens then.
@@ -73,9 +76,10 @@ class Building:
         meta = meta_of((len(table), table.dimension), fingerprint=fingerprint, similarity=similarity, config=config,
                        version=table.version)  # fmt: skip
         seal(self.folder, table, lexicon, meta)
+        count = table.documents
         put(self.folder, self.target)
         (self.target / PLAN).unlink()
-        return len(table)
+        return count
 
 
 @contextmanager

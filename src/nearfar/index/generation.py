@@ -26,7 +26,7 @@ from nearfar.index.exact import Vectors, check_space, highest, top_k
 from nearfar.index.filters import compiled
 from nearfar.index.lexicon import Lexicon
 from nearfar.index.settings import Settings
-from nearfar.index.table import ID, TEXT, VECTOR, Table, column_of, schema_of
+from nearfar.index.table import DOCUMENT, ID, TEXT, VECTOR, Table, column_of, schema_of
 
 KIND = "index"
 TABLE, GENERATIONS, CELLS, WORDS = "documents.lance", "generations", "cells", "words"
@@ -56,6 +56,11 @@ class Generation:
         return tuple(self.table.values(ID))
 
     @cached_property
+    def documents(self) -> tuple[str, ...]:
+        """Id of the document that each row is, or is a passage of."""
+        return tuple(self.table.values(DOCUMENT)) if self.table.has_passages else self.ids
+
+    @cached_property
     def texts(self) -> tuple[str, ...]:
         """Text of each document, row by row."""
         return tuple(self.table.values(TEXT))
@@ -77,6 +82,11 @@ class Generation:
         mask = np.zeros(len(self), np.bool_)
         mask[self.table.rows_where(compiled(expression, self.table.dataset.schema))] = True
         return mask
+
+    @property
+    def count(self) -> int:
+        """How many documents it holds, fewer than its rows where these are passages."""
+        return self.table.documents
 
     @property
     def bytes_in_memory(self) -> int:

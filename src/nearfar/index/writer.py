@@ -34,7 +34,7 @@ from nearfar.index.generation import (
 )
 from nearfar.index.lock import alone
 from nearfar.index.settings import FOLDER as SETTINGS
-from nearfar.index.table import ID, TEXT, VECTOR, Table, numbers
+from nearfar.index.table import DOCUMENT, ID, TEXT, VECTOR, Table, numbers
 
 IDS_AT_ONCE = 5000  # of one condition
 
@@ -78,6 +78,16 @@ class Writer:
         return Table.of(self._dataset)
 
     @property
+    def has_passages(self) -> bool:
+        """Whether a row is a passage of a document."""
+        return DOCUMENT in self._dataset.schema.names
+
+    @property
+    def documents(self) -> int:
+        """How many documents there are with all changes so far."""
+        return self.table.documents
+
+    @property
     def schema(self) -> pa.Schema:
         """Columns of the index."""
         found: pa.Schema = self._dataset.schema
@@ -100,12 +110,17 @@ class Writer:
         return Put(done["num_inserted_rows"], done["num_updated_rows"])
 
     def delete(self, ids: Sequence[str]) -> int:
-        """Delete the documents of these ids; how many there were."""
-        before = self._dataset.count_rows()
+        """Delete the documents of these ids, with all their passages; how many documents there were."""
+        there = 0
+        column = DOCUMENT if DOCUMENT in self._dataset.schema.names else ID
         for start in range(0, len(ids), IDS_AT_ONCE):
             listed = ", ".join("'" + key.replace("'", "''") + "'" for key in ids[start : start + IDS_AT_ONCE])
-            self._dataset.delete(f"{ID} in ({listed})")
-        return int(before - self._dataset.count_rows())
+            condition = f"{column} in ({listed})"
+            found = self._dataset.to_table(columns=[column], filter=condition)[column]
+            there += len(set(found.to_pylist()))
+            if len(found):
+                self._dataset.delete(condition)
+        return there
 
     def compact(self) -> None:
         """Write what is left of files with deletions anew, and small files together."""

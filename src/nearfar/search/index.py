@@ -14,7 +14,7 @@ from nearfar.core.errors import BadInput
 from nearfar.index.codes import Rescored, open_codes_of
 from nearfar.index.exact import Vectors
 from nearfar.index.generation import Generation, open_index
-from nearfar.index.table import ID, TEXT
+from nearfar.index.table import DOCUMENT, END, HEADING, ID, OWN, START, TEXT
 from nearfar.search.config import Mode, SearchConfig
 from nearfar.search.explain import Explanation, WhyNot, explained, why_not
 from nearfar.search.fusion import PAD, Found
@@ -29,6 +29,15 @@ TOPIC_DOCUMENTS = 20  # nearest to the keywords of a topic, whose mean stands fo
 
 
 @dataclass(frozen=True)
+class Span:
+    """Where a passage lies in its document."""
+
+    start: int  # characters
+    end: int
+    heading: tuple[str, ...]  # above it, outermost first
+
+
+@dataclass(frozen=True)
 class Hit:
     """One found document."""
 
@@ -36,6 +45,7 @@ class Hit:
     score: float  # similarity of the model, BM25, or what fusion or a reranker made of them
     text: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    passage: Span | None = None  # of the document, where the index is one of passages; `text` is that with its context
     explanation: Explanation | None = None
 
 
@@ -224,16 +234,20 @@ class Index:
     def _hits(self, found: Found) -> list[list[Hit]]:
         """What is known of the documents of each query, read at once."""
         wanted = np.unique(found[0][found[0] != PAD])
-        columns = [ID, TEXT, *self.generation.table.columns]
-        read = self.generation.table.take(wanted, columns).to_pylist() if len(wanted) else []
+        table = self.generation.table
+        columns = [ID, TEXT, *table.columns, *([DOCUMENT, START, END, HEADING] if table.has_passages else [])]
+        read = table.take(wanted, columns).to_pylist() if len(wanted) else []
         known = dict(zip(wanted.tolist(), read, strict=True))
         return [[_hit(known[row], score) for row, score in zip(rows, scores, strict=True) if row != PAD]
                 for rows, scores in zip(found[0].tolist(), found[1].tolist(), strict=True)]  # fmt: skip
 
 
 def _hit(values: Mapping[str, Any], score: float) -> Hit:
-    metadata = {name: value for name, value in values.items() if name not in {ID, TEXT} and value is not None}
-    return Hit(values[ID], score, values[TEXT], metadata)
+    metadata = {name: value for name, value in values.items() if name not in OWN and value is not None}
+    if DOCUMENT not in values:
+        return Hit(values[ID], score, values[TEXT], metadata)
+    span = Span(values[START], values[END], tuple(values[HEADING] or ()))
+    return Hit(values[DOCUMENT], score, values[TEXT], metadata, span)
 
 
 def _check_rescore(rescore: int | None, size_bytes: int | None) -> None:
