@@ -36,6 +36,7 @@ def search(
     topic: Annotated[
         str | None, typer.Option(help="In the place of a question: keywords of a topic, with commas.")
     ] = None,
+    rerank: Annotated[str | None, typer.Option(help="A cross-encoder that orders the first 100 documents.")] = None,
     abstain: Annotated[
         bool, typer.Option("--abstain", help="Say so where there is no good answer; learnt by nearfar index tune.")
     ] = False,
@@ -77,7 +78,11 @@ def search(
     if why_not is not None:
         said = index.why_not(asked, why_not, k, filter=condition, mode=mode)
         return typer.echo(show.json_line(asdict(said)) if as_json else f"{said.stage}: {said.said}")
-    hits = index.search(asked, k, task=task, filter=condition, mode=mode, explain=explain)
+    hits = index.search(asked, k, task=task, filter=condition, mode=mode, rerank=rerank, explain=explain)
+    if abstain and rerank:
+        raise BadInput.at(
+            "--abstain", expected="the scores of a search", found="--rerank beside it", do="leave one out"
+        )
     if abstain and not index.answers(hits, mode):
         return typer.echo(show.json_line({"query": asked, "answered": False, "hits": []}) if as_json else NO_ANSWER)
     return _show(hits, {"query": asked}, as_json=as_json)

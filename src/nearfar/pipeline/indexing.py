@@ -67,7 +67,8 @@ def build(
             "passages": config.passages}  # fmt: skip
     with building(out, plan) as unfinished:
         _grow(unfinished, documents_of(source), Rows.like(unfinished.schema, own), reporter)
-        reporter.say("fitting codes" if len(unfinished) >= config.exact_below else "few documents: no codes are needed")
+        if len(unfinished) >= config.exact_below:
+            reporter.say("fitting codes")
         canaries = Canaries(TEXTS, own.encode(TEXTS))
         count = unfinished.finish(canaries, config, fingerprint=fingerprint, similarity=own.encoder.similarity)
     return Changed(str(out), count, added=count)

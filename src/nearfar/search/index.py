@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # reading an index must not import torch
     from sentence_transformers import SentenceTransformer
 
     from nearfar.encoder.encoder import Encoder
+    from nearfar.encoder.reranker import Reranker
 
 TOPIC_DOCUMENTS = 20  # nearest to the keywords of a topic, whose mean stands for it
 
@@ -117,27 +118,37 @@ class Index:
         return self.encoder.fingerprint()
 
     def search(
-        self, query: str, k: int = 10, *, task: str = "", filter: str = "", mode: Mode = "dense", explain: bool = False  # noqa: A002
-    ) -> list[Hit]:  # fmt: skip
+        self,
+        query: str,
+        k: int = 10,
+        *,
+        task: str = "",
+        filter: str = "",  # noqa: A002
+        mode: Mode = "dense",
+        rerank: str | Path | Reranker | None = None,
+        explain: bool = False,
+    ) -> list[Hit]:
         """Return the k documents that answer `query` best, best first.
 
         Args:
             task: what kind of question it is, where the model has a prompt for that.
             filter: a condition on the metadata, such as 'year >= 2020 and lang in ("en", "de")'; see docs/filters.md.
             mode: by vectors, by words (BM25), or by both.
-            explain: say of each hit what made its score.
+            rerank: a cross-encoder that reads the first `config.depth` documents and orders them.
+            explain: say of each hit what made its score before that.
 
         Raises:
             BadInput: the query is no text, the filter cannot be read, or the model knows no such task.
             FingerprintMismatch: the model is not the one the index was made with.
         """
         asked, allowed = self.asked([query], task, mode), self.allowed(filter)
-        rows, scores = self.ranking.ranked(asked, k, mode, allowed)
+        depth = k if rerank is None else max(k, self.ranking.config.depth)
+        rows, scores = self.ranking.ranked(asked, depth, mode, allowed)
         hits = self._hits((rows, scores))[0]
-        if not explain:
-            return hits
-        said = explained(self.ranking, asked, rows[0][rows[0] != PAD], k, mode, allowed)
-        return [replace(hit, explanation=why) for hit, why in zip(hits, said, strict=True)]
+        if explain:
+            said = explained(self.ranking, asked, rows[0][rows[0] != PAD], depth, mode, allowed)
+            hits = [replace(hit, explanation=why) for hit, why in zip(hits, said, strict=True)]
+        return hits if rerank is None else _reranked(query, hits, rerank)[:k]
 
     def search_many(
         self, queries: list[str], k: int = 10, *, task: str = "", filter: str = "", mode: Mode = "dense"  # noqa: A002
@@ -240,6 +251,16 @@ class Index:
         known = dict(zip(wanted.tolist(), read, strict=True))
         return [[_hit(known[row], score) for row, score in zip(rows, scores, strict=True) if row != PAD]
                 for rows, scores in zip(found[0].tolist(), found[1].tolist(), strict=True)]  # fmt: skip
+
+
+def _reranked(query: str, hits: Sequence[Hit], name: str | Path | Reranker) -> list[Hit]:
+    """Hits by the scores of a cross-encoder, equal ones as they were."""
+    from nearfar.encoder.precision import Policy
+    from nearfar.encoder.reranker import load_reranker
+
+    scores = load_reranker(name).scores([(query, hit.text) for hit in hits], Policy())
+    order = np.argsort(-scores, kind="stable")
+    return [replace(hits[place], score=float(scores[place])) for place in order]
 
 
 def _hit(values: Mapping[str, Any], score: float) -> Hit:
