@@ -92,7 +92,7 @@ class Generation:
     def bytes_in_memory(self) -> int:
         """Bytes that a search holds: codes, and where each document lies; or the vectors of few documents."""
         held = len(self) * self.table.dimension * 4 if self.cells is None else self.cells.nbytes
-        return self.table.addresses.nbytes + held
+        return self.table.places.nbytes + held
 
     def search(
         self, queries: Vectors, k: int, fingerprint: str, allowed: Mask | None = None

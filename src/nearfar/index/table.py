@@ -14,6 +14,8 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from nearfar.core.errors import BadInput
+from nearfar.index.places import Addresses, Places
+from nearfar.index.plain import PlainVectors
 
 ID, TEXT, VECTOR = "id", "text", "vector"
 DOCUMENT, START, END, HEADING = "_document", "_start", "_end", "_heading"  # of a passage, where documents are cut
@@ -32,7 +34,7 @@ class Table:
     """One version of a table; a document's row is its place among the live ones, 0 … n−1, in the order of the table."""
 
     dataset: Any
-    addresses: NDArray[np.uint64]  # (n,) where each row lies
+    places: Places  # of the rows
 
     @classmethod
     def open(cls, path: Path | str, version: int) -> Self:
@@ -51,10 +53,15 @@ class Table:
     def of(cls, dataset: Any) -> Self:
         """The version that a Lance dataset is at."""
         found = dataset.scanner(columns=[], with_row_address=True).to_table()
-        return cls(dataset, found[ADDRESS].to_numpy())
+        return cls(dataset, Places.of(found[ADDRESS].to_numpy()))
 
     def __len__(self) -> int:
-        return len(self.addresses)
+        return self.places.count
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where each row lies, (n,)."""
+        return self.places.all()
 
     @property
     def version(self) -> int:
@@ -84,12 +91,26 @@ class Table:
     def take(self, rows: NDArray[np.integer[Any]], columns: Sequence[str]) -> pa.Table:
         """These columns of these rows, in the order given; nothing else is read from the disk."""
         # by address: Lance's own take by position reads every deletion before it
-        found: pa.Table = self.dataset._take_rows(self.addresses[rows], columns=list(columns))
+        found: pa.Table = self.dataset._take_rows(self.places.at(rows), columns=list(columns))
         return found
 
     def vectors(self, rows: NDArray[np.integer[Any]]) -> Vectors:
         """Vectors (n, d) of these rows, in the order given."""
-        return numbers(self.take(rows, [VECTOR])[VECTOR].combine_chunks())
+        return self._taken(rows) if self._plain is None else self._plain.at(self.places.at(rows))
+
+    def _taken(self, rows: NDArray[np.integer[Any]]) -> Vectors:
+        return numbers(self.take(rows, [VECTOR])[VECTOR])
+
+    @cached_property
+    def _plain(self) -> PlainVectors | None:
+        """The vectors in the files themselves; None where they do not lie there as plain numbers."""
+        plain = PlainVectors.of(self.dataset, VECTOR, self.dimension)
+        if plain is None or not len(self):
+            return None
+        addresses = np.sort(self.addresses)  # a row of every page is compared with what Lance reads
+        of_pages = addresses[np.minimum(np.searchsorted(addresses, plain.firsts), len(self) - 1)]
+        same = np.array_equal(plain.at(of_pages), self._taken(self.places.rows_at(of_pages)))
+        return plain if same else None
 
     def all_vectors(self) -> Vectors:
         """Vectors (n, d) of all rows, in memory."""
@@ -120,7 +141,7 @@ class Table:
         except (ValueError, OSError) as error:
             raise BadInput.at("filter", expected="a condition on the columns", found=str(error).splitlines()[0],
                               do=f"the columns are {', '.join([ID, TEXT, *self.columns])}") from None  # fmt: skip
-        return np.sort(self._order[np.searchsorted(self.addresses, found[ADDRESS].to_numpy(), sorter=self._order)])
+        return np.sort(self.places.rows_at(found[ADDRESS].to_numpy()))
 
     def rows_of(self, ids: Sequence[str]) -> Rows:
         """Row of each id, −1 where there is none."""
@@ -133,11 +154,6 @@ class Table:
             here = np.flatnonzero(~np.isnan(places.astype(np.float64)))
             rows[places[here].astype(np.int64)] = start + here
         return rows
-
-    @cached_property
-    def _order(self) -> Rows:
-        """Rows by rising address, which files that were written together leave out of order."""
-        return np.argsort(self.addresses, kind="stable")
 
     def files(self, path: Path) -> list[Path]:
         """Files below the table's folder that this version is made of."""
