@@ -75,7 +75,7 @@ class Ranking:
         self, of_row: DocumentOfRow, one: Asked, k: int, mode: Mode, allowed: Mask | None
     ) -> RankedDocuments:  # fmt: skip
         """The k best documents for one query: so many passages are looked for until there are as many documents."""
-        room, depth = len(self.generation), PASSAGES_A_DOCUMENT * k
+        room, depth = len(self.generation), max(PASSAGES_A_DOCUMENT * k, self.config.depth)
         while True:
             rows, scores = (found[0] for found in self.rows(one, min(depth, room), mode, allowed))
             score = lambda wanted: self.vectors(wanted) @ one.vectors[0]  # noqa: E731
