@@ -18,6 +18,7 @@ from nearfar.index.exact import top_k
 from nearfar.index.generation import KIND, TABLE, Documents, open_index, write_index
 from nearfar.index.table import column_of, schema_of
 from nearfar.index.writer import changing, collect
+from nearfar.text.bm25 import BM25
 
 D = 16
 CONFIG = IndexConfig(codec="pq", size_bytes=4, exact_below=300, documents_per_cell=20, scanned=10**6, candidates=10**6)
@@ -57,6 +58,10 @@ def check(path, expected):
     queries = vectors(5, 99)
     scores = opened.search(queries, 10, "f")[1]
     np.testing.assert_allclose(scores, top_k(queries, own, 10)[1], atol=1e-5)
+    if expected:  # the words are those of an index that was made at once
+        asked = [f"text {key} of" for key in list(expected)[:: max(1, len(expected) // 20)]]
+        for ours, theirs in zip(opened.lexicon.bm25.search(asked, 5), BM25(opened.texts).search(asked, 5), strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5)
     assert read_meta(path, KIND)["documents"] == len(expected)
     return opened
 
@@ -128,6 +133,17 @@ def test_what_raises_changes_nothing(copied):
     with changing(path) as writer:
         writer.put(batch({"new": vectors(1, 6)[0]}))
     check(path, expected | {"new": vectors(1, 6)[0]})
+
+
+def test_many_changes_are_merged(copied):
+    path, expected = copied
+    for number in range(12):
+        with changing(path) as writer:
+            writer.put(batch({f"new{number}": vectors(1, number)[0]}))
+            writer.delete([f"d{number}"])
+    left = {key: vector for key, vector in expected.items() if key not in {f"d{number}" for number in range(12)}}
+    opened = check(path, left | {f"new{number}": vectors(1, number)[0] for number in range(12)})
+    assert 1 <= len(opened.lexicon.segments) <= 8
 
 
 def test_an_open_index_answers_as_it_was(copied):

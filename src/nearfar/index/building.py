@@ -14,13 +14,14 @@ from typing import Any
 import lance
 import pyarrow as pa
 
-from nearfar.core.artifact import check_place, put, write_json, write_manifest
+from nearfar.core.artifact import check_place, put, write_json
 from nearfar.core.disk import disk_told
 from nearfar.index.canaries import Canaries
 from nearfar.index.config import IndexConfig
-from nearfar.index.generation import GENERATIONS, KIND, TABLE, cells_of, check_finite, meta_of, write_generation
+from nearfar.index.generation import GENERATIONS, TABLE, WORDS, Parts, cells_of, check_finite, meta_of, seal
+from nearfar.index.lexicon import Lexicon
 from nearfar.index.lock import alone
-from nearfar.index.table import ID, VECTOR, Table, numbers
+from nearfar.index.table import DOCUMENT, ID, TEXT, VECTOR, Table, numbers
 
 PLAN = "plan.json"  # what an unfinished index is to become
 
@@ -42,7 +43,10 @@ class Building:
 
     def ids(self) -> list[str]:
         """Ids of the documents so far, in order."""
-        return [] if self._table is None else [str(key) for key in Table.of(self._table).column(ID)]
+        if self._table is None:
+            return []
+        table = Table.of(self._table)
+        return list(dict.fromkeys(table.values(DOCUMENT if table.has_passages else ID)))
 
     def append(self, documents: pa.Table) -> None:
         """Add documents, which stay whatever happens then.
@@ -65,16 +69,17 @@ class Building:
         self._table = lance.dataset(self._table.uri)
         self._table.cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
         table = Table.of(self._table)
-        shutil.rmtree(self.folder / GENERATIONS, ignore_errors=True)
-        own = self.folder / GENERATIONS / "1"
-        write_generation(own, cells_of(table, config), canaries, fingerprint)
+        for left in (GENERATIONS, WORDS):  # by a process that was stopped
+            shutil.rmtree(self.folder / left, ignore_errors=True)
+        lexicon = Lexicon.begin(self.folder, "1", table.values(TEXT))
+        Parts(cells_of(table, config), lexicon, canaries).save(self.folder / GENERATIONS / "1", fingerprint)
         meta = meta_of((len(table), table.dimension), fingerprint=fingerprint, similarity=similarity, config=config,
                        version=table.version)  # fmt: skip
-        beside = [file for file in own.rglob("*") if file.is_file()]
-        write_manifest(self.folder, KIND, meta, [*table.files(self.folder / TABLE), *beside])
+        seal(self.folder, table, lexicon, meta)
+        count = table.documents
         put(self.folder, self.target)
         (self.target / PLAN).unlink()
-        return len(table)
+        return count
 
 
 @contextmanager

@@ -23,10 +23,13 @@ from nearfar.index.canaries import Canaries
 from nearfar.index.cells import Cells, Coder, Mask
 from nearfar.index.config import IndexConfig
 from nearfar.index.exact import Vectors, check_space, highest, top_k
-from nearfar.index.table import ID, TEXT, VECTOR, Table, column_of, schema_of
+from nearfar.index.filters import compiled
+from nearfar.index.lexicon import Lexicon
+from nearfar.index.settings import Settings
+from nearfar.index.table import DOCUMENT, ID, TEXT, VECTOR, Table, column_of, schema_of
 
 KIND = "index"
-TABLE, GENERATIONS, CELLS = "documents.lance", "generations", "cells"
+TABLE, GENERATIONS, CELLS, WORDS = "documents.lance", "generations", "cells", "words"
 HINT = "_versions/latest_version_hint.json"  # Lance's
 WRITE_ROWS = 1 << 14
 PAD = -1
@@ -43,17 +46,24 @@ class Generation:
     table: Table
     config: IndexConfig
     cells: Cells | None  # None: few documents, or none
+    lexicon: Lexicon
     canaries: Canaries | None
+    settings: Settings = Settings()  # noqa: RUF009 -- frozen
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
         """Id of each document, row by row."""
-        return tuple(self.table.column(ID))
+        return tuple(self.table.values(ID))
+
+    @cached_property
+    def documents(self) -> tuple[str, ...]:
+        """Id of the document that each row is, or is a passage of."""
+        return tuple(self.table.values(DOCUMENT)) if self.table.has_passages else self.ids
 
     @cached_property
     def texts(self) -> tuple[str, ...]:
         """Text of each document, row by row."""
-        return tuple(self.table.column(TEXT))
+        return tuple(self.table.values(TEXT))
 
     @cached_property
     def vectors(self) -> Vectors:
@@ -62,6 +72,21 @@ class Generation:
 
     def __len__(self) -> int:
         return len(self.table)
+
+    def allowed(self, expression: str) -> Mask:
+        """Whether each document fulfils a filter, (n,).
+
+        Raises:
+            BadInput: the filter cannot be read; the place in it is named.
+        """
+        mask = np.zeros(len(self), np.bool_)
+        mask[self.table.rows_where(compiled(expression, self.table.dataset.schema))] = True
+        return mask
+
+    @property
+    def count(self) -> int:
+        """How many documents it holds, fewer than its rows where these are passages."""
+        return self.table.documents
 
     @property
     def bytes_in_memory(self) -> int:
@@ -140,8 +165,8 @@ def write_index(
         dataset = lance.write_dataset(pa.RecordBatchReader.from_batches(schema, batches), str(folder / TABLE),
                                       enable_v2_manifest_paths=True)  # fmt: skip
         (folder / TABLE / HINT).unlink()  # it changes with every version, and nothing reads it that knows its version
-        cells = cells_of(Table.of(dataset), config)
-        write_generation(folder / GENERATIONS / "1", cells, documents.canaries, fingerprint)
+        cells, lexicon = cells_of(Table.of(dataset), config), Lexicon.begin(folder, "1", documents.texts)
+        Parts(cells, lexicon, documents.canaries).save(folder / GENERATIONS / "1", fingerprint)
 
 
 def meta_of(
@@ -173,20 +198,29 @@ def cells_of(table: Table, config: IndexConfig) -> Cells | None:
     return coder.cells(table.blocks(), len(table))
 
 
-def write_generation(folder: Path, cells: Cells | None, canaries: Canaries | None, fingerprint: str) -> None:
-    """Write what belongs to a generation beside its table, into a new folder."""
-    folder.mkdir(parents=True)
-    if cells is not None:
-        cells.save(folder / CELLS, fingerprint)
-    if canaries is not None:
-        canaries.save(folder)
+@dataclass(frozen=True)
+class Parts:
+    """What belongs to a generation beside its table."""
+
+    cells: Cells | None
+    lexicon: Lexicon
+    canaries: Canaries | None
+
+    def save(self, folder: Path, fingerprint: str) -> None:
+        """Write them into a new folder."""
+        folder.mkdir(parents=True)
+        if self.cells is not None:
+            self.cells.save(folder / CELLS, fingerprint)
+        self.lexicon.save(folder / WORDS)
+        if self.canaries is not None:
+            self.canaries.save(folder)
 
 
-def seal(path: Path, table: Table, meta: Mapping[str, Any]) -> None:
+def seal(path: Path, table: Table, lexicon: Lexicon, meta: Mapping[str, Any]) -> None:
     """Make the generation of a number that has been written visible, in one step."""
     own = path / GENERATIONS / str(meta["generation"])
     beside = [file for file in own.rglob("*") if file.is_file()]
-    write_manifest(path, KIND, meta, [*table.files(path / TABLE), *beside])
+    write_manifest(path, KIND, meta, [*table.files(path / TABLE), *lexicon.files(path), *beside])
 
 
 def open_index(path: Path) -> Generation:
@@ -200,7 +234,8 @@ def open_index(path: Path) -> Generation:
     config = IndexConfig.parse(meta["config"], str(path))
     cells = Cells.load(own / CELLS, config.codec, fingerprint) if (own / CELLS).exists() else None
     return Generation(path, meta["generation"], fingerprint, meta["similarity"],
-                      Table.open(path / TABLE, meta["version"]), config, cells, Canaries.load(own))  # fmt: skip
+                      Table.open(path / TABLE, meta["version"]), config, cells,
+                      Lexicon.load(own / WORDS, path), Canaries.load(own), Settings.load(path))  # fmt: skip
 
 
 def _batch(documents: Documents, part: slice, schema: pa.Schema) -> pa.RecordBatch:

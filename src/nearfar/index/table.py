@@ -18,9 +18,12 @@ from nearfar.index.places import Addresses, Places
 from nearfar.index.plain import PlainVectors
 
 ID, TEXT, VECTOR = "id", "text", "vector"
+DOCUMENT, START, END, HEADING = "_document", "_start", "_end", "_heading"  # of a passage, where documents are cut
 ADDRESS = "_rowaddr"  # Lance's name of the place of a row, which stays while the row does
 BATCH_ROWS = 8192
 KEY = {b"lance-schema:unenforced-primary-key": b"true"}  # without it, writers at the same time make rows twice
+
+OWN = frozenset({ID, TEXT, VECTOR, DOCUMENT, START, END, HEADING})
 
 Rows = NDArray[np.int64]
 Vectors = NDArray[np.float32]
@@ -72,8 +75,18 @@ class Table:
 
     @property
     def columns(self) -> list[str]:
-        """Names of the columns that are neither id, text nor vector."""
-        return [name for name in self.dataset.schema.names if name not in {ID, TEXT, VECTOR}]
+        """Names of the columns of metadata."""
+        return [name for name in self.dataset.schema.names if name not in OWN]
+
+    @property
+    def has_passages(self) -> bool:
+        """Whether a row is a passage of a document, and not a document."""
+        return DOCUMENT in self.dataset.schema.names
+
+    @property
+    def documents(self) -> int:
+        """How many documents the rows are of."""
+        return len(set(self.values(DOCUMENT))) if self.has_passages else len(self)
 
     def take(self, rows: NDArray[np.integer[Any]], columns: Sequence[str]) -> pa.Table:
         """These columns of these rows, in the order given; nothing else is read from the disk."""
@@ -113,9 +126,9 @@ class Table:
         for _, batch in self._scan([VECTOR]):
             yield numbers(batch.column(0))
 
-    def column(self, name: str) -> list[Any]:
+    def values(self, name: str) -> Iterator[Any]:
         """Values of a column, row by row."""
-        return [value for _, batch in self._scan([name]) for value in batch.column(0).to_pylist()]
+        return (value for _, batch in self._scan([name]) for value in batch.column(0).to_pylist())
 
     def rows_where(self, condition: str) -> Rows:
         """Rows that fulfil a condition in the SQL of Lance, rising.
@@ -152,6 +165,12 @@ class Table:
         for batch in self.dataset.scanner(columns=columns, batch_size=BATCH_ROWS, scan_in_order=True).to_batches():
             yield start, batch
             start += len(batch)
+
+
+def passage_fields() -> list[Any]:
+    """Columns of a passage: its document, where in it, and the headings above it."""
+    return [pa.field(DOCUMENT, pa.string(), nullable=False), pa.field(START, pa.int64()), pa.field(END, pa.int64()),
+            pa.field(HEADING, pa.list_(pa.string()))]  # fmt: skip
 
 
 def schema_of(dimension: int, metadata: Iterable[pa.Field[Any]] = ()) -> pa.Schema:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,22 +17,24 @@ import pyarrow as pa
 from nearfar.core.artifact import MANIFEST, read_files, read_meta
 from nearfar.core.disk import disk_told
 from nearfar.core.errors import BadInput
-from nearfar.index.cells import Cells
+from nearfar.index.cells import Rows
 from nearfar.index.generation import (
     GENERATIONS,
     HINT,
     KIND,
     TABLE,
+    WORDS,
     Generation,
+    Parts,
     cells_of,
     check_finite,
     meta_of,
     open_index,
     seal,
-    write_generation,
 )
 from nearfar.index.lock import alone
-from nearfar.index.table import ID, VECTOR, Table, numbers
+from nearfar.index.settings import FOLDER as SETTINGS
+from nearfar.index.table import DOCUMENT, ID, TEXT, VECTOR, Table, numbers
 
 IDS_AT_ONCE = 5000  # of one condition
 
@@ -76,6 +78,16 @@ class Writer:
         return Table.of(self._dataset)
 
     @property
+    def has_passages(self) -> bool:
+        """Whether a row is a passage of a document."""
+        return DOCUMENT in self._dataset.schema.names
+
+    @property
+    def documents(self) -> int:
+        """How many documents there are with all changes so far."""
+        return self.table.documents
+
+    @property
     def schema(self) -> pa.Schema:
         """Columns of the index."""
         found: pa.Schema = self._dataset.schema
@@ -98,12 +110,17 @@ class Writer:
         return Put(done["num_inserted_rows"], done["num_updated_rows"])
 
     def delete(self, ids: Sequence[str]) -> int:
-        """Delete the documents of these ids; how many there were."""
-        before = self._dataset.count_rows()
+        """Delete the documents of these ids, with all their passages; how many documents there were."""
+        there = 0
+        column = DOCUMENT if DOCUMENT in self._dataset.schema.names else ID
         for start in range(0, len(ids), IDS_AT_ONCE):
             listed = ", ".join("'" + key.replace("'", "''") + "'" for key in ids[start : start + IDS_AT_ONCE])
-            self._dataset.delete(f"{ID} in ({listed})")
-        return int(before - self._dataset.count_rows())
+            condition = f"{column} in ({listed})"
+            found = self._dataset.to_table(columns=[column], filter=condition)[column]
+            there += len(set(found.to_pylist()))
+            if len(found):
+                self._dataset.delete(condition)
+        return there
 
     def compact(self) -> None:
         """Write what is left of files with deletions anew, and small files together."""
@@ -118,28 +135,34 @@ class Writer:
             return
         number = start.number + 1
         folder = start.path / GENERATIONS / str(number)
-        shutil.rmtree(folder, ignore_errors=True)  # of a process that was stopped
-        write_generation(folder, self._cells(table), start.canaries, start.fingerprint)
+        for left in (folder, start.path / WORDS / str(number)):  # by a process that was stopped
+            shutil.rmtree(left, ignore_errors=True)
+        parts = self._parts(table, str(number))
+        parts.save(folder, start.fingerprint)
         meta = meta_of((len(table), table.dimension), fingerprint=start.fingerprint, similarity=start.similarity,
                        config=start.config, number=number, version=table.version)  # fmt: skip
-        seal(start.path, table, meta)
-        for old in (start.path / GENERATIONS).iterdir():
-            if old.name not in {str(number), str(start.number)}:  # the last one answers readers that have just come
-                shutil.rmtree(old, ignore_errors=True)
-        self.start = replace(start, number=number, table=table)
+        seal(start.path, table, parts.lexicon, meta)
+        _keep(start.path / GENERATIONS, {str(number), str(start.number)})  # the last one, for who has just come to it
+        _keep(start.path / WORDS, {*parts.lexicon.names, *start.lexicon.names})
 
-    def _cells(self, table: Table) -> Cells | None:
-        """Codes of the documents as they are now: those of new vectors are made, the others taken over."""
-        old, cells, config = self.start.table, self.start.cells, self.start.config
-        if cells is None or len(table) < config.exact_below // 2:
-            return cells_of(table, config)
+    def _parts(self, table: Table, name: str) -> Parts:
+        """Codes and words of the documents as they are now: those of new ones are made, the others taken over."""
+        start = self.start
+        kept, new = self._moved(start.table, table)
+        texts = [str(text) for text in table.take(new, [TEXT])[TEXT].to_pylist()]
+        lexicon = start.lexicon.changed(start.path, name, kept, texts)
+        if start.cells is None or len(table) < start.config.exact_below // 2:
+            return Parts(cells_of(table, start.config), lexicon, start.canaries)
+        return Parts(start.cells.changed(kept, table.vectors(new)), lexicon, start.canaries)
+
+    def _moved(self, old: Table, table: Table) -> tuple[Rows, Rows]:
+        """Rows of old documents that are there still, and, behind them, rows of new ones."""
         kept = np.flatnonzero(np.isin(old.addresses, table.addresses))
-        new = np.flatnonzero(~np.isin(table.addresses, old.addresses))
         if np.array_equal(table.addresses[: len(kept)], old.addresses[kept]):
-            return cells.changed(kept, table.vectors(new))
-        if self._compacted and table.column(ID) == old.column(ID):
-            return cells
-        return cells.coder.cells(table.blocks(), len(table))
+            return kept, np.arange(len(kept), len(table))
+        if self._compacted and list(table.values(ID)) == list(old.values(ID)):  # other addresses, the same order
+            return np.arange(len(old)), np.arange(0)
+        return np.arange(0), np.arange(len(table))
 
 
 def collect(path: Path) -> int:
@@ -153,9 +176,8 @@ def collect(path: Path) -> int:
         pass  # what a process that was stopped left in the table goes behind the visible generation
     with alone(path):
         now = open_index(path)
-        for old in (path / GENERATIONS).iterdir():
-            if old.name != str(now.number):
-                shutil.rmtree(old)
+        _keep(path / GENERATIONS, {str(now.number)})
+        _keep(path / WORDS, set(now.lexicon.names))
         now.table.dataset.cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
         (path / TABLE / HINT).unlink(missing_ok=True)
     return before - _bytes(path)
@@ -181,7 +203,13 @@ def sizes(path: Path) -> tuple[int, int]:
         BadInput: there is no index.
     """
     needed = sum(entry["bytes"] for entry in read_files(path, KIND).values()) + (path / MANIFEST).stat().st_size
-    return _bytes(path), int(needed)
+    return _bytes(path), int(needed) + (_bytes(path / SETTINGS) if (path / SETTINGS).exists() else 0)
+
+
+def _keep(folder: Path, names: set[str]) -> None:
+    for inside in folder.iterdir():
+        if inside.name not in names:
+            shutil.rmtree(inside)
 
 
 def _bytes(path: Path) -> int:
