@@ -52,6 +52,7 @@ class Flat:
     """Every vector is compared."""
 
     efforts: Sequence[Effort] = [{}]
+    default = None
     filtered = True
     served = False
     note = "all vectors in memory"
@@ -71,6 +72,7 @@ class Hnsw:
     """A graph of neighbours."""
 
     efforts: Sequence[Effort] = [{"efSearch": size} for size in (16, 32, 64, 128, 256, 512)]
+    default = None
     filtered = True
     served = False
     note = "all vectors and the graph in memory"
@@ -93,6 +95,7 @@ class Hnsw:
 class FastScan:
     """Inverted lists of codes of four bits after a fitted rotation; candidates ranked again by vectors."""
 
+    default = None
     filtered = True
     served = False
 

@@ -19,6 +19,7 @@ GROUPS = 48  # of 8 bits
 class LanceIvfPq:
     """Inverted lists of product codes, ranked again by vectors on disk."""
 
+    default = None
     filtered = True
     served = False
     note = "codes in a cache, vectors on disk; it reads with threads of its own"

@@ -33,6 +33,7 @@ class Ours:
 
     def __init__(self, **settings: Any) -> None:
         self.config = IndexConfig(**settings)
+        self.default: Effort | None = {name: getattr(self.config, name) for name in ("scanned", "candidates")}
 
     def build(self, corpus: Corpus, folder: Path) -> None:
         """Write an index."""

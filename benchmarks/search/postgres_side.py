@@ -16,6 +16,7 @@ from sides import Effort, Opened
 class PgVector:
     """A graph of neighbours beside the table; a filtered search goes on until it has enough."""
 
+    default = None
     filtered = True
     served = True
     note = "vectors and the graph in the server's buffers and the page cache"

@@ -30,6 +30,7 @@ BATCH = 2000
 class Qdrant:
     """A graph of neighbours that knows the filter."""
 
+    default = None
     filtered = True
     served = False
     note = "vectors and the graph mapped into memory"

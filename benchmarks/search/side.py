@@ -59,7 +59,7 @@ def search(options: argparse.Namespace, corpus: Corpus) -> dict[str, Any]:
     after = {kind: resident(kind) for kind in before}
     rows = [{"effort": dict(effort), **seen(side, times), **corpus.scored(rows)}
             for effort, (rows, times) in zip(side.efforts, found, strict=True)]  # fmt: skip
-    best = best_of(rows)["effort"]
+    best = side.default or best_of(rows)["effort"]
     filters = [seen(side, filtered(opened.ask, corpus, best, share)) for share in SHARES] if side.filtered else []
     grown = {kind: (after[kind] - before[kind]) / corpus.count for kind in before}
     return {"note": side.note, "open_seconds": opening, "bytes": opened.bytes and opened.bytes / corpus.count,

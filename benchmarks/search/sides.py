@@ -26,6 +26,7 @@ class Side(Protocol):
     """An engine with one way to build it."""
 
     efforts: Sequence[Effort]  # swept
+    default: Effort | None  # asked under filters and without a page cache; None: the best one swept
     filtered: bool  # whether it takes a filter
     served: bool  # whether another process does the work
     note: str

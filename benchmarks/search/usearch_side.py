@@ -16,6 +16,7 @@ FILE = "index.usearch"
 class Usearch:
     """Its Python package takes no filter."""
 
+    default = None
     filtered = False
     served = False
     efforts: Sequence[Effort] = [{"expansion": size} for size in (16, 32, 64, 128, 256, 512)]

@@ -1,5 +1,7 @@
 """Addresses as runs, and vectors past Lance, against arrays and against Lance itself."""
 
+from itertools import pairwise
+
 import lance
 import numpy as np
 import pyarrow as pa
@@ -14,17 +16,21 @@ from nearfar.index.table import ID, TEXT, VECTOR, Table, column_of, schema_of
 D = 64
 
 
-@given(st.lists(st.integers(0, 60), unique=True))
-def test_runs_are_the_addresses(listed):
+@given(st.lists(st.integers(0, 60), unique=True), st.integers(1, 9))
+def test_runs_are_the_addresses(listed, block):
     addresses = np.array(listed, np.uint64)
-    places = Places.of(addresses)
+    places = Places.of(addresses[start : start + block] for start in range(0, len(listed), block))
     np.testing.assert_array_equal(places.all(), addresses)
     np.testing.assert_array_equal(places.rows_at(addresses[::-1]), np.arange(len(addresses))[::-1])
-    assert len(places.firsts) <= max(1, len(addresses))
+    assert len(places.firsts) == sum(after != before + 1 for before, after in pairwise([-9, *listed]))
+    for wanted in range(62) if listed else []:
+        expected = min((address for address in listed if address >= wanted), default=None)
+        found = places.following(np.array([wanted], np.uint64))[0]
+        assert found in listed if expected is None else found == expected
 
 
 def test_neighbours_are_one_run():
-    assert Places.of(np.arange(7, 1007, dtype=np.uint64)).nbytes == 16
+    assert Places.of(np.split(np.arange(7, 1007, dtype=np.uint64), 5)).nbytes == 16
 
 
 def written(path, count, dimension=D, **options):

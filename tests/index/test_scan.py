@@ -19,13 +19,13 @@ def cells(request):
 
 
 def naive(cells, query, scanned, allowed):
-    """Rows of the best codes, cell by cell in words."""
+    """Rows of the best codes, cell by cell."""
     near = cells.coder.centroids @ query
     homes, codes = cells.by_row()
     scores = near[homes] + cells.coder.codec.score(query[None], codes)[0]
     met = []
     for cell in np.argsort(-near):
-        if len(met) >= scanned:
+        if len(met) >= scanned * np.sqrt(allowed.mean()):
             break
         met += [row for row in np.flatnonzero(homes == cell) if allowed[row]]
     return sorted(sorted(met, key=lambda row: -scores[row])[:COUNT])

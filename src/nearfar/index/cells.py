@@ -7,6 +7,7 @@ cells.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -133,9 +134,10 @@ class Cells:
         """Rows of the `count` documents whose codes score highest for a query (d,), rising.
 
         Args:
-            scanned: codes that are scored at the least: cells are opened, the likeliest first, until so many allowed
-                documents were met. With as many as there are allowed documents, no allowed one is left out.
-            allowed: documents that may be found; None for all.
+            scanned: codes that are scored at the least: cells are opened, the likeliest first, until so many documents
+                were met. With as many as there are documents, none is left out.
+            allowed: documents that may be found; None for all. Where a share s of all is allowed, √s · scanned of those
+                are to be met: the fewer there are, the further apart the best of them lie.
         """
         room = len(self) if allowed is None else int(np.count_nonzero(allowed))
         if room <= count:
@@ -143,10 +145,10 @@ class Cells:
         near = self.coder.centroids @ query
         order = np.argsort(-near)
         mask = np.empty(0, np.bool_) if allowed is None else allowed
-        widest = int(np.diff(self.starts).max(initial=0))
-        places = np.empty(min(room, scanned + widest), np.int32)
+        least, widest = math.ceil(scanned * math.sqrt(room / len(self))), int(np.diff(self.starts).max(initial=0))
+        places = np.empty(min(room, least + widest), np.int32)
         scores = np.empty(len(places), np.float32)
-        found = opened(order, near, (self.starts, self.rows), mask, scanned, (places, scores))
+        found = opened(order, near, (self.starts, self.rows), mask, least, (places, scores))
         places, scores = places[:found], scores[:found]
         add_scores(places, self.codes, tables_of(self._books, query), scores)
         if found > count:

@@ -25,6 +25,7 @@ class IndexConfig(Config):
     documents_per_cell: Positive = 250
     """How many documents share a centroid, in the mean."""
     scanned: Positive = 100_000
-    """Codes that are scored for a query, at the least: cells are opened, the likeliest first, until so many were."""
+    """Codes that are scored for a query, at the least: cells are opened, the likeliest first, until so many were; fewer
+    under a filter, with the root of the share that it lets through."""
     candidates: Positive = 200
     """Of these, how many are ranked again by their vectors on disk."""

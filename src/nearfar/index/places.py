@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -22,11 +23,18 @@ class Places:
     count: int
 
     @classmethod
-    def of(cls, addresses: Addresses) -> Self:
-        """The runs of the addresses (n,) of rows 0 … n−1."""
-        follows = addresses[1:] == addresses[:-1] + np.uint64(1)
-        firsts = np.flatnonzero(np.concatenate([np.ones(min(len(addresses), 1), np.bool_), ~follows]))
-        return cls(firsts, addresses[firsts], len(addresses))
+    def of(cls, blocks: Iterable[Addresses]) -> Self:
+        """The runs of the addresses of rows 0 … n−1, which come some at a time."""
+        firsts, addresses, count = [np.empty(0, np.int64)], [np.empty(0, np.uint64)], 0
+        behind = None  # the address that would go on
+        for block in blocks:
+            breaks = np.empty(len(block), np.bool_)
+            breaks[:1] = block[:1] != behind
+            breaks[1:] = block[1:] != block[:-1] + np.uint64(1)
+            firsts.append(np.flatnonzero(breaks) + count)
+            addresses.append(block[breaks])
+            count, behind = count + len(block), block[-1] + np.uint64(1) if len(block) else behind
+        return cls(np.concatenate(firsts), np.concatenate(addresses), count)
 
     @property
     def nbytes(self) -> int:
@@ -48,6 +56,14 @@ class Places:
         run = self._rising[np.searchsorted(self.addresses[self._rising], addresses, side="right") - 1]
         found: Rows = self.firsts[run] + (addresses - self.addresses[run]).astype(np.int64)
         return found
+
+    def following(self, addresses: Addresses) -> Addresses:
+        """The first address from each on that a row has; where none has, one of a row before."""
+        starts, counts = self.addresses[self._rising], np.diff(self.firsts, append=self.count)[self._rising]
+        run = np.maximum(np.searchsorted(starts, addresses, side="right") - 1, 0)
+        within = addresses < starts[run] + counts[run].astype(np.uint64)
+        behind = starts[np.minimum(run + 1, len(starts) - 1)]
+        return np.where(within, np.maximum(addresses, starts[run]), behind)
 
     @cached_property
     def _rising(self) -> Rows:

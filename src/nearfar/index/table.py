@@ -52,8 +52,8 @@ class Table:
     @classmethod
     def of(cls, dataset: Any) -> Self:
         """The version that a Lance dataset is at."""
-        found = dataset.scanner(columns=[], with_row_address=True).to_table()
-        return cls(dataset, Places.of(found[ADDRESS].to_numpy()))
+        batches = dataset.scanner(columns=[], with_row_address=True, scan_in_order=True).to_batches()
+        return cls(dataset, Places.of(batch.column(ADDRESS).to_numpy() for batch in batches))
 
     def __len__(self) -> int:
         return self.places.count
@@ -107,9 +107,8 @@ class Table:
         plain = PlainVectors.of(self.dataset, VECTOR, self.dimension)
         if plain is None or not len(self):
             return None
-        addresses = np.sort(self.addresses)  # a row of every page is compared with what Lance reads
-        of_pages = addresses[np.minimum(np.searchsorted(addresses, plain.firsts), len(self) - 1)]
-        same = np.array_equal(plain.at(of_pages), self._taken(self.places.rows_at(of_pages)))
+        some = self.places.following(plain.firsts)  # a row of every page is compared with what Lance reads
+        same = np.array_equal(plain.at(some), self._taken(self.places.rows_at(some)))
         return plain if same else None
 
     def all_vectors(self) -> Vectors:
