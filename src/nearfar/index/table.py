@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,15 +15,38 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from nearfar.core.errors import BadInput
+from nearfar.core.disk import DISK_MESSAGES
+from nearfar.core.errors import BadInput, DiskTrouble
 
 ID, TEXT, VECTOR = "id", "text", "vector"
 ADDRESS = "_rowaddr"  # Lance's name of the place of a row, which stays while the row does
+VERSIONS, MANIFEST_OF_VERSION, LAST_VERSION = "_versions", ".manifest", (1 << 64) - 1  # Lance's; names count down
+CUT_SHORT = re.compile(r"LanceError\(IO\)|Io error")  # in what Lance and pyarrow say of a file
 BATCH_ROWS = 8192
 KEY = {b"lance-schema:unenforced-primary-key": b"true"}  # without it, writers at the same time make rows twice
 
 Rows = NDArray[np.int64]
 Vectors = NDArray[np.float32]
+
+
+class Unreadable(BadInput):
+    """A file of a table is gone, or cut short."""
+
+
+@contextmanager
+def read_back(path: Path) -> Iterator[None]:
+    """Tell what cannot be read again as trouble with the disk: Lance says nothing when a file's last write has failed.
+
+    Raises:
+        DiskTrouble: so.
+    """
+    try:
+        yield
+    except (Unreadable, OSError, ValueError) as error:
+        if not isinstance(error, Unreadable) and (DISK_MESSAGES.search(str(error)) or not CUT_SHORT.search(str(error))):
+            raise
+        raise DiskTrouble.at(path, expected="a place to write to", found="a file that cannot be read again",
+                             do="free some space or choose another folder") from error  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -69,9 +94,13 @@ class Table:
         return [name for name in self.dataset.schema.names if name not in {ID, TEXT, VECTOR}]
 
     def take(self, rows: NDArray[np.integer[Any]], columns: Sequence[str]) -> pa.Table:
-        """These columns of these rows, in the order given; nothing else is read from the disk."""
-        # by address: Lance's own take by position reads every deletion before it
-        found: pa.Table = self.dataset._take_rows(self.addresses[rows], columns=list(columns))
+        """These columns of these rows, in the order given; nothing else is read from the disk.
+
+        Raises:
+            Unreadable: the files are gone, or damaged.
+        """
+        with self._told():  # by address: Lance's own take by position reads every deletion before it
+            found: pa.Table = self.dataset._take_rows(self.addresses[rows], columns=list(columns))
         return found
 
     def vectors(self, rows: NDArray[np.integer[Any]]) -> Vectors:
@@ -133,9 +162,25 @@ class Table:
 
     def _scan(self, columns: list[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
         start = 0
-        for batch in self.dataset.scanner(columns=columns, batch_size=BATCH_ROWS, scan_in_order=True).to_batches():
-            yield start, batch
-            start += len(batch)
+        with self._told():
+            for batch in self.dataset.scanner(columns=columns, batch_size=BATCH_ROWS, scan_in_order=True).to_batches():
+                yield start, batch
+                start += len(batch)
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            raise Unreadable.at(self.dataset.uri, expected="the files of the generation that was opened",
+                                found=str(error).split(",")[0], do="open the index again") from None  # fmt: skip
+
+
+def forget_later(path: Path, version: int) -> None:
+    """Remove the versions of a table that came after this one."""
+    for file in (path / VERSIONS).glob(f"*{MANIFEST_OF_VERSION}"):
+        if int(file.stem) < LAST_VERSION - version:
+            file.unlink()
 
 
 def schema_of(dimension: int, metadata: Iterable[pa.Field[Any]] = ()) -> pa.Schema:
