@@ -390,7 +390,7 @@ CASES = [
     ("search: Latin-1", ["search", "run", "caf\udce9"], ["question: expected UTF-8 text, found other bytes"]),
     ("search: no results", ["search", "run", "stone", "-k", "0"], ["-k", "greater than or equal to 1"]),
     ("search: k in words", ["search", "run", "stone", "-k", "five"], ["-k", "a valid integer"]),
-    ("search: no question", ["search", "run"], ["Missing argument 'question'; see --help"]),
+    ("search: no question", ["search", "run"], ["question: expected words, or --like, or --topic, found none"]),
     # the other verbs
     ("check: missing file", ["data", "check", "no.jsonl"], ["no.jsonl: expected a file or folder, found none"]),
     ("check: bad JSON", ["data", "check", "bad.jsonl"], ["bad.jsonl:31: expected JSON"]),

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from nearfar.index.generation import Generation, open_index
-from nearfar.index.table import Unreadable
+from nearfar.index.unreadable import Unreadable
 
 PAUSE_S = 0.01  # leaves the writer some time
 TOGETHER = 10  # documents, d0 …, that every change gives one edition

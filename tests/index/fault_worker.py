@@ -24,6 +24,7 @@ from nearfar.core.errors import NearfarError
 from nearfar.index.building import building
 from nearfar.index.canaries import TEXTS, Canaries
 from nearfar.index.config import IndexConfig
+from nearfar.index.settings import Settings
 from nearfar.index.table import column_of, schema_of
 from nearfar.index.writer import changing, collect
 
@@ -86,12 +87,13 @@ OPERATIONS: dict[str, Callable[[Path], Any]] = {
 
 
 def start(path: Path, config: IndexConfig = CONFIG) -> None:
-    """An index with several files, deletions and an earlier generation."""
+    """An index with several files, deletions, an earlier generation and settings."""
     build(path, config=config)
     with changing(path) as writer:
         writer.put(batch(range(400, 460), 1))
     with changing(path) as writer:
         writer.delete([f"d{i}" for i in range(7, 60)])
+    Settings(weight=0.4).save(path)
 
 
 def serve(library: str) -> None:

@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from index_faults import State, asked, wrong
-
-from nearfar.core.artifact import MANIFEST, read_files
+from index_faults import State, asked, named, wrong
+from nearfar.core.artifact import MANIFEST
 from nearfar.core.errors import BadInput
-from nearfar.index.generation import KIND, open_index
+from nearfar.index.generation import open_index
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ def damaged(path: Path, count: int, seed: int = 0) -> Iterator[Damaged]:
     """Flip bits in the files of an index, and cut them short, one file after the other, each at a random place."""
     draw = random.Random(seed)
     expected, whole = asked(open_index(path)), State.of(path)
-    named = {path / MANIFEST, *(path / name for name in read_files(path, KIND))}
+    known = named(path)
     files = sorted(file for file in path.rglob("*") if file.is_file() and file.stat().st_size)
     for number in range(count):
         file = files[number % len(files)]
@@ -43,7 +42,7 @@ def damaged(path: Path, count: int, seed: int = 0) -> Iterator[Damaged]:
         file.write_bytes(before)
         if file.name == MANIFEST and _says_the_same(before, after):
             outcome = "told" if outcome == "right" else outcome  # a lost end of line says nothing else
-        yield Damaged(str(file.relative_to(path)), f"{'bit' if flip else 'cut'} at {place}", file in named, outcome)
+        yield Damaged(str(file.relative_to(path)), f"{'bit' if flip else 'cut'} at {place}", file in known, outcome)
 
 
 def _opened(path: Path, file: Path, expected: tuple[Any, Any], whole: State | None) -> str:

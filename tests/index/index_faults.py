@@ -26,6 +26,7 @@ from nearfar.core.errors import BadInput
 from nearfar.index.config import IndexConfig
 from nearfar.index.generation import KIND, Generation, open_index
 from nearfar.index.lock import LOCK
+from nearfar.index.settings import FOLDER as SETTINGS
 
 HERE = Path(__file__).parent
 TOLD = "expected a place to write to, found "
@@ -70,9 +71,14 @@ def parts(path: Path) -> dict[str, Any]:
 
 def orphans(path: Path) -> list[str]:
     """Files of an index and beside it that no manifest names."""
-    named = {path / name for name in [*read_files(path, KIND), MANIFEST, LOCK]}
     there = {file for file in path.parent.rglob("*") if file.is_file()}
-    return sorted(str(file.relative_to(path.parent)) for file in there - named)
+    return sorted(str(file.relative_to(path.parent)) for file in there - named(path) - {path / LOCK})
+
+
+def named(path: Path) -> set[Path]:
+    """Files of an index that a manifest names, and the manifests: its own, and that of what judged queries taught."""
+    settings = {path / SETTINGS / MANIFEST} if (path / SETTINGS).exists() else set()
+    return {path / MANIFEST, *(path / name for name in read_files(path, KIND))} | settings
 
 
 @dataclass(frozen=True)

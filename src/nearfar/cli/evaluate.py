@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from nearfar.cli import show
 from nearfar.cli.options import AsJson, Layers, fields
+from nearfar.core.artifact import is_artifact
 from nearfar.core.config import merged
 from nearfar.core.errors import BadInput
+from nearfar.search.config import Mode
 
 if TYPE_CHECKING:
     from nearfar.data.config import DataConfig
@@ -21,12 +24,17 @@ What = Literal["retrieval", "sts", "classification", "clustering", "mteb"]
 
 def evaluate(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="A run, a model folder, a base's name, or bm25 (retrieval only).")],
+    model: Annotated[str, typer.Argument(help="A run, a model folder, a base's name, bm25, or an index (retrieval).")],
     data: Annotated[str, typer.Option(help="Data set to measure on; of mteb a task's name, or a folder.")],
     task: Annotated[What, typer.Option(help="What is measured.")] = "retrieval",
     split: Annotated[str | None, typer.Option(help="train, dev or test; left out: test, or what mteb says.")] = None,
     metric: Annotated[list[str] | None, typer.Option(help="Of retrieval, such as ndcg@10; may be repeated.")] = None,
     base: Annotated[str | None, typer.Option(help="A model to hold against it; for retrieval: compare.")] = None,
+    mode: Annotated[
+        Mode | None, typer.Option(help="Measure the search of an index or run: by vectors, words, or both.")
+    ] = None,
+    k: Annotated[int | None, typer.Option("--k", min=1, help="Measure nDCG, recall and MRR at this depth.")] = None,
+    encoder: Annotated[str | None, typer.Option("--model", help="Of an index that lies in no run.")] = None,
     layers: Layers = None,
     by_slice: Annotated[bool, typer.Option("--slices", help="Also by length, rarity and label of the query.")] = False,
     as_json: AsJson = False,
@@ -48,7 +56,38 @@ def evaluate(
             return _mteb(model, data, split, config, layers, as_json=as_json)
         return _probe(task, model, data, split or "test", base, config, layers, as_json=as_json)
     _refuse({"--base": base}, "--task retrieval", "compare them: nearfar compare A B --data D")
+    metric = [f"{name}@{k}" for name in ("ndcg", "recall", "mrr")] if k else metric
+    if mode is not None or is_artifact(Path(model), "index"):
+        _refuse({"--layers": layers, "--slices": by_slice}, "an index", "measure its model")
+        return _search(model, data, split or "test", metric, config, mode or "dense", encoder, as_json=as_json)
+    _refuse({"--model": encoder}, "a model", "name the index first")
     return _retrieval(model, data, split or "test", metric, config, layers, by_slice=by_slice, as_json=as_json)
+
+
+def _search(
+    index: str,
+    data: str,
+    split: str,
+    metric: list[str] | None,
+    config: DataConfig,
+    mode: Mode,
+    model: str | None,
+    *,
+    as_json: bool,
+) -> None:
+    from nearfar.data.read import as_dataset
+    from nearfar.pipeline.config import METRICS, EvalConfig
+    from nearfar.pipeline.evaluate import with_split
+    from nearfar.pipeline.search_eval import evaluate_index
+    from nearfar.search.index import Index
+
+    metrics = EvalConfig.parse({"metrics": tuple(metric or METRICS)}, "options").metrics
+    dataset = with_split(as_dataset(data, config), split, config)
+    result = evaluate_index(Index.open(index, model), dataset, split, metrics, mode)
+    if as_json:
+        shown = {"metrics": dict(result.metrics), "queries": len(result.queries), "mode": mode}
+        return typer.echo(show.json_line(shown))
+    return typer.echo("\n".join(f"{name:<12}{value:.4f}" for name, value in result.metrics.items()))
 
 
 def _retrieval(

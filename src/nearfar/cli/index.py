@@ -34,6 +34,9 @@ def build(
         str | None, typer.Option("--from", help="A run or index whose documents are encoded again.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Index folder to write.")] = Path("index"),
+    passages: Annotated[
+        int | None, typer.Option(min=1, help="Cut documents along their structure into passages of so many tokens.")
+    ] = None,
     codec: Annotated[str | None, typer.Option(help="Codec of the codes in memory, one with codebooks.")] = None,
     size_bytes: Annotated[int | None, typer.Option("--bytes", help="Bytes of a code.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the index in --out.")] = False,
@@ -51,7 +54,7 @@ def build(
     if (data is None) == (source is None):
         found = "neither" if data is None else "both"
         raise BadInput.at("index build", expected="--data or --from", found=found, do="give one of them")
-    given = {"codec": codec, "size_bytes": size_bytes}
+    given = {"passages": passages, "codec": codec, "size_bytes": size_bytes}
     config = IndexConfig.parse({name: value for name, value in given.items() if value is not None}, "index build")
     documents = str(data or source)
     done = indexing.build(documents, model, out, config=config, overwrite=overwrite, reporter=Terminal())
@@ -98,6 +101,31 @@ def delete(
 
     done = indexing.delete(index, ids, reporter=Terminal())
     _told(done, f"{done.deleted:,} documents deleted", as_json=as_json)
+
+
+@app.command("tune")
+def tune(
+    index: Place,
+    data: Annotated[str, typer.Option(help="Judged queries for documents of the index.")],
+    split: Annotated[str, typer.Option(help="Of the judged queries; not those that you measure with.")] = "dev",
+    model: Model = None,
+    as_json: AsJson = False,
+) -> None:
+    """Learn from judged queries how much words count in a hybrid search, and from which score on there is an answer.
+
+    Example: nearfar index tune index --data judged --model run
+    """
+    from nearfar.data.config import DataConfig
+    from nearfar.data.read import as_dataset
+    from nearfar.pipeline.evaluate import with_split
+    from nearfar.pipeline.search_eval import tune_index
+    from nearfar.search.index import Index
+
+    dataset = with_split(as_dataset(data), split, DataConfig())
+    done = tune_index(Index.open(index, model), dataset, split)
+    answered = ", ".join(f"{mode} {score:.3f}" for mode, score in done.answered_from.items()) or "nothing learnt"
+    line = f"{done.queries:,} queries: vectors weigh {done.weight:.2f} in a hybrid search; answers from: {answered}"
+    typer.echo(show.json_line(asdict(done)) if as_json else line)
 
 
 @app.command("compact")

@@ -35,6 +35,7 @@ from nearfar.cli.options import (
     mode_of,
 )
 from nearfar.cli.rerank import rerank_train
+from nearfar.cli.search import search
 from nearfar.cli.teach import teach
 from nearfar.cli.tune import tune
 from nearfar.core.config import merged
@@ -212,6 +213,7 @@ app.command()(compare)
 app.command(context_settings=ANY_FIELD)(compress)
 app.command("compress-table")(compress_table)
 app.command()(plan)
+app.command()(search)
 app.command()(export)
 app.command(context_settings=ANY_FIELD)(mine)
 app.command("rerank-train", context_settings=ANY_FIELD)(rerank_train)
@@ -236,32 +238,6 @@ def encode(
 
     done = encode_file(model, texts, out, role=role, task=task, layers=layers, reporter=Terminal())
     _show(asdict(done)) if as_json else typer.echo(f"wrote {done.rows} vectors of {done.dimension} to {out}")
-
-
-@app.command()
-def search(
-    run: Annotated[Path, typer.Argument(help="A run folder, or an index folder.")],
-    question: Annotated[str, typer.Argument(help="What to look for.")],
-    k: Annotated[int, typer.Option("-k", min=1, help="Number of results.")] = 5,
-    model: Annotated[str | None, typer.Option(help="Model to encode the question with, if not the run's own.")] = None,
-    size_bytes: Annotated[
-        int | None, typer.Option("--bytes", help="Answer from codes of so many bytes, made by nearfar compress.")
-    ] = None,
-    rescore: Annotated[
-        int | None, typer.Option(min=1, help="Rank so many documents that the codes choose by their full vectors.")
-    ] = None,
-    task: Task = "",
-    as_json: AsJson = False,
-) -> None:
-    """Ask a run's index a question."""
-    from nearfar.search.index import Index
-
-    if not question.strip():
-        raise BadInput.at("question", expected="words", found="none", do="write a question")
-    hits = Index.open(run, model, size_bytes=size_bytes, rescore=rescore).search(question, k, task=task)
-    if as_json:
-        return _show({"query": question, "hits": [asdict(hit) for hit in hits]})
-    return typer.echo("\n\n".join(show.hit(hit.score, hit.id, hit.text) for hit in hits))
 
 
 @app.command("list")

@@ -22,17 +22,8 @@ from nearfar.index.config import IndexConfig
 from nearfar.index.generation import GENERATIONS, TABLE, Parts, cells_of, check_finite, leave_only, meta_of, seal
 from nearfar.index.lexicon import Lexicon
 from nearfar.index.lock import alone
-from nearfar.index.table import (
-    ID,
-    MANIFEST_OF_VERSION,
-    TEXT,
-    VECTOR,
-    VERSIONS,
-    Table,
-    forget_later,
-    numbers,
-    read_back,
-)
+from nearfar.index.table import DOCUMENT, ID, MANIFEST_OF_VERSION, TEXT, VECTOR, VERSIONS, Table, forget_later, numbers
+from nearfar.index.unreadable import read_back
 
 PLAN = "plan.json"  # what an unfinished index is to become
 
@@ -54,7 +45,10 @@ class Building:
 
     def ids(self) -> list[str]:
         """Ids of the documents so far, in order."""
-        return [] if self._table is None else [str(key) for key in Table.of(self._table).values(ID)]
+        if self._table is None:
+            return []
+        table = Table.of(self._table)
+        return list(dict.fromkeys(table.values(DOCUMENT if table.has_passages else ID)))
 
     def append(self, documents: pa.Table) -> None:
         """Add documents, which stay whatever happens then.
@@ -102,9 +96,10 @@ class Building:
         meta = meta_of((len(table), table.dimension), fingerprint=fingerprint, similarity=similarity, config=config,
                        version=table.version)  # fmt: skip
         seal(self.folder, table, lexicon, meta)
+        count = table.documents
         put(self.folder, self.target)
         (self.target / PLAN).unlink()
-        return len(table)
+        return count
 
 
 @contextmanager

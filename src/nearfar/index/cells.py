@@ -23,7 +23,7 @@ from nearfar.core.errors import BadInput
 from nearfar.index.codec_folder import open_codec, save_codec
 from nearfar.index.config import IndexConfig
 from nearfar.index.export_form import Codebooks
-from nearfar.index.scan import scan, tables_of
+from nearfar.index.scan import add_scores, opened, tables_of
 
 PER_CENTROID = 64  # documents that a centroid of a cell, and a codebook's, is fitted to
 FITTED = 65_536  # documents that the codec is fitted to, at most
@@ -137,19 +137,22 @@ class Cells:
                 documents were met. With as many as there are allowed documents, no allowed one is left out.
             allowed: documents that may be found; None for all.
         """
-        near = self.coder.centroids @ query
-        order = np.argsort(-near).astype(np.int64)
-        mask = np.empty(0, np.bool_) if allowed is None else allowed
         room = len(self) if allowed is None else int(np.count_nonzero(allowed))
+        if room <= count:
+            return np.arange(room) if allowed is None else np.flatnonzero(allowed)
+        near = self.coder.centroids @ query
+        order = np.argsort(-near)
+        mask = np.empty(0, np.bool_) if allowed is None else allowed
         widest = int(np.diff(self.starts).max(initial=0))
-        rows = np.empty(min(room, scanned + widest), np.int32)
-        scores = np.empty(len(rows), np.float32)
-        tables = tables_of(self._books, query)
-        found = scan(order, near, (self.starts, self.rows, self.codes), tables, mask, scanned, (rows, scores))
-        rows, scores = rows[:found], scores[:found]
+        places = np.empty(min(room, scanned + widest), np.int32)
+        scores = np.empty(len(places), np.float32)
+        found = opened(order, near, (self.starts, self.rows), mask, scanned, (places, scores))
+        places, scores = places[:found], scores[:found]
+        add_scores(places, self.codes, tables_of(self._books, query), scores)
         if found > count:
-            rows = rows[np.argpartition(-scores, count - 1)[:count]]
-        return np.sort(rows).astype(np.int64)
+            cut = np.partition(scores, found - count)[found - count]
+            places = places[scores >= cut][:count]
+        return np.sort(self.rows[places]).astype(np.int64)
 
     @cached_property
     def _books(self) -> Codebooks:

@@ -39,16 +39,24 @@ class CodedIndex:
         """Bytes of the codec, which are needed once, however many the documents."""
         return sum(array.nbytes for array in self.codec.state().values())
 
-    def search(self, queries: Vectors, k: int, fingerprint: str) -> tuple[NDArray[np.int32], Vectors]:
+    def search(
+        self, queries: Vectors, k: int, fingerprint: str, allowed: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.int32], Vectors]:
         """Return rows and scores of the k best documents of each query (Q, d), both (Q, k), best first.
+
+        Args:
+            allowed: (n,) documents that may be found; where they are fewer than k, there are as few places.
 
         Raises:
             FingerprintMismatch: the queries come from another embedding space.
             DimensionMismatch: the queries have another d than the codec's vectors.
         """
         check_space(self.fingerprint, fingerprint)
-        score = lambda part, rows: self.codec.score(queries[part], self.codes[rows])  # noqa: E731
-        return best(score, len(queries), len(self.codes), k)
+        places = None if allowed is None else np.flatnonzero(allowed)
+        codes = self.codes if places is None else self.codes[places]
+        score = lambda part, rows: self.codec.score(queries[part], codes[rows])  # noqa: E731
+        found, scores = best(score, len(queries), len(codes), k)
+        return found if places is None else places[found].astype(np.int32), scores
 
 
 @dataclass(frozen=True)
@@ -59,13 +67,15 @@ class Rescored:
     read: Read  # of the index: only the candidates' vectors are read
     candidates: int  # of each query; k where that is more
 
-    def search(self, queries: Vectors, k: int, fingerprint: str) -> tuple[NDArray[np.int32], Vectors]:
+    def search(
+        self, queries: Vectors, k: int, fingerprint: str, allowed: NDArray[np.bool_] | None = None
+    ) -> tuple[NDArray[np.int32], Vectors]:
         """Return rows and exact scores of the k best candidates of each query (Q, d), both (Q, k), best first.
 
         Raises:
             FingerprintMismatch, DimensionMismatch: as of `CodedIndex.search`.
         """
-        found, _ = self.coded.search(queries, max(k, self.candidates), fingerprint)
+        found, _ = self.coded.search(queries, max(k, self.candidates), fingerprint, allowed)
         return rescored(queries, found, self.read, k)
 
 

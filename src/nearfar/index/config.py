@@ -14,6 +14,8 @@ Positive = Annotated[int, Field(ge=1)]
 class IndexConfig(Config):
     """Codes of an index, and the effort of a search; the defaults are from `benchmarks/search`."""
 
+    passages: Annotated[int, Field(ge=0)] = 0
+    """Tokens of the passages that documents are cut into along their structure; 0: they stay whole."""
     codec: str = "opq_p"
     """Codec of the codes in memory, with codebooks; it is fitted to vectors less the centroid of their cell."""
     size_bytes: Positive = 48

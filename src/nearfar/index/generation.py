@@ -23,9 +23,11 @@ from nearfar.index.canaries import Canaries
 from nearfar.index.cells import Cells, Coder, Mask
 from nearfar.index.config import IndexConfig
 from nearfar.index.exact import Vectors, check_space, highest, top_k
+from nearfar.index.filters import compiled
 from nearfar.index.lexicon import Lexicon
 from nearfar.index.lock import LOCK
-from nearfar.index.table import ID, TEXT, VECTOR, Table, column_of, schema_of
+from nearfar.index.settings import Settings
+from nearfar.index.table import DOCUMENT, ID, TEXT, VECTOR, Table, column_of, schema_of
 
 KIND = "index"
 TABLE, GENERATIONS, CELLS, WORDS = "documents.lance", "generations", "cells", "words"
@@ -47,11 +49,17 @@ class Generation:
     cells: Cells | None  # None: few documents, or none
     lexicon: Lexicon
     canaries: Canaries | None
+    settings: Settings = Settings()  # noqa: RUF009 -- frozen
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
         """Id of each document, row by row."""
         return tuple(self.table.values(ID))
+
+    @cached_property
+    def documents(self) -> tuple[str, ...]:
+        """Id of the document that each row is, or is a passage of."""
+        return tuple(self.table.values(DOCUMENT)) if self.table.has_passages else self.ids
 
     @cached_property
     def texts(self) -> tuple[str, ...]:
@@ -66,11 +74,26 @@ class Generation:
     def __len__(self) -> int:
         return len(self.table)
 
+    def allowed(self, expression: str) -> Mask:
+        """Whether each document fulfils a filter, (n,).
+
+        Raises:
+            BadInput: the filter cannot be read; the place in it is named.
+        """
+        mask = np.zeros(len(self), np.bool_)
+        mask[self.table.rows_where(compiled(expression, self.table.dataset.schema))] = True
+        return mask
+
+    @property
+    def count(self) -> int:
+        """How many documents it holds, fewer than its rows where these are passages."""
+        return self.table.documents
+
     @property
     def bytes_in_memory(self) -> int:
         """Bytes that a search holds: codes, and where each document lies; or the vectors of few documents."""
         held = len(self) * self.table.dimension * 4 if self.cells is None else self.cells.nbytes
-        return self.table.addresses.nbytes + held
+        return self.table.places.nbytes + held
 
     def search(
         self, queries: Vectors, k: int, fingerprint: str, allowed: Mask | None = None
@@ -235,8 +258,8 @@ def _opened(path: Path, meta: Mapping[str, Any]) -> Generation:
     config = IndexConfig.parse(meta["config"], str(path))
     cells = Cells.load(own / CELLS, config.codec, fingerprint) if (own / CELLS).exists() else None
     return Generation(path, meta["generation"], fingerprint, meta["similarity"],
-                      Table.open(path / TABLE, meta["version"]), config, cells, Lexicon.load(own / WORDS, path),
-                      Canaries.load(own))  # fmt: skip
+                      Table.open(path / TABLE, meta["version"]), config, cells,
+                      Lexicon.load(own / WORDS, path), Canaries.load(own), Settings.load(path))  # fmt: skip
 
 
 def _batch(documents: Documents, part: slice, schema: pa.Schema) -> pa.RecordBatch:

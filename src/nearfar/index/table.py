@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,38 +13,22 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from nearfar.core.disk import DISK_MESSAGES
-from nearfar.core.errors import BadInput, DiskTrouble
+from nearfar.core.errors import BadInput
+from nearfar.index.places import Addresses, Places
+from nearfar.index.plain import PlainVectors
+from nearfar.index.unreadable import told
 
 ID, TEXT, VECTOR = "id", "text", "vector"
+DOCUMENT, START, END, HEADING = "_document", "_start", "_end", "_heading"  # of a passage, where documents are cut
 ADDRESS = "_rowaddr"  # Lance's name of the place of a row, which stays while the row does
 VERSIONS, MANIFEST_OF_VERSION, LAST_VERSION = "_versions", ".manifest", (1 << 64) - 1  # Lance's; names count down
-CUT_SHORT = re.compile(r"LanceError\(IO\)|Io error")  # in what Lance and pyarrow say of a file
 BATCH_ROWS = 8192
 KEY = {b"lance-schema:unenforced-primary-key": b"true"}  # without it, writers at the same time make rows twice
 
+OWN = frozenset({ID, TEXT, VECTOR, DOCUMENT, START, END, HEADING})
+
 Rows = NDArray[np.int64]
 Vectors = NDArray[np.float32]
-
-
-class Unreadable(BadInput):
-    """A file of a table is gone, or cut short."""
-
-
-@contextmanager
-def read_back(path: Path) -> Iterator[None]:
-    """Tell what cannot be read again as trouble with the disk: Lance says nothing when a file's last write has failed.
-
-    Raises:
-        DiskTrouble: so.
-    """
-    try:
-        yield
-    except (Unreadable, OSError, ValueError) as error:
-        if not isinstance(error, Unreadable) and (DISK_MESSAGES.search(str(error)) or not CUT_SHORT.search(str(error))):
-            raise
-        raise DiskTrouble.at(path, expected="a place to write to", found="a file that cannot be read again",
-                             do="free some space or choose another folder") from error  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,7 +36,7 @@ class Table:
     """One version of a table; a document's row is its place among the live ones, 0 … n−1, in the order of the table."""
 
     dataset: Any
-    addresses: NDArray[np.uint64]  # (n,) where each row lies
+    places: Places  # of the rows
 
     @classmethod
     def open(cls, path: Path | str, version: int) -> Self:
@@ -73,10 +55,15 @@ class Table:
     def of(cls, dataset: Any) -> Self:
         """The version that a Lance dataset is at."""
         found = dataset.scanner(columns=[], with_row_address=True).to_table()
-        return cls(dataset, found[ADDRESS].to_numpy())
+        return cls(dataset, Places.of(found[ADDRESS].to_numpy()))
 
     def __len__(self) -> int:
-        return len(self.addresses)
+        return self.places.count
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where each row lies, (n,)."""
+        return self.places.all()
 
     @property
     def version(self) -> int:
@@ -90,8 +77,18 @@ class Table:
 
     @property
     def columns(self) -> list[str]:
-        """Names of the columns that are neither id, text nor vector."""
-        return [name for name in self.dataset.schema.names if name not in {ID, TEXT, VECTOR}]
+        """Names of the columns of metadata."""
+        return [name for name in self.dataset.schema.names if name not in OWN]
+
+    @property
+    def has_passages(self) -> bool:
+        """Whether a row is a passage of a document, and not a document."""
+        return DOCUMENT in self.dataset.schema.names
+
+    @property
+    def documents(self) -> int:
+        """How many documents the rows are of."""
+        return len(set(self.values(DOCUMENT))) if self.has_passages else len(self)
 
     def take(self, rows: NDArray[np.integer[Any]], columns: Sequence[str]) -> pa.Table:
         """These columns of these rows, in the order given; nothing else is read from the disk.
@@ -99,13 +96,32 @@ class Table:
         Raises:
             Unreadable: the files are gone, or damaged.
         """
-        with self._told():  # by address: Lance's own take by position reads every deletion before it
-            found: pa.Table = self.dataset._take_rows(self.addresses[rows], columns=list(columns))
+        with told(self.dataset.uri):  # by address: Lance's own take by position reads every deletion before it
+            found: pa.Table = self.dataset._take_rows(self.places.at(rows), columns=list(columns))
         return found
 
     def vectors(self, rows: NDArray[np.integer[Any]]) -> Vectors:
-        """Vectors (n, d) of these rows, in the order given."""
-        return numbers(self.take(rows, [VECTOR])[VECTOR].combine_chunks())
+        """Vectors (n, d) of these rows, in the order given.
+
+        Raises:
+            Unreadable: the files are gone, or damaged.
+        """
+        with told(self.dataset.uri):
+            return self._taken(rows) if self._plain is None else self._plain.at(self.places.at(rows))
+
+    def _taken(self, rows: NDArray[np.integer[Any]]) -> Vectors:
+        return numbers(self.take(rows, [VECTOR])[VECTOR])
+
+    @cached_property
+    def _plain(self) -> PlainVectors | None:
+        """The vectors in the files themselves; None where they do not lie there as plain numbers."""
+        plain = PlainVectors.of(self.dataset, VECTOR, self.dimension)
+        if plain is None or not len(self):
+            return None
+        addresses = np.sort(self.addresses)  # a row of every page is compared with what Lance reads
+        of_pages = addresses[np.minimum(np.searchsorted(addresses, plain.firsts), len(self) - 1)]
+        same = np.array_equal(plain.at(of_pages), self._taken(self.places.rows_at(of_pages)))
+        return plain if same else None
 
     def all_vectors(self) -> Vectors:
         """Vectors (n, d) of all rows, in memory."""
@@ -136,7 +152,7 @@ class Table:
         except (ValueError, OSError) as error:
             raise BadInput.at("filter", expected="a condition on the columns", found=str(error).splitlines()[0],
                               do=f"the columns are {', '.join([ID, TEXT, *self.columns])}") from None  # fmt: skip
-        return np.sort(self._order[np.searchsorted(self.addresses, found[ADDRESS].to_numpy(), sorter=self._order)])
+        return np.sort(self.places.rows_at(found[ADDRESS].to_numpy()))
 
     def rows_of(self, ids: Sequence[str]) -> Rows:
         """Row of each id, −1 where there is none."""
@@ -150,11 +166,6 @@ class Table:
             rows[places[here].astype(np.int64)] = start + here
         return rows
 
-    @cached_property
-    def _order(self) -> Rows:
-        """Rows by rising address, which files that were written together leave out of order."""
-        return np.argsort(self.addresses, kind="stable")
-
     def files(self, path: Path) -> list[Path]:
         """Files below the table's folder that this version is made of."""
         found = self.dataset.tracked_files(min_version=self.version).read_all().to_pylist()
@@ -162,18 +173,10 @@ class Table:
 
     def _scan(self, columns: list[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
         start = 0
-        with self._told():
+        with told(self.dataset.uri):
             for batch in self.dataset.scanner(columns=columns, batch_size=BATCH_ROWS, scan_in_order=True).to_batches():
                 yield start, batch
                 start += len(batch)
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except (OSError, ValueError) as error:
-            raise Unreadable.at(self.dataset.uri, expected="the files of the generation that was opened",
-                                found=str(error).split(",")[0], do="open the index again") from None  # fmt: skip
 
 
 def forget_later(path: Path, version: int) -> None:
@@ -181,6 +184,12 @@ def forget_later(path: Path, version: int) -> None:
     for file in (path / VERSIONS).glob(f"*{MANIFEST_OF_VERSION}"):
         if int(file.stem) < LAST_VERSION - version:
             file.unlink()
+
+
+def passage_fields() -> list[Any]:
+    """Columns of a passage: its document, where in it, and the headings above it."""
+    return [pa.field(DOCUMENT, pa.string(), nullable=False), pa.field(START, pa.int64()), pa.field(END, pa.int64()),
+            pa.field(HEADING, pa.list_(pa.string()))]  # fmt: skip
 
 
 def schema_of(dimension: int, metadata: Iterable[pa.Field[Any]] = ()) -> pa.Schema:

@@ -33,7 +33,9 @@ from nearfar.index.generation import (
     seal,
 )
 from nearfar.index.lock import alone
-from nearfar.index.table import ID, TEXT, VECTOR, Table, forget_later, numbers, read_back
+from nearfar.index.settings import FOLDER as SETTINGS
+from nearfar.index.table import DOCUMENT, ID, TEXT, VECTOR, Table, forget_later, numbers
+from nearfar.index.unreadable import read_back
 
 IDS_AT_ONCE = 5000  # of one condition
 
@@ -75,6 +77,16 @@ class Writer:
         return Table.of(self._dataset)
 
     @property
+    def has_passages(self) -> bool:
+        """Whether a row is a passage of a document."""
+        return DOCUMENT in self._dataset.schema.names
+
+    @property
+    def documents(self) -> int:
+        """How many documents there are with all changes so far."""
+        return self.table.documents
+
+    @property
     def schema(self) -> pa.Schema:
         """Columns of the index."""
         found: pa.Schema = self._dataset.schema
@@ -97,12 +109,17 @@ class Writer:
         return Put(done["num_inserted_rows"], done["num_updated_rows"])
 
     def delete(self, ids: Sequence[str]) -> int:
-        """Delete the documents of these ids; how many there were."""
-        before = self._dataset.count_rows()
+        """Delete the documents of these ids, with all their passages; how many documents there were."""
+        there = 0
+        column = DOCUMENT if DOCUMENT in self._dataset.schema.names else ID
         for start in range(0, len(ids), IDS_AT_ONCE):
             listed = ", ".join("'" + key.replace("'", "''") + "'" for key in ids[start : start + IDS_AT_ONCE])
-            self._dataset.delete(f"{ID} in ({listed})")
-        return int(before - self._dataset.count_rows())
+            condition = f"{column} in ({listed})"
+            found = self._dataset.to_table(columns=[column], filter=condition)[column]
+            there += len(set(found.to_pylist()))
+            if len(found):
+                self._dataset.delete(condition)
+        return there
 
     def compact(self) -> None:
         """Write what is left of files with deletions anew, and small files together."""
@@ -156,7 +173,8 @@ def collect(path: Path) -> int:
     read_meta(path, KIND)
     with disk_told(path, path), alone(path):
         before = _bytes(path)
-        leave_only(path, [path / name for name in read_whole(path, KIND)["files"]])
+        settings = (path / SETTINGS).rglob("*")  # a folder with a manifest of its own
+        leave_only(path, [*(path / name for name in read_whole(path, KIND)["files"]), *settings])
         drop_replaced(path)
         return before - _bytes(path)
 
@@ -181,7 +199,7 @@ def sizes(path: Path) -> tuple[int, int]:
         BadInput: there is no index.
     """
     needed = sum(entry["bytes"] for entry in read_files(path, KIND).values()) + (path / MANIFEST).stat().st_size
-    return _bytes(path), int(needed)
+    return _bytes(path), int(needed) + (_bytes(path / SETTINGS) if (path / SETTINGS).exists() else 0)
 
 
 def _keep(folder: Path, names: set[str]) -> None:

@@ -3,30 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from nearfar.core.errors import BadInput
 from nearfar.data.documents import STDIN, Document, read_documents
-from nearfar.encoder.encode import encode
-from nearfar.encoder.encoder import Encoder
-from nearfar.encoder.load import load_encoder
-from nearfar.encoder.precision import choose_policy
 from nearfar.index.building import Building, batch_of, building
 from nearfar.index.canaries import TEXTS, Canaries
-from nearfar.index.columns import column, fields_of
 from nearfar.index.config import IndexConfig
-from nearfar.index.exact import check_space
 from nearfar.index.generation import KIND, open_index
-from nearfar.index.table import ID, TEXT, VECTOR, Table, column_of, schema_of
+from nearfar.index.table import ID, TEXT, passage_fields
 from nearfar.index.writer import Writer, changing, collect, sizes
+from nearfar.pipeline.document_rows import Model, Rows
 from nearfar.pipeline.place import check_made
 from nearfar.pipeline.progress import Reporter, Silent
 from nearfar.pipeline.stored import Place
@@ -34,9 +27,6 @@ from nearfar.pipeline.stored import Place
 BLOCK = 8192  # documents encoded at a time
 KEPT_SECONDS = 15.0  # after so long what has been encoded is written, so that no more is lost
 KEPT_ROWS = 8 * BLOCK
-
-Vectors = NDArray[np.float32]
-Encode = Callable[[Sequence[str]], Vectors]
 
 
 @dataclass(frozen=True)
@@ -49,34 +39,6 @@ class Changed:
     replaced: int = 0
     deleted: int = 0
     bytes_freed: int = 0
-
-
-@dataclass
-class Rows:
-    """Documents as rows of an index's table."""
-
-    encode: Encode
-    fields: dict[str, Any] = field(default_factory=dict)  # columns of metadata so far, by name
-
-    @classmethod
-    def like(cls, schema: pa.Schema | None, encode: Encode) -> Rows:
-        """Rows of a table that is there."""
-        own = {ID, TEXT, VECTOR}
-        return cls(encode, {one.name: one for one in schema or () if one.name not in own})
-
-    def of(self, documents: Sequence[Document], vectors: Vectors | None = None) -> pa.Table:
-        """Ids, texts, metadata, and vectors (n, d): those given, or those of the texts."""
-        ids, texts = [one.id for one in documents], [one.whole for one in documents]
-        for one in documents:
-            if not one.whole:
-                raise BadInput.at(one.where, expected="a text", found="none", do="write one, or leave it out")
-        values = [one.metadata for one in documents]
-        fresh = [{name: value for name, value in row.items() if name not in self.fields} for row in values]
-        self.fields |= {one.name: one for one in fields_of(fresh, ids)}
-        vectors = self.encode(texts) if vectors is None else vectors
-        columns = {ID: pa.array(ids, pa.string()), TEXT: pa.array(texts, pa.string()), VECTOR: column_of(vectors),
-                   **{name: column(values, one, ids) for name, one in self.fields.items()}}  # fmt: skip
-        return batch_of(columns, schema_of(vectors.shape[1], self.fields.values()))
 
 
 def build(
@@ -98,16 +60,17 @@ def build(
     check_made(out, KIND, "an index", overwrite=overwrite)
     if out.exists() and not overwrite:
         raise BadInput.at(out, expected="a new folder", found="an index", do="add to it, or give --overwrite")
-    reporter, config, policy = reporter or Silent(), config or IndexConfig(), choose_policy()
-    encoder = load_encoder(model, policy.device)
-    own: Encode = lambda texts: encode(encoder, texts, "document", policy)  # noqa: E731
-    fingerprint = encoder.fingerprint()
-    plan = {"source": source if source == STDIN else str(Path(source).resolve()), "fingerprint": fingerprint}
+    reporter, config = reporter or Silent(), config or IndexConfig()
+    own = Model(model, config)
+    fingerprint = own.encoder.fingerprint()
+    plan = {"source": source if source == STDIN else str(Path(source).resolve()), "fingerprint": fingerprint,
+            "passages": config.passages}  # fmt: skip
     with building(out, plan) as unfinished:
         _grow(unfinished, documents_of(source), Rows.like(unfinished.schema, own), reporter)
-        reporter.say("fitting codes" if len(unfinished) >= config.exact_below else "few documents: no codes are needed")
-        canaries = Canaries(TEXTS, own(TEXTS))
-        count = unfinished.finish(canaries, config, fingerprint=fingerprint, similarity=encoder.similarity)
+        if len(unfinished) >= config.exact_below:
+            reporter.say("fitting codes")
+        canaries = Canaries(TEXTS, own.encode(TEXTS))
+        count = unfinished.finish(canaries, config, fingerprint=fingerprint, similarity=own.encoder.similarity)
     return Changed(str(out), count, added=count)
 
 
@@ -142,14 +105,14 @@ def add(
     """
     place, reporter = Place.of(index), reporter or Silent()
     with changing(place.index) as writer:
-        rows = Rows.like(writer.schema, _own(place, writer, model))
+        rows = Rows.like(writer.schema, Model.of(place, model, writer.start.config, writer.start.fingerprint))
         added = replaced = 0
         for block in _blocks(documents_of(source)):
-            done = writer.put(rows.of(block))
-            added, replaced = added + done.added, replaced + done.replaced
-            reporter.say(f"{added + replaced:,} documents encoded")
-        count = len(writer.table)
-    return Changed(str(place.index), count, added=added, replaced=replaced)
+            replaced += _put(writer, rows.of(block), [one.id for one in block])
+            added += len(block)
+            reporter.say(f"{added:,} documents encoded")
+        count = writer.documents
+    return Changed(str(place.index), count, added=added - replaced, replaced=replaced)
 
 
 def update(
@@ -164,11 +127,11 @@ def update(
     place, reporter = Place.of(index), reporter or Silent()
     replaced = 0
     with changing(place.index) as writer:
-        rows = Rows.like(writer.schema, _own(place, writer, model))
+        rows = Rows.like(writer.schema, Model.of(place, model, writer.start.config, writer.start.fingerprint))
         for block in _blocks(documents_of(source)):
             replaced += _put_changed(writer, rows, block)
             reporter.say(f"{replaced:,} documents changed")
-        count = len(writer.table)
+        count = writer.documents
     return Changed(str(place.index), count, replaced=replaced)
 
 
@@ -180,7 +143,7 @@ def delete(index: str | Path, ids: Sequence[str], *, reporter: Reporter | None =
     """
     place = Place.of(index)
     with changing(place.index) as writer:
-        deleted, count = writer.delete(ids), len(writer.table)
+        deleted, count = writer.delete(ids), writer.documents
     if deleted < len(ids):
         (reporter or Silent()).say(f"{len(ids) - deleted:,} of {len(ids):,} ids were not in the index")
     return Changed(str(place.index), count, deleted=deleted)
@@ -195,7 +158,7 @@ def compact(index: str | Path) -> Changed:
     place = Place.of(index)
     with changing(place.index) as writer:
         writer.compact()
-        count = len(writer.table)
+        count = writer.documents
     return Changed(str(place.index), count)
 
 
@@ -207,7 +170,7 @@ def gc(index: str | Path) -> Changed:
     """
     place = Place.of(index)
     freed = collect(place.index)
-    return Changed(str(place.index), len(open_index(place.index)), bytes_freed=freed)
+    return Changed(str(place.index), open_index(place.index).count, bytes_freed=freed)
 
 
 @dataclass(frozen=True)
@@ -233,7 +196,7 @@ def check(index: str | Path) -> Checked:
     place = Place.of(index)
     opened = open_index(place.index)
     on_disk, needed = sizes(place.index)
-    return Checked(str(place.index), opened.number, len(opened), opened.table.dimension, opened.fingerprint, on_disk,
+    return Checked(str(place.index), opened.number, opened.count, opened.table.dimension, opened.fingerprint, on_disk,
                    on_disk - needed, opened.bytes_in_memory)  # fmt: skip
 
 
@@ -265,8 +228,20 @@ def _joined(tables: list[pa.Table]) -> pa.Table:
     return pa.concat_tables([batch_of({name: table[name] for name in table.schema.names}, widest) for table in tables])
 
 
+def _put(writer: Writer, rows: pa.Table, ids: Sequence[str]) -> int:
+    """Put documents into an index; how many of these ids were there."""
+    if not writer.has_passages:
+        return writer.put(rows).replaced
+    replaced = writer.delete(ids)  # a document may have had more passages than it has now
+    writer.put(rows)
+    return replaced
+
+
 def _put_changed(writer: Writer, rows: Rows, block: list[Document]) -> int:
     table = writer.table
+    if table.has_passages:
+        raise BadInput.at(block[0].where, expected="whole documents, for an index of passages", found="changes",
+                          do="give them whole: nearfar index add")  # fmt: skip
     places = table.rows_of([one.id for one in block])
     if len(missing := np.flatnonzero(places < 0)):
         one = block[missing[0]]
@@ -283,39 +258,20 @@ def _put_changed(writer: Writer, rows: Rows, block: list[Document]) -> int:
             again.append(number)
     vectors = table.vectors(places).copy()
     if again:
-        vectors[again] = rows.encode([changed[number].whole for number in again])
+        vectors[again] = rows.model.encode([changed[number].whole for number in again])
     return writer.put(rows.of(changed, vectors)).replaced
 
 
-def _own(place: Place, writer: Writer, model: str | Path | None) -> Encode:
-    """Encodes by the index's own model, which is loaded when it is needed."""
-    loaded: list[Encoder] = []
-    policy = choose_policy()
-
-    def own(texts: Sequence[str]) -> Vectors:
-        if not loaded:
-            loaded.append(load_encoder(model or _beside(place), policy.device))
-            check_space(writer.start.fingerprint, loaded[0].fingerprint())
-        return encode(loaded[0], texts, "document", policy)
-
-    return own
-
-
-def _beside(place: Place) -> Path:
-    if place.run is None:
-        raise BadInput.at(place.index, expected="the model of the index", found="none named, and none beside it",
-                          do="give --model")  # fmt: skip
-    return place.run / "model"
-
-
 def _stored(index: Path) -> Iterator[Document]:
-    table: Table = open_index(index).table
+    table = open_index(index).table
+    own = [one.name for one in passage_fields()] if table.has_passages else []
     for start in range(0, len(table), BLOCK):
         rows = np.arange(start, min(start + BLOCK, len(table)))
-        for values in table.take(rows, [ID, TEXT, *table.columns]).to_pylist():
+        for values in table.take(rows, [ID, TEXT, *own, *table.columns]).to_pylist():
             key, text = values.pop(ID), values.pop(TEXT)
+            passage = {name: values.pop(name) for name in own}
             metadata = {name: value for name, value in values.items() if value is not None}
-            yield Document(key, text, f"{index}: document '{key}'", metadata, titled=True)
+            yield Document(key, text, f"{index}: document '{key}'", metadata, passage, titled=True)
 
 
 def _blocks(documents: Iterable[Document]) -> Iterator[list[Document]]:

@@ -2,37 +2,60 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from nearfar.core.errors import BadInput
-from nearfar.index.codes import CodedIndex, Rescored, open_codes_of
+from nearfar.index.codes import Rescored, open_codes_of
+from nearfar.index.exact import Vectors
 from nearfar.index.generation import Generation, open_index
+from nearfar.index.table import DOCUMENT, END, HEADING, ID, OWN, START, TEXT
+from nearfar.search.config import Mode, SearchConfig
+from nearfar.search.explain import Explanation, WhyNot, explained, why_not
+from nearfar.search.fusion import PAD, Found
+from nearfar.search.ranking import Asked, Mask, Ranking
 
 if TYPE_CHECKING:  # reading an index must not import torch
     from sentence_transformers import SentenceTransformer
 
     from nearfar.encoder.encoder import Encoder
+    from nearfar.encoder.reranker import Reranker
+
+TOPIC_DOCUMENTS = 20  # nearest to the keywords of a topic, whose mean stands for it
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where a passage lies in its document."""
+
+    start: int  # characters
+    end: int
+    heading: tuple[str, ...]  # above it, outermost first
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One found document; `score` is the model's similarity."""
+    """One found document."""
 
     id: str
-    score: float
+    score: float  # similarity of the model, BM25, or what fusion or a reranker made of them
     text: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    passage: Span | None = None  # of the document, where the index is one of passages; `text` is that with its context
+    explanation: Explanation | None = None
 
 
 @dataclass(frozen=True)
 class Index:
     """An index and the model its documents were encoded with."""
 
-    table: Generation
+    ranking: Ranking
     model: str | Path | SentenceTransformer | Encoder
-    codes: CodedIndex | Rescored | None = None  # what answers in the place of the full vectors
 
     @classmethod
     def open(
@@ -42,15 +65,17 @@ class Index:
         *,
         size_bytes: int | None = None,
         rescore: int | None = None,
+        config: SearchConfig | None = None,
     ) -> Index:
         """Open a run folder, or an index folder with the model to encode questions with.
 
-        The model is loaded at the first search.
+        The model is loaded at the first search that needs vectors.
 
         Args:
-            size_bytes: of the codes that are to answer, which `nearfar.compress` makes; None for the full vectors.
+            size_bytes: of the codes that are to answer, which `nearfar.compress` makes; None for the index's own.
             rescore: documents that the codes choose for each question, to be ranked by their full vectors; None for
                 the codes' own ranking.
+            config: how a search ranks.
 
         Raises:
             BadInput: there is no index, or it is damaged, or no model is known for it; or it has no such codes, or
@@ -67,13 +92,18 @@ class Index:
             raise BadInput.at(path, expected="a run folder, or an index folder and its model", found="no model",
                               do="name the model")  # fmt: skip
         place = path / "index" if is_run else path
-        table = open_index(place)
+        generation = open_index(place)
         codes = None if size_bytes is None else open_codes_of(place, size_bytes)
-        answering = Rescored(codes, table.table.vectors, rescore) if codes and rescore else codes
-        return cls(table, model or path / "model", answering)
+        answering = Rescored(codes, generation.table.vectors, rescore) if codes and rescore else codes
+        return cls(Ranking(generation, answering, config or SearchConfig()), model or path / "model")
 
     def __len__(self) -> int:
-        return len(self.table.ids)
+        return len(self.generation)
+
+    @property
+    def generation(self) -> Generation:
+        """What is on disk."""
+        return self.ranking.generation
 
     @cached_property
     def encoder(self) -> Encoder:
@@ -87,39 +117,158 @@ class Index:
         """Fingerprint of the model that encodes the questions."""
         return self.encoder.fingerprint()
 
-    def search(self, query: str, k: int = 10, *, task: str = "") -> list[Hit]:
-        """Return the k documents most similar to `query`, best first.
+    def search(
+        self,
+        query: str,
+        k: int = 10,
+        *,
+        task: str = "",
+        filter: str = "",  # noqa: A002
+        mode: Mode = "dense",
+        rerank: str | Path | Reranker | None = None,
+        explain: bool = False,
+    ) -> list[Hit]:
+        """Return the k documents that answer `query` best, best first.
 
         Args:
             task: what kind of question it is, where the model has a prompt for that.
+            filter: a condition on the metadata, such as 'year >= 2020 and lang in ("en", "de")'; see docs/filters.md.
+            mode: by vectors, by words (BM25), or by both.
+            rerank: a cross-encoder that reads the first `config.depth` documents and orders them.
+            explain: say of each hit what made its score before that.
 
         Raises:
-            BadInput: the query is no text, or the model knows no such task.
+            BadInput: the query is no text, the filter cannot be read, or the model knows no such task.
             FingerprintMismatch: the model is not the one the index was made with.
         """
-        return self.search_many([query], k, task=task)[0]
+        asked, allowed = self.asked([query], task, mode), self.allowed(filter)
+        depth = k if rerank is None else max(k, self.ranking.config.depth)
+        rows, scores = self.ranking.ranked(asked, depth, mode, allowed)
+        hits = self._hits((rows, scores))[0]
+        if explain:
+            said = explained(self.ranking, asked, rows[0][rows[0] != PAD], depth, mode, allowed)
+            hits = [replace(hit, explanation=why) for hit, why in zip(hits, said, strict=True)]
+        return hits if rerank is None else _reranked(query, hits, rerank)[:k]
 
-    def search_many(self, queries: list[str], k: int = 10, *, task: str = "") -> list[list[Hit]]:
+    def search_many(
+        self, queries: list[str], k: int = 10, *, task: str = "", filter: str = "", mode: Mode = "dense"  # noqa: A002
+    ) -> list[list[Hit]]:  # fmt: skip
         """Return the k best documents of each query.
 
         Raises:
-            BadInput: a query is no text, or the model knows no such task.
+            BadInput, FingerprintMismatch: as of `search`.
         """
-        from nearfar.encoder.encode import encode
-        from nearfar.encoder.precision import Policy
-        from nearfar.encoder.prompts import check_task
+        return self._hits(self.ranking.ranked(self.asked(queries, task, mode), k, mode, self.allowed(filter)))
 
+    def search_set(
+        self, like: Sequence[str], unlike: Sequence[str] = (), k: int = 10, *, filter: str = ""  # noqa: A002
+    ) -> list[Hit]:  # fmt: skip
+        """Return documents like all of some texts and unlike others.
+
+        score = Σ s(text, d) over `like` − Σ s(text, d) over `unlike` (SetCSE; Liu, 2024): the inner product with one
+        vector, as it is linear.
+
+        Raises:
+            BadInput, FingerprintMismatch: as of `search`, or there is no text to be like.
+        """
+        if not like:
+            raise BadInput.at("like", expected="a text or more", found="none", do="say what to look for")
+        asked = self.asked([*like, *unlike], "", "dense")
+        signs = np.repeat(np.array([1, -1], np.float32), [len(like), len(unlike)])
+        return self._by_vector(signs @ asked.vectors, k, self.allowed(filter))
+
+    def search_topic(self, keywords: Sequence[str], k: int = 10, *, filter: str = "") -> list[Hit]:  # noqa: A002
+        """Return documents of a topic that keywords name.
+
+        The topic is the mean of the 20 documents nearest to the mean of the keywords' vectors (Lbl2Vec; Schopf et al.,
+        2021), which are words of documents and not of a question.
+
+        Raises:
+            BadInput, FingerprintMismatch: as of `search`, or there is no keyword.
+        """
+        if not keywords:
+            raise BadInput.at("topic", expected="a keyword or more", found="none", do="write some")
+        allowed = self.allowed(filter)
+        mean = self.asked(keywords, "", "dense").vectors.mean(axis=0, keepdims=True)
+        nearest = self.ranking.dense(Asked([""], mean, self.fingerprint), TOPIC_DOCUMENTS, allowed)[0][0]
+        nearest = nearest[nearest != PAD]
+        return self._by_vector(self.ranking.vectors(nearest).mean(axis=0) if len(nearest) else mean[0], k, allowed)
+
+    def answers(self, hits: Sequence[Hit], mode: Mode = "dense") -> bool:
+        """Whether the best of the hits is likelier right than wrong, by what `nearfar index tune` learnt.
+
+        Raises:
+            BadInput: nothing was learnt of this mode.
+        """
+        learnt = self.generation.settings.answered_from
+        if mode not in learnt:
+            raise BadInput.at(self.generation.path, expected=f"a score learnt from judged queries, for {mode} search",
+                              found="none", do="learn it: nearfar index tune INDEX --data D")  # fmt: skip
+        return bool(hits) and hits[0].score >= learnt[mode]
+
+    def why_not(self, query: str, id: str, k: int = 10, *, filter: str = "", mode: Mode = "dense") -> WhyNot:  # noqa: A002
+        """Say where a document is lost on the way to the k best answers.
+
+        Raises:
+            BadInput, FingerprintMismatch: as of `search`.
+        """
+        return why_not(self.ranking, self.asked([query], "", mode), id, k, mode, self.allowed(filter))
+
+    def asked(self, queries: Sequence[str], task: str, mode: Mode) -> Asked:
+        """Queries as the modes take them; without vectors where only words are asked for."""
         try:
             "".join(queries).encode()
         except UnicodeEncodeError:  # bytes of another encoding on the command line come as halves of surrogate pairs
             raise BadInput.at("question", expected="UTF-8 text", found="other bytes", do="write it in UTF-8") from None
+        if mode == "lexical":
+            return Asked(queries, np.empty((len(queries), 0), np.float32), self.generation.fingerprint)
+        from nearfar.encoder.encode import encode
+        from nearfar.encoder.precision import Policy
+        from nearfar.encoder.prompts import check_task
+
         check_task(self.encoder.model, task)
         vectors = encode(self.encoder, queries, "query", Policy(), tasks=[task] * len(queries))
-        rows, scores = (self.codes or self.table).search(vectors, k, self.fingerprint)
-        return [
-            [Hit(self.table.ids[row], float(score), self.table.texts[row]) for row, score in zip(r, s, strict=True)]
-            for r, s in zip(rows, scores, strict=True)
-        ]
+        return Asked(queries, vectors, self.fingerprint)
+
+    def allowed(self, filter: str) -> Mask | None:  # noqa: A002
+        """Documents (n,) that fulfil a condition; None for all.
+
+        Raises:
+            BadInput: it cannot be read.
+        """
+        return self.generation.allowed(filter) if filter.strip() else None
+
+    def _by_vector(self, vector: Vectors, k: int, allowed: Mask | None) -> list[Hit]:
+        asked = Asked([""], np.ascontiguousarray(vector[None], np.float32), self.fingerprint)
+        return self._hits(self.ranking.dense(asked, k, allowed))[0]
+
+    def _hits(self, found: Found) -> list[list[Hit]]:
+        """What is known of the documents of each query, read at once."""
+        wanted = np.unique(found[0][found[0] != PAD])
+        table = self.generation.table
+        columns = [ID, TEXT, *table.columns, *([DOCUMENT, START, END, HEADING] if table.has_passages else [])]
+        read = table.take(wanted, columns).to_pylist() if len(wanted) else []
+        known = dict(zip(wanted.tolist(), read, strict=True))
+        return [[_hit(known[row], score) for row, score in zip(rows, scores, strict=True) if row != PAD]
+                for rows, scores in zip(found[0].tolist(), found[1].tolist(), strict=True)]  # fmt: skip
+
+
+def _reranked(query: str, hits: Sequence[Hit], name: str | Path | Reranker) -> list[Hit]:
+    """Hits by the scores of a cross-encoder, equal ones as they were."""
+    from nearfar.encoder.precision import Policy
+    from nearfar.encoder.reranker import load_reranker
+
+    scores = load_reranker(name).scores([(query, hit.text) for hit in hits], Policy())
+    order = np.argsort(-scores, kind="stable")
+    return [replace(hits[place], score=float(scores[place])) for place in order]
+
+
+def _hit(values: Mapping[str, Any], score: float) -> Hit:
+    metadata = {name: value for name, value in values.items() if name not in OWN and value is not None}
+    if DOCUMENT not in values:
+        return Hit(values[ID], score, values[TEXT], metadata)
+    span = Span(values[START], values[END], tuple(values[HEADING] or ()))
+    return Hit(values[DOCUMENT], score, values[TEXT], metadata, span)
 
 
 def _check_rescore(rescore: int | None, size_bytes: int | None) -> None:
