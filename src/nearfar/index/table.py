@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 from nearfar.core.errors import BadInput
 from nearfar.index.places import Addresses, Places
 from nearfar.index.plain import PlainVectors
+from nearfar.index.unreadable import told
 
 ID, TEXT, VECTOR = "id", "text", "vector"
 DOCUMENT, START, END, HEADING = "_document", "_start", "_end", "_heading"  # of a passage, where documents are cut
 ADDRESS = "_rowaddr"  # Lance's name of the place of a row, which stays while the row does
+VERSIONS, MANIFEST_OF_VERSION, LAST_VERSION = "_versions", ".manifest", (1 << 64) - 1  # Lance's; names count down
 BATCH_ROWS = 8192
 KEY = {b"lance-schema:unenforced-primary-key": b"true"}  # without it, writers at the same time make rows twice
 
@@ -89,14 +91,23 @@ class Table:
         return len(set(self.values(DOCUMENT))) if self.has_passages else len(self)
 
     def take(self, rows: NDArray[np.integer[Any]], columns: Sequence[str]) -> pa.Table:
-        """These columns of these rows, in the order given; nothing else is read from the disk."""
-        # by address: Lance's own take by position reads every deletion before it
-        found: pa.Table = self.dataset._take_rows(self.places.at(rows), columns=list(columns))
+        """These columns of these rows, in the order given; nothing else is read from the disk.
+
+        Raises:
+            Unreadable: the files are gone, or damaged.
+        """
+        with told(self.dataset.uri):  # by address: Lance's own take by position reads every deletion before it
+            found: pa.Table = self.dataset._take_rows(self.places.at(rows), columns=list(columns))
         return found
 
     def vectors(self, rows: NDArray[np.integer[Any]]) -> Vectors:
-        """Vectors (n, d) of these rows, in the order given."""
-        return self._taken(rows) if self._plain is None else self._plain.at(self.places.at(rows))
+        """Vectors (n, d) of these rows, in the order given.
+
+        Raises:
+            Unreadable: the files are gone, or damaged.
+        """
+        with told(self.dataset.uri):
+            return self._taken(rows) if self._plain is None else self._plain.at(self.places.at(rows))
 
     def _taken(self, rows: NDArray[np.integer[Any]]) -> Vectors:
         return numbers(self.take(rows, [VECTOR])[VECTOR])
@@ -161,9 +172,17 @@ class Table:
 
     def _scan(self, columns: list[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
         start = 0
-        for batch in self.dataset.scanner(columns=columns, batch_size=BATCH_ROWS, scan_in_order=True).to_batches():
-            yield start, batch
-            start += len(batch)
+        with told(self.dataset.uri):
+            for batch in self.dataset.scanner(columns=columns, batch_size=BATCH_ROWS, scan_in_order=True).to_batches():
+                yield start, batch
+                start += len(batch)
+
+
+def forget_later(path: Path, version: int) -> None:
+    """Remove the versions of a table that came after this one."""
+    for file in (path / VERSIONS).glob(f"*{MANIFEST_OF_VERSION}"):
+        if int(file.stem) < LAST_VERSION - version:
+            file.unlink()
 
 
 def passage_fields() -> list[Any]:
