@@ -52,4 +52,5 @@ class LanceIvfPq:
             rows: list[int] = found["_rowid"].to_pylist()
             return rows
 
-        return Opened(ask)
+        indexes = (folder / "t.lance" / "_indices").rglob("*")
+        return Opened(ask, sum(file.stat().st_size for file in indexes))

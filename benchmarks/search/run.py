@@ -14,6 +14,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # `measure` is shared, and benchmarks are not a package
 
+from figure import chosen, draw
 from sides import ENTRIES, OURS
 
 import measure
@@ -48,8 +49,6 @@ def main() -> None:
                 if options.out:
                     measure.write({"sides": sides}, options.out)
     if options.out:
-        from figure import draw
-
         draw(sides, options.out.with_suffix(".svg"))
     show(sides)
     measure.finish({**measure.facts(allocator), "sides": sides}, options.out)
@@ -97,23 +96,18 @@ def launched(
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def best(side: Mapping[str, Any]) -> dict[str, Any]:
-    """Figures of a side's best effort."""
-    return next(row for row in side["efforts"] if row["effort"] == side["best"])
-
-
 def in_words(side: Mapping[str, Any]) -> str:
     if "left_out" in side:
         return str(side["left_out"])
-    row = best(side)
+    row = chosen(side)
     return f"recall@10 {row['recall@10']:.3f}, p50 {row['p50_ms']:.2f} ms, p99 {row['p99_ms']:.2f} at {row['effort']}"
 
 
 def show(sides: Mapping[str, Mapping[str, Any]]) -> None:
     """Show all sides as a table for each size."""
     for size, named in sides.items():
-        rows = [{"side": name, "recall@10": f"{best(side)['recall@10']:.3f}", "p50 ms": best(side)["p50_ms"],
-                 "p99 ms": best(side)["p99_ms"], "cold p50": side["cold"]["p50_ms"],
+        rows = [{"side": name, "recall@10": f"{chosen(side)['recall@10']:.3f}", "p50 ms": chosen(side)["p50_ms"],
+                 "p99 ms": chosen(side)["p99_ms"], "cold p50": side["cold"]["p50_ms"],
                  "bytes": side["bytes"] or sum(side["grown"].values()), "grown": side["grown"]["RssAnon"],
                  "build s": side["build"]["seconds"], "peak GiB": side["build"]["peak_gib"]}
                 for name, side in named.items() if "left_out" not in side]  # fmt: skip
