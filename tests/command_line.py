@@ -54,6 +54,19 @@ def nearfar(*arguments) -> Done:
     return Done(int(stop.value.code or 0), out.getvalue(), err.getvalue())
 
 
+def assert_refused(done: Done, words) -> None:
+    """One line that holds these words, and exit code 2."""
+    assert done.code == 2, done
+    assert done.out == ""
+    assert "Traceback" not in done.err
+    assert len(done.lines) == 1, done.err
+    line = done.lines[0]
+    assert line.startswith("nearfar: ")
+    assert len(line) < 600
+    for word in words:
+        assert word in line
+
+
 def spawn(*arguments) -> subprocess.Popen:
     """Start `nearfar ARGUMENTS` with one thread."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "COLUMNS": "200"}

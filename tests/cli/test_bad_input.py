@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from command_line import SMALL, finished, nearfar, options, spawn, tree, write_pairs
+from command_line import SMALL, assert_refused, finished, nearfar, options, spawn, tree, write_pairs
 from nearfar.encoder.encode import encode
 from nearfar.encoder.precision import Policy
 from nearfar.encoder.save import save_encoder
@@ -411,18 +411,6 @@ def world(tmp_path_factory, tiny_folder):
     folder = tmp_path_factory.mktemp("world")
     make_world(folder, tiny_folder)
     return folder, tree(folder)
-
-
-def assert_refused(done, words):
-    assert done.code == 2, done
-    assert done.out == ""
-    assert "Traceback" not in done.err
-    assert len(done.lines) == 1, done.err
-    line = done.lines[0]
-    assert line.startswith("nearfar: ")
-    assert len(line) < 600
-    for word in words:
-        assert word in line
 
 
 @pytest.mark.parametrize(("arguments", "words"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])

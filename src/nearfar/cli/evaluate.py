@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nearfar.cli import show
-from nearfar.cli.options import AsJson, Layers, fields
+from nearfar.cli.options import AsJson, Layers, fields, refuse
 from nearfar.core.artifact import is_artifact
 from nearfar.core.config import merged
-from nearfar.core.errors import BadInput
 from nearfar.search.config import Mode
 
 if TYPE_CHECKING:
@@ -50,17 +49,19 @@ def evaluate(
 
     config = DataConfig.parse(merged({}, fields(context.args)), "options")
     if task != "retrieval":
-        _refuse({"--metric": metric, "--slices": by_slice}, f"--task {task}", "leave it out")
+        probed = {"--metric": metric, "--slices": by_slice, "--mode": mode, "--k": k, "--model": encoder}
+        refuse(probed, f"--task {task}", "leave it out")
         if task == "mteb":
-            _refuse({"--base": base}, "--task mteb", "measure both, one after the other")
+            refuse({"--base": base}, "--task mteb", "measure both, one after the other")
             return _mteb(model, data, split, config, layers, as_json=as_json)
         return _probe(task, model, data, split or "test", base, config, layers, as_json=as_json)
-    _refuse({"--base": base}, "--task retrieval", "compare them: nearfar compare A B --data D")
+    refuse({"--base": base}, "--task retrieval", "compare them: nearfar compare A B --data D")
+    refuse({"--metric": metric if k else None}, "--k", "give one of them")
     metric = [f"{name}@{k}" for name in ("ndcg", "recall", "mrr")] if k else metric
     if mode is not None or is_artifact(Path(model), "index"):
-        _refuse({"--layers": layers, "--slices": by_slice}, "an index", "measure its model")
+        refuse({"--layers": layers, "--slices": by_slice}, "an index", "measure its model")
         return _search(model, data, split or "test", metric, config, mode or "dense", encoder, as_json=as_json)
-    _refuse({"--model": encoder}, "a model", "name the index first")
+    refuse({"--model": encoder}, "a model", "name the index first")
     return _retrieval(model, data, split or "test", metric, config, layers, by_slice=by_slice, as_json=as_json)
 
 
@@ -149,9 +150,3 @@ def _mteb(model: str, data: str, split: str | None, config: DataConfig, layers: 
 
     found = evaluate_mteb(model, data, split=split, config=config, layers=layers, reporter=Terminal())
     typer.echo(show.json_line(found.record()) if as_json else show.mteb(found))
-
-
-def _refuse(options: dict[str, object], where: str, do: str) -> None:
-    """Raise BadInput for the first option that is given and has no meaning here."""
-    if given := next((name for name, value in options.items() if value), None):
-        raise BadInput.at(where, expected=f"no {given}", found="one", do=do)

@@ -38,7 +38,7 @@ def build(
         int | None, typer.Option(min=1, help="Cut documents along their structure into passages of so many tokens.")
     ] = None,
     codec: Annotated[str | None, typer.Option(help="Codec of the codes in memory, one with codebooks.")] = None,
-    size_bytes: Annotated[int | None, typer.Option("--bytes", help="Bytes of a code.")] = None,
+    size_bytes: Annotated[int | None, typer.Option("--bytes", help="Bytes of a code, at most.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the index in --out.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -58,6 +58,19 @@ def check_options(context: typer.Context, known: Iterable[str]) -> None:
                               do=nearest(option, ["--help", *own, *(f"--{field}" for field in known)]))  # fmt: skip
 
 
+def refuse(options: Mapping[str, object], where: str, do: str) -> None:
+    """Refuse options that have no meaning here.
+
+    Args:
+        options: by their names; those are given that are neither empty nor zero.
+
+    Raises:
+        BadInput: one is given.
+    """
+    if given := next((name for name, value in options.items() if value), None):
+        raise BadInput.at(where, expected=f"no {given}", found="one", do=do)
+
+
 def _value(text: str) -> Any:
     try:
         value = yaml.safe_load(text)

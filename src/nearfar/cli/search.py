@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nearfar.cli import show
-from nearfar.cli.options import AsJson, Task
+from nearfar.cli.options import AsJson, Task, refuse
 from nearfar.core.errors import BadInput
 from nearfar.search.config import Mode
 
 if TYPE_CHECKING:
     from nearfar.search.index import Hit
 
+NOTHING = "nothing found"
 NO_ANSWER = "no good answer: the best score is below that from which answers of judged queries were right"
 
 
@@ -67,6 +68,13 @@ def search(
     from nearfar.search.index import Index
 
     _check_one({"a question": question, "--like": like, "--topic": topic})
+    own = {"--why-not": why_not, "--abstain": abstain, "--explain": explain, "--task": task}  # of a question
+    refuse({} if question else {**own, "--mode": mode != "dense"}, "--like or --topic", "ask a question for that")
+    refuse({} if why_not is None else {"--explain": explain, "--abstain": abstain}, "--why-not", "leave it out")
+    refuse({"--unlike": not like and unlike}, "what is not --like a text", "add --like")
+    refuse({"--weight": weight is not None and mode != "hybrid"}, f"--mode {mode}", "add --mode hybrid")
+    refuse({"--feedback": mode == "lexical" and feedback}, "--mode lexical", "leave it out")
+    refuse({"--rerank": (like or topic or why_not is not None or abstain) and rerank}, "that", "ask a question alone")
     config = SearchConfig.parse({"weight": weight, "aggregate": aggregate, "feedback": feedback}, "search")
     index = Index.open(run, model, size_bytes=size_bytes, rescore=rescore, config=config)
     if like or topic:
@@ -79,10 +87,6 @@ def search(
         said = index.why_not(asked, why_not, k, filter=condition, mode=mode)
         return typer.echo(show.json_line(asdict(said)) if as_json else f"{said.stage}: {said.said}")
     hits = index.search(asked, k, task=task, filter=condition, mode=mode, rerank=rerank, explain=explain)
-    if abstain and rerank:
-        raise BadInput.at(
-            "--abstain", expected="the scores of a search", found="--rerank beside it", do="leave one out"
-        )
     if abstain and not index.answers(hits, mode):
         return typer.echo(show.json_line({"query": asked, "answered": False, "hits": []}) if as_json else NO_ANSWER)
     return _show(hits, {"query": asked}, as_json=as_json)
@@ -93,11 +97,9 @@ def _check_one(given: dict[str, Any]) -> None:
     if len(found) != 1:
         what = "none" if not found else " and ".join(found)
         raise BadInput.at("question", expected="words, or --like, or --topic", found=what, do="write one of them")
-    if isinstance(question := given["a question"], str) and not question.strip():
-        raise BadInput.at("question", expected="words", found="none", do="write a question")
 
 
 def _show(hits: Sequence[Hit], asked: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         return typer.echo(show.json_line({**asked, "hits": [asdict(hit) for hit in hits]}))
-    return typer.echo("\n\n".join(show.hit(hit) for hit in hits))
+    return typer.echo("\n\n".join(show.hit(hit) for hit in hits) or NOTHING)

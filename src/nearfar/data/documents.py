@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,18 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from nearfar.core.errors import BadInput, excerpt
+from nearfar.core.unicode import encodable
 from nearfar.data.bad_row import BadRow
 from nearfar.data.beir import CORPUS
 from nearfar.data.config import DataConfig
 from nearfar.data.intake import Intake, Row
 from nearfar.data.jsonl import object_of, read_jsonl
 from nearfar.data.lines import decoded, raw_lines
-from nearfar.data.records import checked_text
 
 STDIN, NAMED = "-", "standard input"
 TABLES = (".csv", ".tsv", ".parquet")
 JSON = (".jsonl", ".json", ".jsonl.gz", ".json.gz")
 IDS = ("_id", "id")
+MOST_ID = 1000  # characters
 RESERVED = frozenset({"_id", "id", "text", "vector", "metadata", "document", "start", "end", "heading"})
 Value = str | int | float | bool | date | list[Any] | None
 
@@ -61,7 +63,7 @@ def read_documents(source: str) -> Iterator[Document]:
         except BadRow as bad:
             raise bad.at(where, None) from None
     if not found:
-        raise BadInput.at(source, expected="documents", found="none", do="write one object on each line")
+        raise BadInput.at(source, expected="documents", found="none", do="write some")
 
 
 def _rows(source: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -91,25 +93,37 @@ def _table(path: Path) -> Iterator[Row]:
     import pyarrow as pa  # noqa: PLC0415
     from pyarrow import csv, parquet  # noqa: PLC0415
 
+    is_parquet = path.suffix.lower() == ".parquet"
+    number, missing = (1, None) if is_parquet else (2, "")  # a row, or a line below the header; an empty cell
+
     def batches() -> Iterable[Any]:
-        if path.suffix.lower() == ".parquet":
+        if is_parquet:
             return parquet.ParquetFile(path).iter_batches()
         options = csv.ParseOptions(delimiter="\t" if path.suffix.lower() == ".tsv" else ",", newlines_in_values=True)
         names = {name: pa.string() for name in (*IDS, "text", "title")}
         return csv.open_csv(path, parse_options=options, convert_options=csv.ConvertOptions(column_types=names))
 
-    number = 1 if path.suffix.lower() == ".parquet" else 2  # a row, or a line below the header
     try:
         for batch in batches():
+            names = batch.schema.names
+            if twice := next((name for name in names if names.count(name) > 1), None):
+                raise BadInput.at(path, expected="each column once", found=f"'{twice}' twice", do="rename one")
             for values in batch.to_pylist():
-                yield Row(number, values)
+                yield Row(number, {name: _present(value, missing) for name, value in values.items()})
                 number += 1
     except (pa.ArrowException, OSError, ValueError) as error:
         raise BadInput.at(path, expected="a table", found=str(error).splitlines()[0],
                           do="write it again or check the suffix") from None  # fmt: skip
 
 
+def _present(value: Any, missing: str | None) -> Any:
+    is_nan = isinstance(value, float) and math.isnan(value)  # what pandas makes of a missing number
+    return None if is_nan or value == missing else value
+
+
 def _standard_input() -> Iterator[Row]:
+    if sys.stdin is None or sys.stdin.closed:
+        raise BadInput.at(NAMED, expected="documents", found="it closed", do="pipe some in")
     for number, raw in raw_lines(sys.stdin.buffer, Path(NAMED)):
         try:
             line = decoded(raw, number)
@@ -120,28 +134,63 @@ def _standard_input() -> Iterator[Row]:
 
 
 def _document(values: Mapping[str, Any], where: str) -> Document:
-    name = next((name for name in IDS if values.get(name) is not None), None)
-    identity = values.get(name) if name else None
-    if isinstance(identity, bool) or not isinstance(identity, str | int) or identity == "":
-        raise BadRow(expected="an '_id'", found="none" if identity is None else excerpt(str(identity)),
-                     do='write {"_id": …, "text": …}')  # fmt: skip
-    text = values.get("text")
     inner = values.get("metadata")
     if inner is not None and not isinstance(inner, Mapping):
         raise BadRow(expected="an object in 'metadata'", found=excerpt(str(inner)), do="write names and values")
     rest = {key: value for key, value in values.items() if key not in {*IDS, "text", "metadata"}} | dict(inner or {})
-    metadata = {key: _value(key, value) for key, value in rest.items() if (key, value) != ("title", "")}
-    found = Document(str(identity), None if text is None else str(text), where, metadata)
-    if found.whole:
-        checked_text(found.whole, "text")
+    metadata = {_name(key): _value(key, value) for key, value in rest.items()
+                if (key, value) != ("title", "")}  # fmt: skip
+    found = Document(_id(values), _text(values, "text"), where, metadata)
+    _text(metadata, "title")
+    if found.text is not None and not found.whole.strip():
+        raise BadRow(expected="text in 'text'", found="an empty one", do="fill it in, or remove the document")
     return found
 
 
-def _value(key: str, value: Any) -> Value:
+def _id(values: Mapping[str, Any]) -> str:
+    identity = next((values[name] for name in IDS if values.get(name) is not None), None)
+    if isinstance(identity, bool) or not isinstance(identity, str | int) or identity == "":
+        raise BadRow(expected="an '_id'", found="none" if identity is None else excerpt(str(identity)),
+                     do='write {"_id": …, "text": …}')  # fmt: skip
+    found = _writable(str(identity), "_id")
+    if len(found) > MOST_ID:
+        raise BadRow(expected=f"an '_id' of at most {MOST_ID:,} characters", found=f"one of {len(found):,}",
+                     do="shorten it")  # fmt: skip
+    return found
+
+
+def _text(values: Mapping[str, Any], name: str) -> str | None:
+    value = values.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, str):
+        raise BadRow(expected=f"text in '{name}'", found=excerpt(str(value)), do="make it a string")
+    return _writable(value, name)
+
+
+def _name(key: str) -> str:
     if key in RESERVED:
         raise BadRow(expected="a name of your own for metadata", found=f"'{key}'", do="rename it")
-    if isinstance(value, list) and all(isinstance(item, str | int | float | bool) for item in value):
-        return value
-    if isinstance(value, Mapping | list):
-        raise BadRow(expected=f"a value or a list of values in '{key}'", found=excerpt(str(value)), do="flatten it")
+    # Lance refuses a dot, cannot read a grave accent, ends at a NUL; what begins with _ is its own
+    if not key or key.startswith("_") or set(key) & {".", "`", "\0"} or not encodable(key):
+        raise BadRow(expected="a name for metadata that is not empty, has no '.' or '`' and begins with no '_'",
+                     found=excerpt(key), do="rename it")  # fmt: skip
+    return key
+
+
+def _value(name: str, value: Any) -> Value:
+    for item in value if isinstance(value, list) else () if value is None else (value,):
+        if isinstance(item, str):
+            _writable(item, name)
+        elif isinstance(item, float) and not math.isfinite(item):
+            raise BadRow(expected=f"a finite number in '{name}'", found=str(item), do="write null, or leave it out")
+        elif not isinstance(item, int | float | date):
+            raise BadRow(expected=f"a text, a number, true, false, a date, or a list of them in '{name}'",
+                         found=excerpt(str(value)), do="flatten it, or leave it out")  # fmt: skip
     return value  # type: ignore[no-any-return]
+
+
+def _writable(text: str, name: str) -> str:
+    if "\0" in text or not encodable(text):
+        raise BadRow(expected=f"text in '{name}'", found="a NUL or half a surrogate pair", do="remove it")
+    return text

@@ -37,9 +37,7 @@ def object_of(line: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, brackets without end
         raise _no_json(str(error)) from None
     if not isinstance(value, dict):
-        raise BadRow(
-            expected="a JSON object", found=excerpt(line), do='write one {"query": …, "positive": …} on each line'
-        )
+        raise BadRow(expected="a JSON object", found=excerpt(line), do='write one, {"name": "value"}, on each line')
     return value
 
 

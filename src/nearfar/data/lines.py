@@ -85,7 +85,7 @@ def decoded(raw: bytes, number: int) -> str:
         raise BadRow(
             expected="UTF-8 text",
             found=f"byte 0x{raw[error.start]:02x} at column {error.start + 1}",
-            do="save the file as UTF-8, or skip bad rows",
+            do="save the file as UTF-8",
         ) from None
     if "\0" in text:
         raise BadRow(expected="text", found=f"a NUL byte at column {text.index(chr(0)) + 1}", do="remove it")

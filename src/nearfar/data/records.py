@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nearfar.core.errors import excerpt
+from nearfar.core.unicode import encodable
 from nearfar.data.bad_row import BadRow
 from nearfar.data.columns import Layout
 from nearfar.data.intake import Intake, Row
@@ -46,7 +47,7 @@ def checked_text(value: Any, name: str) -> str:
         raise BadRow(expected=f"text in '{name}'", found=_shown(value), do="make it a string, or skip bad rows")
     if not value or value.isspace():
         raise BadRow(expected=f"text in '{name}'", found="an empty one", do="fill it in, or skip bad rows")
-    if "\0" in value or not _encodable(value):
+    if "\0" in value or not encodable(value):
         raise BadRow(
             expected=f"text in '{name}'", found="a NUL or half a surrogate pair", do="remove it, or skip bad rows"
         )
@@ -116,13 +117,3 @@ def _shown(value: Any) -> str:
     if value is None:
         return "null"
     return excerpt(value) if isinstance(value, str) else f"{type(value).__name__} {excerpt(str(value))}"
-
-
-def _encodable(text: str) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

@@ -6,16 +6,17 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import lance
+import numpy as np
 import pyarrow as pa
 
 from nearfar.core.artifact import MANIFEST, check_place, write_json
 from nearfar.core.disk import disk_told
-from nearfar.core.errors import BadInput
+from nearfar.core.errors import BadInput, Interrupted
 from nearfar.core.swap import put
 from nearfar.index.canaries import Canaries
 from nearfar.index.config import IndexConfig
@@ -49,6 +50,13 @@ class Building:
             return []
         table = Table.of(self._table)
         return list(dict.fromkeys(table.values(DOCUMENT if table.has_passages else ID)))
+
+    def blocks(self, rows: int) -> Iterator[pa.Table]:
+        """The documents so far, in order, so many at a time."""
+        table = None if self._table is None else Table.of(self._table)
+        for start in range(0, len(self), rows):
+            if table is not None:
+                yield table.take(np.arange(start, min(start + rows, len(table))), table.dataset.schema.names)
 
     def append(self, documents: pa.Table) -> None:
         """Add documents, which stay whatever happens then.
@@ -111,7 +119,9 @@ def building(path: Path, plan: Mapping[str, Any]) -> Iterator[Building]:
     """
     check_place(path)
     target, folder = Path(os.path.realpath(path)), _folder_of(path)
-    with disk_told(path, path, folder), read_back(path):
+    # of what is to be replaced: changes made meanwhile would be lost
+    own = alone(target, path) if target.exists() else nullcontext()
+    with disk_told(path, path, folder), read_back(path), own:
         folder.mkdir(parents=True, exist_ok=True)
         with alone(folder, path):
             if _plan_of(folder) != dict(plan):
@@ -119,7 +129,8 @@ def building(path: Path, plan: Mapping[str, Any]) -> Iterator[Building]:
                 write_json(folder / PLAN, plan)
             (folder / MANIFEST).unlink(missing_ok=True)  # it may name files that are yet to be written
             (target / PLAN).unlink(missing_ok=True)
-            yield Building(target, folder)
+            with _kept(unfinished := Building(target, folder)):
+                yield unfinished
         drop_replaced(path)
 
 
@@ -149,6 +160,20 @@ def _begun(path: Path) -> Any:
     except (ValueError, OSError) as error:
         raise BadInput.at(path.parent, expected="an unfinished index", found=str(error).split(",")[0],
                           do="remove it to begin again") from None  # fmt: skip
+
+
+@contextmanager
+def _kept(unfinished: Building) -> Iterator[None]:
+    """Leave nothing of an index that was stopped before its first documents; say how to go on with any other."""
+    try:
+        yield
+    except BaseException as error:
+        if not len(unfinished):
+            shutil.rmtree(unfinished.folder)
+        elif isinstance(error, KeyboardInterrupt):
+            kept = f"{len(unfinished):,} documents are kept"
+            raise Interrupted(f"interrupted; {kept}: the same command goes on") from None
+        raise
 
 
 def _plan_of(folder: Path) -> Any:

@@ -38,6 +38,16 @@ Mask = NDArray[np.bool_]  # (n,) documents that may be found
 Read = Callable[[Rows], Vectors]
 
 
+def check_codec(name: str) -> None:
+    """Refuse a codec that cells cannot have.
+
+    Raises:
+        BadInput: there is none of this name, or it has no codebooks.
+    """
+    if not kind_of(name).codebooks:
+        raise BadInput.at("codec", expected="one with codebooks", found=name, do="such as pq or opq")
+
+
 @dataclass(frozen=True)
 class Coder:
     """What makes a document's cell and code of its vector."""
@@ -56,8 +66,7 @@ class Coder:
         Raises:
             BadInput: the codec is unknown, has no codebooks or no such size, or there are too few documents for it.
         """
-        if not kind_of(config.codec).codebooks:
-            raise BadInput.at("codec", expected="one with codebooks", found=config.codec, do="such as pq or opq")
+        check_codec(config.codec)
         cells = max(1, documents // config.documents_per_cell)
         order = np.random.default_rng(seed).permutation(documents)
         sample = read(np.sort(order[: max(FITTED, PER_CENTROID * cells)]))
@@ -68,7 +77,9 @@ class Coder:
         chosen = sample[np.random.default_rng(seed).permutation(len(sample))[:FITTED]]
         left = chosen - centroids[_nearest(centroids, chosen)]
         left = left[left.any(axis=1)]  # a document that is its cell's centroid has nothing left
-        return cls(config.codec, fit(config.codec, Sample(left, left[:0], seed=seed), config.size_bytes), centroids)
+        sizes = kind_of(config.codec).sizes(sample.shape[1])
+        size_bytes = max((size for size in sizes if size <= config.size_bytes), default=config.size_bytes)
+        return cls(config.codec, fit(config.codec, Sample(left, left[:0], seed=seed), size_bytes), centroids)
 
     def encode(self, vectors: Vectors) -> tuple[Homes, Codes]:
         """Cell (n,) and code (n, size_bytes) of each vector (n, d)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, date, datetime
@@ -9,18 +10,19 @@ from typing import Any
 
 import pyarrow as pa
 
-from nearfar.core.errors import BadInput, excerpt
+from nearfar.core.errors import BadInput
 
 DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 MOMENT = re.compile(r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:?\d{2})?")
 TIMESTAMP = pa.timestamp("us", tz="UTC")
+SHOWN = 60  # characters of a value in an error
 
 Row = Mapping[str, Any]
 Field = Any  # pyarrow's stubs want a type of each
 
 
 def fields_of(rows: Sequence[Row], ids: Sequence[str]) -> list[Field]:
-    """A column for each name in the rows, of the narrowest type that holds all its values.
+    """A column for each name that has a value in the rows, of the narrowest type that holds all its values.
 
     Whole numbers, numbers, true and false, dates (2021-03-01), moments (2021-03-01T12:00Z, kept in UTC), texts, and
     lists of one of them.
@@ -29,7 +31,8 @@ def fields_of(rows: Sequence[Row], ids: Sequence[str]) -> list[Field]:
         BadInput: the values of a name have no type in common; the first document that does not fit is named.
     """
     names = list(dict.fromkeys(name for row in rows for name in row))
-    return [pa.field(name, _common([row.get(name) for row in rows], name, ids)) for name in names]
+    types = {name: _common([row.get(name) for row in rows], name, ids) for name in names}
+    return [pa.field(name, type_) for name, type_ in types.items() if type_ is not None]
 
 
 def column(rows: Sequence[Row], field: Field, ids: Sequence[str]) -> Any:
@@ -50,9 +53,9 @@ def _common(values: Sequence[Any], name: str, ids: Sequence[str]) -> Any:
         type_ = _type_of(value)
         wider = type_ if found is None else _wider(found, type_)
         if wider is None:
-            raise _unfit(key, name, found, value)
+            raise _unfit(key, f"{_said(found)} in '{name}', as in the documents before", value)
         found = wider
-    return pa.string() if found is None else found
+    return found
 
 
 def _type_of(value: Any) -> Any:
@@ -93,11 +96,11 @@ def _converted(value: Any, field: Field, key: str) -> Any:
             return [_one(item, type_.value_type) for item in (value if isinstance(value, list) else [value])]
         return _one(value, type_)
     except (TypeError, ValueError, OverflowError):
-        raise _unfit(key, field.name, type_, value) from None
+        raise _unfit(key, f"{_said(type_)} in '{field.name}'", value) from None
 
 
 def _one(value: Any, type_: Any) -> Any:
-    for is_it, convert in CONVERSIONS:
+    for is_it, convert, _ in CONVERSIONS:
         if is_it(type_):
             return convert(value)
     raise TypeError
@@ -138,17 +141,23 @@ def _whole(value: Any) -> int:
     return number
 
 
-CONVERSIONS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Any]], ...] = (
-    (pa.types.is_boolean, _exactly(bool)),
-    (pa.types.is_integer, _whole),
-    (pa.types.is_floating, lambda value: float(_exactly((int, float))(value))),
-    (pa.types.is_date, _day),
-    (pa.types.is_timestamp, _moment),
-    (pa.types.is_string, _text),
+CONVERSIONS: tuple[tuple[Callable[[Any], bool], Callable[[Any], Any], str], ...] = (
+    (pa.types.is_boolean, _exactly(bool), "true or false"),
+    (pa.types.is_integer, _whole, "a whole number of 64 bits"),
+    (pa.types.is_floating, lambda value: float(_exactly((int, float))(value)), "a number"),
+    (pa.types.is_date, _day, "a date that exists, such as 2021-03-31"),
+    (pa.types.is_timestamp, _moment, "a time that exists, such as 2021-03-31T18:30Z"),
+    (pa.types.is_string, _text, "text"),
 )
 
 
-def _unfit(key: str, name: str, type_: Any, value: Any) -> BadInput:
-    found = f"{type(value).__name__} {excerpt(str(value))}"
-    return BadInput.at(f"document '{key}'", expected=f"{type_} in '{name}', as in the documents before", found=found,
-                       do="mend the value or rename it")  # fmt: skip
+def _said(type_: Any) -> str:
+    if pa.types.is_list(type_):
+        return f"a list, each of it {_said(type_.value_type)},"
+    return next((name for is_it, _, name in CONVERSIONS if is_it(type_)), str(type_))
+
+
+def _unfit(key: str, expected: str, value: Any) -> BadInput:
+    found = json.dumps(value, ensure_ascii=False, default=str)
+    shown = found if len(found) <= SHOWN else f"{found[:SHOWN]}…"
+    return BadInput.at(f"document '{key}'", expected=expected, found=shown, do="mend the value or rename it")

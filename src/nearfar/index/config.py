@@ -19,7 +19,7 @@ class IndexConfig(Config):
     codec: str = "opq_p"
     """Codec of the codes in memory, with codebooks; it is fitted to vectors less the centroid of their cell."""
     size_bytes: Positive = 48
-    """Bytes of a document's code."""
+    """Bytes of a document's code; where the codec has no such size for the model's dimension, the next smaller one."""
     exact_below: Annotated[int, Field(ge=0)] = 20_000
     """An index of fewer documents has no codes: its vectors are held in memory, and all are compared."""
     documents_per_cell: Positive = 250

@@ -16,6 +16,7 @@ import pyarrow as pa
 from nearfar.core.artifact import MANIFEST, read_files, read_meta, read_whole
 from nearfar.core.disk import disk_told
 from nearfar.core.errors import BadInput
+from nearfar.core.unicode import check_encodable
 from nearfar.index.building import drop_replaced
 from nearfar.index.cells import Rows
 from nearfar.index.generation import (
@@ -109,7 +110,12 @@ class Writer:
         return Put(done["num_inserted_rows"], done["num_updated_rows"])
 
     def delete(self, ids: Sequence[str]) -> int:
-        """Delete the documents of these ids, with all their passages; how many documents there were."""
+        """Delete the documents of these ids, with all their passages; how many documents there were.
+
+        Raises:
+            BadInput: an id is no text.
+        """
+        check_encodable(ids, "id")
         there = 0
         column = DOCUMENT if DOCUMENT in self._dataset.schema.names else ID
         for start in range(0, len(ids), IDS_AT_ONCE):

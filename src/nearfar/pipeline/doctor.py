@@ -34,11 +34,12 @@ from nearfar.pipeline.doctor_paraphrases import with_paraphrases
 from nearfar.pipeline.doctor_probe import probed
 from nearfar.pipeline.doctor_texts import MOST_TRAINING, gathered, queries_of
 from nearfar.pipeline.evaluate import Space, with_split
+from nearfar.pipeline.place import Place
 from nearfar.pipeline.progress import Reporter, Silent
 from nearfar.pipeline.run import RECORD, Run
 from nearfar.pipeline.session import STARTED
 from nearfar.pipeline.stages import TrainStage
-from nearfar.pipeline.stored import Model, Place, name_of, stored_of, stored_of_run
+from nearfar.pipeline.stored import Model, name_of, stored_of, stored_of_run
 
 
 @dataclass(frozen=True)

@@ -32,8 +32,9 @@ from nearfar.index.generation import KIND as INDEX_KIND
 from nearfar.index.generation import Generation, open_index
 from nearfar.pipeline.doctor import Diagnosis, own_data
 from nearfar.pipeline.evaluate import Space, texts_of, with_split
+from nearfar.pipeline.place import Place
 from nearfar.pipeline.progress import Reporter, Silent
-from nearfar.pipeline.stored import Place, known_items
+from nearfar.pipeline.stored import known_items
 
 MOST_OWN = 10_000  # documents of the index
 MOST_GIVEN = 2000  # others, which must be encoded

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from nearfar.core.errors import BadInput
+from nearfar.core.errors import BadInput, FingerprintMismatch
 from nearfar.data.documents import Document
-from nearfar.encoder.encode import encode
-from nearfar.encoder.encoder import Encoder
-from nearfar.encoder.load import load_encoder
-from nearfar.encoder.precision import choose_policy
 from nearfar.index.building import batch_of
 from nearfar.index.columns import column, fields_of
 from nearfar.index.config import IndexConfig
-from nearfar.index.exact import check_space
+from nearfar.index.generation import Generation
 from nearfar.index.table import (
     DOCUMENT,
     END,
@@ -32,12 +29,17 @@ from nearfar.index.table import (
     TEXT,
     VECTOR,
     column_of,
+    numbers,
     passage_fields,
     schema_of,
 )
-from nearfar.pipeline.stored import Place
+from nearfar.pipeline.place import Place
 from nearfar.text.kinds import kind_of
 from nearfar.text.passages import Passage, PassageConfig, passages
+
+if TYPE_CHECKING:
+    from nearfar.encoder.encoder import Encoder
+    from nearfar.encoder.precision import Policy
 
 Vectors = NDArray[np.float32]
 
@@ -46,38 +48,55 @@ Vectors = NDArray[np.float32]
 class Model:
     """The model of an index, loaded when it is needed."""
 
-    name: str | Path
+    name: str | Path | None  # None: of an index that lies in no run
     config: IndexConfig
-    wanted: str | None = None  # fingerprint that it must have
+    wanted: tuple[str, str] | None = None  # an index, and the fingerprint of its model
 
     @classmethod
-    def of(cls, place: Place, name: str | Path | None, config: IndexConfig, wanted: str) -> Model:
-        """The model that is named, or that of the index's run.
+    def of(cls, place: Place, name: str | Path | None, index: Generation) -> Model:
+        """The model that is named, which is loaded now, or that of the index's run.
 
         Raises:
-            BadInput: there is neither.
+            BadInput: it cannot be loaded.
+            FingerprintMismatch: it is another one than the index's.
         """
-        if name is None and place.run is None:
-            raise BadInput.at(place.index, expected="the model of the index", found="none named, and none beside it",
-                              do="give --model")  # fmt: skip
-        return cls(name or Path(str(place.run)) / "model", config, wanted)
+        beside = place.run / "model" if place.run else None
+        model = cls(name or beside, index.config, (str(place.index), index.fingerprint))
+        if name is not None:
+            _ = model.encoder
+        return model
 
     @cached_property
     def encoder(self) -> Encoder:
         """The model, loaded.
 
         Raises:
-            BadInput: it cannot be.
+            BadInput: there is none, or it cannot be.
             FingerprintMismatch: it is another one than the index's.
         """
-        encoder = load_encoder(self.name, choose_policy().device)
-        if self.wanted is not None:
-            check_space(self.wanted, encoder.fingerprint())
+        from nearfar.encoder.load import load_encoder  # noqa: PLC0415, torch, which most changes do not need
+
+        if self.name is None:
+            raise BadInput.at(self.wanted[0] if self.wanted else "model", expected="the model of the index",
+                              found="none named, and none beside it", do="give --model")  # fmt: skip
+        encoder = load_encoder(self.name, self._policy.device)
+        if self.wanted is not None and (found := encoder.fingerprint()) != self.wanted[1]:
+            index, own = self.wanted
+            raise FingerprintMismatch(f"{index}: expected its own model {own}, found {found}; give that one, or make "
+                                      f"another index: nearfar index build --from {index} --model …")  # fmt: skip
         return encoder
+
+    @cached_property
+    def _policy(self) -> Policy:
+        from nearfar.encoder.precision import choose_policy  # noqa: PLC0415
+
+        return choose_policy()
 
     def encode(self, texts: Sequence[str]) -> Vectors:
         """Vectors of documents (n, d)."""
-        return encode(self.encoder, texts, "document", choose_policy())
+        from nearfar.encoder.encode import encode  # noqa: PLC0415
+
+        return encode(self.encoder, texts, "document", self._policy)
 
     def cut(self, text: str, name: str) -> list[Passage]:
         """Passages of a document of that id, of as many of the model's tokens as the index has."""
@@ -122,6 +141,18 @@ class Rows:
         return batch_of(
             columns | {VECTOR: column_of(vectors)}, schema_of(vectors.shape[1], [*own, *self.fields.values()])
         )
+
+    def first_other(self, documents: Sequence[Document], kept: pa.Table) -> int | None:
+        """Place of the first document that is not as it was kept, or is lacking; None where all are."""
+        again = self.of(documents, numbers(kept[VECTOR])[: len(documents)])
+        new, old = (table.drop_columns([VECTOR]).to_pylist() for table in (again, kept))
+        pairs = enumerate(zip_longest(map(_filled, new), map(_filled, old)))
+        return next((place for place, (one, other) in pairs if one != other), None)
+
+
+def _filled(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what a column that came later leaves out: missing values, and lists of nothing, which have no type."""
+    return {name: value for name, value in row.items() if value not in (None, [])}
 
 
 def _passages(document: Document, cut: Sequence[Passage]) -> list[dict[str, Any]]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from sentence_transformers import SentenceTransformer
 
-from nearfar.core.artifact import is_artifact, read_meta
 from nearfar.core.ragged import Ragged
 from nearfar.data.dataset import Dataset
 from nearfar.diagnose.drift import FEWEST
@@ -24,6 +23,7 @@ from nearfar.encoder.raw import raw_norm
 from nearfar.index.exact import BLOCK_ROWS
 from nearfar.index.generation import Generation, open_index
 from nearfar.pipeline.evaluate import Space, judged_queries
+from nearfar.pipeline.place import Place
 from nearfar.pipeline.progress import Reporter
 from nearfar.pipeline.session import IN_MEMORY
 
@@ -37,29 +37,6 @@ Model = str | Path | SentenceTransformer | Encoder
 def name_of(model: Model) -> str:
     """What a model is called in findings."""
     return str(model) if isinstance(model, str | Path) else IN_MEMORY
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where an index lies, and the run it is part of."""
-
-    index: Path
-    run: Path | None
-
-    @classmethod
-    def of(cls, path: str | Path) -> Place:
-        """A run folder, or an index folder, which may lie in a run."""
-        path = Path(path)
-        if (path / "index").is_dir():
-            return cls(path / "index", path)
-        return cls(path, path.parent if (path.parent / "model").is_dir() else None)
-
-    def made_by(self, fingerprint: str) -> Path | None:
-        """The folder of the model that made the index, where it is in the run."""
-        folder = self.run / "model" if self.run else None
-        if folder is None or not is_artifact(folder, "model"):
-            return None
-        return folder if read_meta(folder, "model").get("fingerprint") == fingerprint else None
 
 
 def stored_of(place: Place, model: Model, data: Dataset | None, reporter: Reporter) -> Stored:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nearfar.core.errors import BadInput
+from nearfar.core.unicode import check_encodable
 from nearfar.index.codes import Rescored, open_codes_of
 from nearfar.index.exact import Vectors
 from nearfar.index.generation import Generation, open_index
@@ -23,7 +24,7 @@ from nearfar.search.ranking import Asked, Mask, Ranking
 if TYPE_CHECKING:  # reading an index must not import torch
     from sentence_transformers import SentenceTransformer
 
-    from nearfar.encoder.encoder import Encoder
+    from nearfar.encoder.encoder import Encoder, Role
     from nearfar.encoder.reranker import Reranker
 
 TOPIC_DOCUMENTS = 20  # nearest to the keywords of a topic, whose mean stands for it
@@ -138,7 +139,7 @@ class Index:
             explain: say of each hit what made its score before that.
 
         Raises:
-            BadInput: the query is no text, the filter cannot be read, or the model knows no such task.
+            BadInput: the query is no text or has no words, the filter cannot be read, or the model knows no such task.
             FingerprintMismatch: the model is not the one the index was made with.
         """
         asked, allowed = self.asked([query], task, mode), self.allowed(filter)
@@ -189,7 +190,7 @@ class Index:
         if not keywords:
             raise BadInput.at("topic", expected="a keyword or more", found="none", do="write some")
         allowed = self.allowed(filter)
-        mean = self.asked(keywords, "", "dense").vectors.mean(axis=0, keepdims=True)
+        mean = self.asked(keywords, "", "dense", "document").vectors.mean(axis=0, keepdims=True)
         nearest = self.ranking.dense(Asked([""], mean, self.fingerprint), TOPIC_DOCUMENTS, allowed)[0][0]
         nearest = nearest[nearest != PAD]
         return self._by_vector(self.ranking.vectors(nearest).mean(axis=0) if len(nearest) else mean[0], k, allowed)
@@ -212,14 +213,18 @@ class Index:
         Raises:
             BadInput, FingerprintMismatch: as of `search`.
         """
+        check_encodable([id], "id")
         return why_not(self.ranking, self.asked([query], "", mode), id, k, mode, self.allowed(filter))
 
-    def asked(self, queries: Sequence[str], task: str, mode: Mode) -> Asked:
-        """Queries as the modes take them; without vectors where only words are asked for."""
-        try:
-            "".join(queries).encode()
-        except UnicodeEncodeError:  # bytes of another encoding on the command line come as halves of surrogate pairs
-            raise BadInput.at("question", expected="UTF-8 text", found="other bytes", do="write it in UTF-8") from None
+    def asked(self, queries: Sequence[str], task: str, mode: Mode, role: Role = "query") -> Asked:
+        """Queries as the modes take them; without vectors where only words are asked for.
+
+        Raises:
+            BadInput: one is no text or has no words, or the model knows no such task.
+        """
+        check_encodable(queries, "question")
+        if not all(query.strip() for query in queries):
+            raise BadInput.at("question", expected="words", found="none", do="write some")
         if mode == "lexical":
             return Asked(queries, np.empty((len(queries), 0), np.float32), self.generation.fingerprint)
         from nearfar.encoder.encode import encode
@@ -227,7 +232,7 @@ class Index:
         from nearfar.encoder.prompts import check_task
 
         check_task(self.encoder.model, task)
-        vectors = encode(self.encoder, queries, "query", Policy(), tasks=[task] * len(queries))
+        vectors = encode(self.encoder, queries, role, Policy(), tasks=[task] * len(queries))
         return Asked(queries, vectors, self.fingerprint)
 
     def allowed(self, filter: str) -> Mask | None:  # noqa: A002
