@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-import sysconfig
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # `measure` is shared, and benchmarks are not a package
 
 import measure
-from data_sets import STDLIB, TESTS, data_set
 from measure import say, timed
+from pieces import encoded
 
 if TYPE_CHECKING:  # imports torch, which reads the allocator's setting when it starts
     from nearfar.compress.codec import Vectors
 
-LINES = 3  # of a text
 QUERIES = 500  # texts of their own, asked and not indexed
 NEIGHBOURS = 10  # by full vectors, that codes are to find
 CODECS = ("learned_cascade", "learned_residual")
@@ -47,38 +44,8 @@ def main() -> None:
 
 def vectors(options: argparse.Namespace) -> tuple[Vectors, Vectors]:
     """Vectors of documents and of queries, all different texts, by a token table trained on the standard library."""
-    import numpy as np
-
-    from nearfar.encoder.load import load_encoder
-    from nearfar.pipeline.fit import fit
-
-    path = options.work / "large-static"
-    if not (path / "run.json").exists():
-        say(fit(data_set(STDLIB, options.data), base="static", out=path, mode="overwrite").verdict)
-    texts = list(different(options.documents + QUERIES))
-    rows = np.random.default_rng(0).permutation(len(texts))
-    model = load_encoder(path / "model", "cpu").model
-    found = model.encode([texts[row] for row in rows], batch_size=4096, convert_to_numpy=True, show_progress_bar=False)
-    found = found[found.any(axis=1)]
+    _, found = encoded(options.work, options.data, options.documents + QUERIES)
     return found[QUERIES:], found[:QUERIES]
-
-
-def different(count: int) -> Iterator[str]:
-    """Three lines of code each, from the installed packages and the standard library, none twice."""
-    from nearfar.text.code_units import python_files
-
-    seen: set[str] = set()
-    for root in (Path(sysconfig.get_path("purelib")), Path(sysconfig.get_path("stdlib"))):
-        for path, _ in python_files(root, TESTS):
-            lines = [line.strip() for line in path.read_text(encoding="utf-8", errors="replace").splitlines()]
-            lines = [line for line in lines if len(line.split()) > 2]
-            for start in range(0, len(lines) - LINES + 1, LINES):
-                text = "\n".join(lines[start : start + LINES])
-                if text not in seen:
-                    seen.add(text)
-                    yield text
-                    if len(seen) == count:
-                        return
 
 
 def first_level(documents: Vectors) -> dict[str, Any]:

@@ -124,7 +124,7 @@ def test_eval_as_json(run, data):
 def test_search_as_json(run):
     result = parsed("search", run, "stone river", "-k", "4")
     assert result["query"] == "stone river"
-    assert [set(hit) for hit in result["hits"]] == [{"id", "score", "text"}] * 4
+    assert [set(hit) for hit in result["hits"]] == [{"id", "score", "text", "metadata", "passage", "explanation"}] * 4
     scores = [hit["score"] for hit in result["hits"]]
     assert scores == sorted(scores, reverse=True)
     assert parsed("search", run / "index", "stone river", "-k", "4") == result

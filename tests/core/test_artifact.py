@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from artifact_folders import KIND, holds, make, names, refusal
 
-from nearfar.core import artifact
+from nearfar.core import swap
 from nearfar.core.artifact import MANIFEST, read_manifest, write_json, writing
 
 
@@ -32,10 +32,10 @@ def test_an_existing_folder_is_refused_and_kept(tmp_path):
     assert holds(tmp_path / "a", "old")
 
 
-@pytest.mark.parametrize("swap", [True, False])
-def test_overwrite_keeps_the_old_until_the_end(tmp_path, monkeypatch, swap):
-    if not swap:
-        monkeypatch.setattr(artifact, "_exchange", lambda one, other: False)
+@pytest.mark.parametrize("swaps", [True, False])
+def test_overwrite_keeps_the_old_until_the_end(tmp_path, monkeypatch, swaps):
+    if not swaps:
+        monkeypatch.setattr(swap, "_exchange", lambda one, other: False)
     path = tmp_path / "a"
     make(path)
     with writing(path, KIND, {"text": "new"}, overwrite=True) as folder:
@@ -51,7 +51,7 @@ def test_overwrite_never_leaves_the_place_empty(tmp_path, monkeypatch):
     def forbidden(scratch, target):
         pytest.skip("this file system cannot swap two folders")
 
-    monkeypatch.setattr(artifact, "_replace", forbidden)
+    monkeypatch.setattr(swap, "_replace", forbidden)
     make(tmp_path / "a")
     make(tmp_path / "a", "new", overwrite=True)
     assert holds(tmp_path / "a", "new")

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from artifact_folders import KIND, holds, make, names, refusal
 
-from nearfar.core import artifact
-from nearfar.core.artifact import read_manifest, write_json, writing
+from nearfar.core import swap
+from nearfar.core.artifact import read_manifest, write_json, write_manifest, writing
 
 
 def stop_halfway(path: Path, trouble: type[BaseException]) -> None:
@@ -84,7 +84,7 @@ def test_a_failed_second_rename_puts_the_old_folder_back(tmp_path, monkeypatch):
             raise OSError(errno.EIO, "Input/output error")
         return rename(self, target)
 
-    monkeypatch.setattr(artifact, "_exchange", lambda one, other: False)
+    monkeypatch.setattr(swap, "_exchange", lambda one, other: False)
     monkeypatch.setattr(Path, "rename", fails_for_scratch)
     assert "Input/output error" in refusal(lambda: make(tmp_path / "a", "new", overwrite=True))
     assert holds(tmp_path / "a", "old")
@@ -168,3 +168,44 @@ def test_json_on_a_full_disk_keeps_the_old(tmp_path, fill):
         assert "No space left on device" in refusal(lambda: write_json(tmp_path / "run.json", {"a": 2}))
     assert json.loads((tmp_path / "run.json").read_text()) == {"a": 1}
     assert names(tmp_path) == ["run.json"]
+
+
+def fails_for(monkeypatch, folder):
+    """Flushing this folder fails."""
+    flush = os.fsync
+
+    def flushed(handle):
+        if Path(f"/proc/self/fd/{handle}").readlink() == folder:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        flush(handle)
+
+    monkeypatch.setattr(os, "fsync", flushed)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+@pytest.mark.parametrize("existing", [True, False])
+def test_what_cannot_be_flushed_in_its_place_is_taken_back(tmp_path, monkeypatch, existing):
+    if existing:
+        make(tmp_path / "a")
+        write_json(tmp_path / "run.json", {"a": 1})
+    with monkeypatch.context() as patch:
+        fails_for(patch, tmp_path)
+        assert "Input/output error" in refusal(lambda: make(tmp_path / "a", "new", overwrite=True))
+        assert "Input/output error" in refusal(lambda: write_json(tmp_path / "run.json", {"a": 2}))
+    assert names(tmp_path) == (["a", "run.json"] if existing else [])
+    assert not existing or holds(tmp_path / "a", "old")
+    assert not existing or json.loads((tmp_path / "run.json").read_text()) == {"a": 1}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_every_folder_above_a_file_is_flushed(tmp_path, monkeypatch):
+    """Else a crash of the machine can lose the folder with what is in it."""
+    flushed, flush = set(), os.fsync
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "b" / "c").write_text("c")
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            os, "fsync", lambda handle: flushed.add(Path(f"/proc/self/fd/{handle}").readlink()) or flush(handle)
+        )
+        write_manifest(tmp_path, KIND, {}, [tmp_path / "a" / "b" / "c"])
+    assert {tmp_path / place for place in ("", "a", "a/b", "a/b/c")} <= flushed

@@ -29,7 +29,7 @@ QUERIES = ["stone river light", "parse json list", "cache queue lock number 17",
 CODES = {"codec": "pq", "size_bytes": 4, "exact_below": 300, "documents_per_cell": 20}
 ALL = {"scanned": 10**6, "candidates": 10**6}
 LEAST = {"scanned": 1, "candidates": 1}
-CONFIGS = {"exact": {}, "codes": {**CODES, **ALL}, "few cells": {**CODES, **ALL, "scanned": 1},
+CONFIGS = {"exact": {}, "codes": {**CODES, **ALL}, "few cells": {**CODES, "scanned": 1, "candidates": COUNT - 1},
            "few candidates": {**CODES, **ALL, "candidates": 1}}  # fmt: skip
 FILTERS = {
     "": lambda n: True,

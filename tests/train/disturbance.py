@@ -14,7 +14,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 
-from nearfar.core import artifact
+from nearfar.core import swap
 from nearfar.pipeline.progress import Advance
 from nearfar.train import checkpoint
 
@@ -59,7 +59,7 @@ class Disturbance:
 
         sys.addaudithook(audit)
         self._wrap(os, "fsync", "fsync")
-        self._wrap(artifact, "_exchange", "exchange")
+        self._wrap(swap, "_exchange", "exchange")
         save_file, write_text = checkpoint.save_file, Path.write_text
 
         def save_torn(tensors: Any, path: Path) -> None:

@@ -34,6 +34,9 @@ def build(
         str | None, typer.Option("--from", help="A run or index whose documents are encoded again.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Index folder to write.")] = Path("index"),
+    passages: Annotated[
+        int | None, typer.Option(min=1, help="Cut documents along their structure into passages of so many tokens.")
+    ] = None,
     codec: Annotated[str | None, typer.Option(help="Codec of the codes in memory, one with codebooks.")] = None,
     size_bytes: Annotated[int | None, typer.Option("--bytes", help="Bytes of a code, at most.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the index in --out.")] = False,
@@ -51,7 +54,7 @@ def build(
     if (data is None) == (source is None):
         found = "neither" if data is None else "both"
         raise BadInput.at("index build", expected="--data or --from", found=found, do="give one of them")
-    given = {"codec": codec, "size_bytes": size_bytes}
+    given = {"passages": passages, "codec": codec, "size_bytes": size_bytes}
     config = IndexConfig.parse({name: value for name, value in given.items() if value is not None}, "index build")
     documents = str(data or source)
     done = indexing.build(documents, model, out, config=config, overwrite=overwrite, reporter=Terminal())

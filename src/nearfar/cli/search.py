@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -37,12 +37,17 @@ def search(
     topic: Annotated[
         str | None, typer.Option(help="In the place of a question: keywords of a topic, with commas.")
     ] = None,
+    rerank: Annotated[str | None, typer.Option(help="A cross-encoder that orders the first 100 documents.")] = None,
     abstain: Annotated[
         bool, typer.Option("--abstain", help="Say so where there is no good answer; learnt by nearfar index tune.")
     ] = False,
     weight: Annotated[
         float | None, typer.Option(help="Of the vectors in a hybrid search, 0 to 1; left out: the index's own.")
     ] = None,
+    aggregate: Annotated[
+        Literal["max", "mean"],
+        typer.Option(help="In an index of passages: score of a document from theirs."),
+    ] = "max",
     feedback: Annotated[int, typer.Option(min=0, help="Move the question towards so many of its best documents.")] = 0,
     size_bytes: Annotated[
         int | None, typer.Option("--bytes", help="Answer from codes of so many bytes, made by nearfar compress.")
@@ -69,7 +74,8 @@ def search(
     refuse({"--unlike": not like and unlike}, "what is not --like a text", "add --like")
     refuse({"--weight": weight is not None and mode != "hybrid"}, f"--mode {mode}", "add --mode hybrid")
     refuse({"--feedback": mode == "lexical" and feedback}, "--mode lexical", "leave it out")
-    config = SearchConfig.parse({"weight": weight, "feedback": feedback}, "search")
+    refuse({"--rerank": (like or topic or why_not is not None or abstain) and rerank}, "that", "ask a question alone")
+    config = SearchConfig.parse({"weight": weight, "aggregate": aggregate, "feedback": feedback}, "search")
     index = Index.open(run, model, size_bytes=size_bytes, rescore=rescore, config=config)
     if like or topic:
         words = [word.strip() for word in (topic or "").split(",") if word.strip()]
@@ -80,7 +86,7 @@ def search(
     if why_not is not None:
         said = index.why_not(asked, why_not, k, filter=condition, mode=mode)
         return typer.echo(show.json_line(asdict(said)) if as_json else f"{said.stage}: {said.said}")
-    hits = index.search(asked, k, task=task, filter=condition, mode=mode, explain=explain)
+    hits = index.search(asked, k, task=task, filter=condition, mode=mode, rerank=rerank, explain=explain)
     if abstain and not index.answers(hits, mode):
         return typer.echo(show.json_line({"query": asked, "answered": False, "hits": []}) if as_json else NO_ANSWER)
     return _show(hits, {"query": asked}, as_json=as_json)

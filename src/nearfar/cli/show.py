@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nearfar.pipeline.mteb_tasks import MtebResult
     from nearfar.pipeline.slices import Slice
     from nearfar.search.explain import Explanation
-    from nearfar.search.index import Hit
+    from nearfar.search.index import Hit, Span
 
 LINES_SHOWN = 8  # of a found document
 SUSPECTS_SHOWN = 5
@@ -262,7 +262,13 @@ def hit(found: Hit) -> str:
     known = [" ".join(f"{name}={value}" for name, value in filled.items())] if filled else []
     why = [] if found.explanation is None else [_explained(found.explanation)]
     lines = [*known, *why, *shown[:LINES_SHOWN], *more]
-    return "\n".join([f"{found.score:.3f}  {found.id}", *(f"       {line}" for line in lines)])
+    return "\n".join([f"{found.score:.3f}  {found.id}{_place(found.passage)}", *(f"       {line}" for line in lines)])
+
+
+def _place(span: Span | None) -> str:
+    if span is None:
+        return ""
+    return f", characters {span.start:,} to {span.end:,}" + "".join(f" > {heading}" for heading in span.heading)
 
 
 def _explained(why: Explanation) -> str:

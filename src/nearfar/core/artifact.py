@@ -6,12 +6,10 @@ and never a half.
 
 from __future__ import annotations
 
-import ctypes
 import glob
 import json
 import os
 import shutil
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +18,7 @@ from typing import Any
 from nearfar.core.disk import disk_told
 from nearfar.core.errors import BadInput
 from nearfar.core.fingerprint import digest, digest_file
+from nearfar.core.swap import put, sync
 
 MANIFEST = "manifest.json"
 FORMAT = 1
@@ -74,16 +73,16 @@ def write_manifest(folder: Path, kind: str, meta: Mapping[str, Any], files: Iter
             is taken over. None: all that are there.
     """
     known = {} if files is None or not (folder / MANIFEST).exists() else _load_manifest(folder, kind)["files"]
-    wanted = folder.rglob("*") if files is None else {place for file in files for place in (file, file.parent)}
+    wanted = folder.rglob("*") if files is None else {place for file in files for place in (file, *file.parents)}
     recorded = {}
-    for entry in sorted(wanted):
+    for entry in sorted(place for place in wanted if place.is_relative_to(folder)):
         name = entry.relative_to(folder).as_posix()
         if name in known:
             recorded[name] = known[name]
             continue
         if entry.is_file() and entry != folder / MANIFEST:
             recorded[name] = {"bytes": entry.stat().st_size, "sha256": digest_file(entry)}
-        _sync(entry)
+        sync(entry)
     manifest = {"kind": kind, "format": FORMAT, "meta": dict(meta), "files": recorded}
     _write_json(folder / MANIFEST, {**manifest, "seal": _seal(manifest)})
 
@@ -106,11 +105,20 @@ def read_manifest(folder: Path, kind: str) -> dict[str, Any]:
     Raises:
         BadInput: the folder is missing, of another kind, incomplete or damaged.
     """
+    meta: dict[str, Any] = read_whole(folder, kind)["meta"]
+    return meta
+
+
+def read_whole(folder: Path, kind: str) -> dict[str, Any]:
+    """Return the manifest, its `meta` and its `files`, after checking kind, sizes and checksums.
+
+    Raises:
+        BadInput: as of `read_manifest`.
+    """
     manifest = _load_manifest(folder, kind)
     for name, entry in manifest["files"].items():
         _check_file(folder / name, entry)
-    meta: dict[str, Any] = manifest["meta"]
-    return meta
+    return manifest
 
 
 def is_artifact(folder: Path, kind: str) -> bool:
@@ -167,11 +175,10 @@ def _write_json(path: Path, value: Any) -> None:
     try:
         # a lone surrogate has no UTF-8, but its backslash form is also its JSON escape
         scratch.write_text(text, encoding="utf-8", errors="backslashreplace")
-        _sync(scratch)
-        scratch.replace(path)
+        sync(scratch)
+        put(scratch, path)
     finally:
         scratch.unlink(missing_ok=True)
-    _sync(path.parent)
 
 
 def _load_manifest(folder: Path, kind: str) -> dict[str, Any]:
@@ -255,44 +262,3 @@ def _alive(process: int) -> bool:
     except (ProcessLookupError, OverflowError):
         return False
     return True
-
-
-def put(scratch: Path, target: Path) -> None:
-    """Put a sealed folder in its final place in one step; what is there is replaced, and goes where it was or away."""
-    if not target.exists():
-        scratch.rename(target)
-    elif not _exchange(scratch, target):
-        _replace(scratch, target)
-    _sync(target.parent)
-
-
-def _exchange(one: Path, other: Path) -> bool:
-    """Swap two folders in one step, where the system and its file system can."""
-    libc = ctypes.CDLL(None)
-    first, second = os.fsencode(one), os.fsencode(other)
-    if sys.platform == "linux" and hasattr(libc, "renameat2"):
-        at_cwd, exchange = -100, 2
-        return bool(libc.renameat2(at_cwd, first, at_cwd, second, exchange) == 0)
-    if sys.platform == "darwin" and hasattr(libc, "renamex_np"):
-        swap = 2
-        return bool(libc.renamex_np(first, second, swap) == 0)
-    return False
-
-
-def _replace(scratch: Path, target: Path) -> None:
-    old = _beside(target, "old")
-    target.rename(old)
-    try:
-        scratch.rename(target)
-    except OSError:
-        old.rename(target)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,10 +29,15 @@ def disk_told(path: Path, *own: Path, do: str = "free some space or choose anoth
         if isinstance(error, DiskTrouble):
             path, found = Path(error.where), error.found
         elif _is_disk_trouble(error, own):
-            found = (isinstance(error, OSError) and error.strerror) or str(error)
+            found = (isinstance(error, OSError) and error.strerror) or _reason(str(error))
         else:
             raise
         raise DiskTrouble.at(path, expected="a place to write to", found=found, do=do) from error
+
+
+def _reason(message: str) -> str:
+    match = DISK_MESSAGES.search(message)
+    return os.strerror(int(match[1])) if match and match[1] else message
 
 
 def _is_disk_trouble(error: Exception, own: tuple[Path, ...]) -> bool:

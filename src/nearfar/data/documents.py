@@ -36,6 +36,7 @@ class Document:
     text: str | None  # None: it was left out, which an update of metadata may
     where: str  # file:line
     metadata: Mapping[str, Value] = field(default_factory=dict)  # the title is one
+    passage: Mapping[str, Any] | None = None  # which part of which document it is, where it is one
     titled: bool = False  # whether the text begins with the title already
 
     @property
@@ -137,7 +138,8 @@ def _document(values: Mapping[str, Any], where: str) -> Document:
     if inner is not None and not isinstance(inner, Mapping):
         raise BadRow(expected="an object in 'metadata'", found=excerpt(str(inner)), do="write names and values")
     rest = {key: value for key, value in values.items() if key not in {*IDS, "text", "metadata"}} | dict(inner or {})
-    metadata = {_name(key): _value(key, value) for key, value in rest.items()}
+    metadata = {_name(key): _value(key, value) for key, value in rest.items()
+                if (key, value) != ("title", "")}  # fmt: skip
     found = Document(_id(values), _text(values, "text"), where, metadata)
     _text(metadata, "title")
     if found.text is not None and not found.whole.strip():

@@ -7,7 +7,6 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,17 @@ import lance
 import numpy as np
 import pyarrow as pa
 
-from nearfar.core.artifact import check_place, put, write_json
+from nearfar.core.artifact import MANIFEST, check_place, write_json
 from nearfar.core.disk import disk_told
-from nearfar.core.errors import Interrupted
+from nearfar.core.errors import BadInput, Interrupted
+from nearfar.core.swap import put
 from nearfar.index.canaries import Canaries
 from nearfar.index.config import IndexConfig
-from nearfar.index.generation import GENERATIONS, TABLE, WORDS, Parts, cells_of, check_finite, meta_of, seal
+from nearfar.index.generation import GENERATIONS, TABLE, Parts, cells_of, check_finite, leave_only, meta_of, seal
 from nearfar.index.lexicon import Lexicon
 from nearfar.index.lock import alone
-from nearfar.index.table import ID, TEXT, VECTOR, Table, numbers
+from nearfar.index.table import DOCUMENT, ID, MANIFEST_OF_VERSION, TEXT, VECTOR, VERSIONS, Table, forget_later, numbers
+from nearfar.index.unreadable import read_back
 
 PLAN = "plan.json"  # what an unfinished index is to become
 
@@ -33,7 +34,7 @@ class Building:
 
     def __init__(self, target: Path, folder: Path) -> None:
         self.target, self.folder = target, folder
-        self._table: Any = lance.dataset(folder / TABLE) if (folder / TABLE).exists() else None
+        self._table: Any = _begun(folder / TABLE)
 
     def __len__(self) -> int:
         return 0 if self._table is None else int(self._table.count_rows())
@@ -42,6 +43,13 @@ class Building:
     def schema(self) -> pa.Schema | None:
         """Columns of the documents so far; None before the first."""
         return None if self._table is None else self._table.schema
+
+    def ids(self) -> list[str]:
+        """Ids of the documents so far, in order."""
+        if self._table is None:
+            return []
+        table = Table.of(self._table)
+        return list(dict.fromkeys(table.values(DOCUMENT if table.has_passages else ID)))
 
     def blocks(self, rows: int) -> Iterator[pa.Table]:
         """The documents so far, in order, so many at a time."""
@@ -57,30 +65,49 @@ class Building:
             BadInput: a vector is not finite.
         """
         check_finite([str(key) for key in documents[ID].to_pylist()], numbers(documents[VECTOR]))
+        with self._taken_back():
+            known = set() if self._table is None else {part.fragment_id for part in self._table.get_fragments()}
+            self._insert(documents)
+            for part in self._table.get_fragments():
+                if part.fragment_id not in known:
+                    part.to_table(columns=[ID])
+
+    def _insert(self, documents: pa.Table) -> None:
         if self._table is None:
             self._table = lance.write_dataset(documents, str(self.folder / TABLE), enable_v2_manifest_paths=True)
-        else:
-            for name in documents.schema.names:
-                if name not in self._table.schema.names:
-                    self._table.add_columns(documents.schema.field(name))
-            self._table.insert(documents)
+            return
+        for name in documents.schema.names:
+            if name not in self._table.schema.names:
+                self._table.add_columns(documents.schema.field(name))
+        self._table.insert(documents)
+
+    @contextmanager
+    def _taken_back(self) -> Iterator[None]:
+        """Take back what was written to the table when it cannot be read again: `read_back` says why."""
+        version = 0 if self._table is None else self._table.version
+        try:
+            yield
+        except Exception:
+            forget_later(self.folder / TABLE, version)
+            raise
 
     def finish(self, canaries: Canaries, config: IndexConfig, *, fingerprint: str, similarity: str) -> int:
         """Fit the codes, and put the index in its place in one step; how many documents it holds."""
-        self._table.optimize.compact_files()
-        self._table = lance.dataset(self._table.uri)
-        self._table.cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
-        table = Table.of(self._table)
-        for left in (GENERATIONS, WORDS):  # by a process that was stopped
-            shutil.rmtree(self.folder / left, ignore_errors=True)
+        with self._taken_back():
+            self._table.optimize.compact_files()
+            self._table = lance.dataset(self._table.uri)
+            table = Table.of(self._table)
+            list(table.values(ID))
+        leave_only(self.folder, [self.folder / PLAN, *table.files(self.folder / TABLE)])
         lexicon = Lexicon.begin(self.folder, "1", table.values(TEXT))
         Parts(cells_of(table, config), lexicon, canaries).save(self.folder / GENERATIONS / "1", fingerprint)
         meta = meta_of((len(table), table.dimension), fingerprint=fingerprint, similarity=similarity, config=config,
                        version=table.version)  # fmt: skip
         seal(self.folder, table, lexicon, meta)
+        count = table.documents
         put(self.folder, self.target)
         (self.target / PLAN).unlink()
-        return len(table)
+        return count
 
 
 @contextmanager
@@ -91,20 +118,48 @@ def building(path: Path, plan: Mapping[str, Any]) -> Iterator[Building]:
         BadInput: another process is building it, or the disk cannot take it.
     """
     check_place(path)
-    target = Path(os.path.realpath(path))
-    folder = target.parent / f".{target.name}.building"
+    target, folder = Path(os.path.realpath(path)), _folder_of(path)
     # of what is to be replaced: changes made meanwhile would be lost
-    with disk_told(path, path, folder), alone(target, path) if target.exists() else nullcontext():
+    own = alone(target, path) if target.exists() else nullcontext()
+    with disk_told(path, path, folder), read_back(path), own:
         folder.mkdir(parents=True, exist_ok=True)
         with alone(folder, path):
             if _plan_of(folder) != dict(plan):
-                for inside in folder.iterdir():
-                    if inside.is_dir():
-                        shutil.rmtree(inside)
+                leave_only(folder, [])
                 write_json(folder / PLAN, plan)
+            (folder / MANIFEST).unlink(missing_ok=True)  # it may name files that are yet to be written
+            (target / PLAN).unlink(missing_ok=True)
             with _kept(unfinished := Building(target, folder)):
                 yield unfinished
-        shutil.rmtree(folder, ignore_errors=True)  # what was in the place before
+        drop_replaced(path)
+
+
+def drop_replaced(path: Path) -> None:
+    """Remove what was in the place of an index before it, which a process that was stopped may have left.
+
+    Raises:
+        BadInput: another process is building there.
+    """
+    folder = _folder_of(path)
+    if folder.exists() and not (folder / PLAN).exists():
+        with alone(folder, path):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folder_of(path: Path) -> Path:
+    target = Path(os.path.realpath(path))
+    return target.parent / f".{target.name}.building"
+
+
+def _begun(path: Path) -> Any:
+    """The table of an unfinished index; None where it has no documents yet."""
+    if not any((path / VERSIONS).glob(f"*{MANIFEST_OF_VERSION}")):  # a process can be stopped in its first write
+        return None
+    try:
+        return lance.dataset(path)
+    except (ValueError, OSError) as error:
+        raise BadInput.at(path.parent, expected="an unfinished index", found=str(error).split(",")[0],
+                          do="remove it to begin again") from None  # fmt: skip
 
 
 @contextmanager

@@ -7,6 +7,7 @@ cells.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +24,7 @@ from nearfar.core.errors import BadInput
 from nearfar.index.codec_folder import open_codec, save_codec
 from nearfar.index.config import IndexConfig
 from nearfar.index.export_form import Codebooks
-from nearfar.index.scan import scan, tables_of
+from nearfar.index.scan import add_scores, opened, tables_of
 
 PER_CENTROID = 64  # documents that a centroid of a cell, and a codebook's, is fitted to
 FITTED = 65_536  # documents that the codec is fitted to, at most
@@ -144,23 +145,27 @@ class Cells:
         """Rows of the `count` documents whose codes score highest for a query (d,), rising.
 
         Args:
-            scanned: codes that are scored at the least: cells are opened, the likeliest first, until so many allowed
-                documents were met. With as many as there are allowed documents, no allowed one is left out.
-            allowed: documents that may be found; None for all.
+            scanned: codes that are scored at the least: cells are opened, the likeliest first, until so many documents
+                were met. With as many as there are documents, none is left out.
+            allowed: documents that may be found; None for all. Where a share s of all is allowed, √s · scanned of those
+                are to be met: the fewer there are, the further apart the best of them lie.
         """
-        near = self.coder.centroids @ query
-        order = np.argsort(-near).astype(np.int64)
-        mask = np.empty(0, np.bool_) if allowed is None else allowed
         room = len(self) if allowed is None else int(np.count_nonzero(allowed))
-        widest = int(np.diff(self.starts).max(initial=0))
-        rows = np.empty(min(room, scanned + widest), np.int32)
-        scores = np.empty(len(rows), np.float32)
-        tables = tables_of(self._books, query)
-        found = scan(order, near, (self.starts, self.rows, self.codes), tables, mask, scanned, (rows, scores))
-        rows, scores = rows[:found], scores[:found]
+        if room <= count:
+            return np.arange(room) if allowed is None else np.flatnonzero(allowed)
+        near = self.coder.centroids @ query
+        order = np.argsort(-near)
+        mask = np.empty(0, np.bool_) if allowed is None else allowed
+        least, widest = math.ceil(scanned * math.sqrt(room / len(self))), int(np.diff(self.starts).max(initial=0))
+        places = np.empty(min(room, least + widest), np.int32)
+        scores = np.empty(len(places), np.float32)
+        found = opened(order, near, (self.starts, self.rows), mask, least, (places, scores))
+        places, scores = places[:found], scores[:found]
+        add_scores(places, self.codes, tables_of(self._books, query), scores)
         if found > count:
-            rows = rows[np.argpartition(-scores, count - 1)[:count]]
-        return np.sort(rows).astype(np.int64)
+            cut = np.partition(scores, found - count)[found - count]
+            places = places[scores >= cut][:count]
+        return np.sort(self.rows[places]).astype(np.int64)
 
     @cached_property
     def _books(self) -> Codebooks:

@@ -14,6 +14,8 @@ Positive = Annotated[int, Field(ge=1)]
 class IndexConfig(Config):
     """Codes of an index, and the effort of a search; the defaults are from `benchmarks/search`."""
 
+    passages: Annotated[int, Field(ge=0)] = 0
+    """Tokens of the passages that documents are cut into along their structure; 0: they stay whole."""
     codec: str = "opq_p"
     """Codec of the codes in memory, with codebooks; it is fitted to vectors less the centroid of their cell."""
     size_bytes: Positive = 48
@@ -23,6 +25,7 @@ class IndexConfig(Config):
     documents_per_cell: Positive = 250
     """How many documents share a centroid, in the mean."""
     scanned: Positive = 100_000
-    """Codes that are scored for a query, at the least: cells are opened, the likeliest first, until so many were."""
+    """Codes that are scored for a query, at the least: cells are opened, the likeliest first, until so many were; fewer
+    under a filter, with the root of the share that it lets through."""
     candidates: Positive = 200
     """Of these, how many are ranked again by their vectors on disk."""

@@ -6,7 +6,7 @@ step, so that a reader sees the old generation or the new one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from nearfar.core.artifact import read_manifest, write_manifest, writing
+from nearfar.core.artifact import MANIFEST, identity, read_whole, write_manifest, writing
 from nearfar.core.errors import BadInput
 from nearfar.index.canaries import Canaries
 from nearfar.index.cells import Cells, Coder, Mask
@@ -25,8 +25,9 @@ from nearfar.index.config import IndexConfig
 from nearfar.index.exact import Vectors, check_space, highest, top_k
 from nearfar.index.filters import compiled
 from nearfar.index.lexicon import Lexicon
+from nearfar.index.lock import LOCK
 from nearfar.index.settings import Settings
-from nearfar.index.table import ID, TEXT, VECTOR, Table, column_of, schema_of
+from nearfar.index.table import DOCUMENT, ID, TEXT, VECTOR, Table, column_of, schema_of
 
 KIND = "index"
 TABLE, GENERATIONS, CELLS, WORDS = "documents.lance", "generations", "cells", "words"
@@ -56,6 +57,11 @@ class Generation:
         return tuple(self.table.values(ID))
 
     @cached_property
+    def documents(self) -> tuple[str, ...]:
+        """Id of the document that each row is, or is a passage of."""
+        return tuple(self.table.values(DOCUMENT)) if self.table.has_passages else self.ids
+
+    @cached_property
     def texts(self) -> tuple[str, ...]:
         """Text of each document, row by row."""
         return tuple(self.table.values(TEXT))
@@ -79,10 +85,15 @@ class Generation:
         return mask
 
     @property
+    def count(self) -> int:
+        """How many documents it holds, fewer than its rows where these are passages."""
+        return self.table.documents
+
+    @property
     def bytes_in_memory(self) -> int:
         """Bytes that a search holds: codes, and where each document lies; or the vectors of few documents."""
         held = len(self) * self.table.dimension * 4 if self.cells is None else self.cells.nbytes
-        return self.table.addresses.nbytes + held
+        return self.table.places.nbytes + held
 
     def search(
         self, queries: Vectors, k: int, fingerprint: str, allowed: Mask | None = None
@@ -213,13 +224,36 @@ def seal(path: Path, table: Table, lexicon: Lexicon, meta: Mapping[str, Any]) ->
     write_manifest(path, KIND, meta, [*table.files(path / TABLE), *lexicon.files(path), *beside])
 
 
+def leave_only(path: Path, files: Iterable[Path]) -> None:
+    """Remove everything below an index folder but these files, its manifest and its lock."""
+    kept = {path / MANIFEST, path / LOCK, *files}
+    for inside in sorted(path.rglob("*"), reverse=True):  # what a folder holds before the folder
+        if not inside.is_dir() and inside not in kept:
+            inside.unlink()
+        elif inside.is_dir() and not any(inside.iterdir()):
+            inside.rmdir()
+
+
 def open_index(path: Path) -> Generation:
     """Open an index folder; every file of it is checked before.
 
     Raises:
         BadInput: there is none, or it is damaged, or an earlier version wrote it.
     """
-    meta = read_manifest(path, KIND)
+    while True:
+        seen = identity(path, KIND)
+        try:
+            manifest = read_whole(path, KIND)
+            found = _opened(path, manifest["meta"])
+            if all((path / name).exists() for name in manifest["files"]):  # none ever changes, or comes again
+                return found
+        except (BadInput, OSError):
+            if identity(path, KIND) == seen:
+                raise
+        # other generations have been made visible, and this one was removed while it was opened
+
+
+def _opened(path: Path, meta: Mapping[str, Any]) -> Generation:
     if "generation" not in meta:
         raise BadInput.at(path, expected="an index of this version of nearfar", found="one of an earlier version",
                           do="build it again: nearfar index build")  # fmt: skip

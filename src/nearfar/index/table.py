@@ -14,11 +14,18 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from nearfar.core.errors import BadInput
+from nearfar.index.places import Addresses, Places
+from nearfar.index.plain import PlainVectors
+from nearfar.index.unreadable import told
 
 ID, TEXT, VECTOR = "id", "text", "vector"
+DOCUMENT, START, END, HEADING = "_document", "_start", "_end", "_heading"  # of a passage, where documents are cut
 ADDRESS = "_rowaddr"  # Lance's name of the place of a row, which stays while the row does
+VERSIONS, MANIFEST_OF_VERSION, LAST_VERSION = "_versions", ".manifest", (1 << 64) - 1  # Lance's; names count down
 BATCH_ROWS = 8192
 KEY = {b"lance-schema:unenforced-primary-key": b"true"}  # without it, writers at the same time make rows twice
+
+OWN = frozenset({ID, TEXT, VECTOR, DOCUMENT, START, END, HEADING})
 
 Rows = NDArray[np.int64]
 Vectors = NDArray[np.float32]
@@ -29,7 +36,7 @@ class Table:
     """One version of a table; a document's row is its place among the live ones, 0 … n−1, in the order of the table."""
 
     dataset: Any
-    addresses: NDArray[np.uint64]  # (n,) where each row lies
+    places: Places  # of the rows
 
     @classmethod
     def open(cls, path: Path | str, version: int) -> Self:
@@ -47,11 +54,16 @@ class Table:
     @classmethod
     def of(cls, dataset: Any) -> Self:
         """The version that a Lance dataset is at."""
-        found = dataset.scanner(columns=[], with_row_address=True).to_table()
-        return cls(dataset, found[ADDRESS].to_numpy())
+        batches = dataset.scanner(columns=[], with_row_address=True, scan_in_order=True).to_batches()
+        return cls(dataset, Places.of(batch.column(ADDRESS).to_numpy() for batch in batches))
 
     def __len__(self) -> int:
-        return len(self.addresses)
+        return self.places.count
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where each row lies, (n,)."""
+        return self.places.all()
 
     @property
     def version(self) -> int:
@@ -65,18 +77,50 @@ class Table:
 
     @property
     def columns(self) -> list[str]:
-        """Names of the columns that are neither id, text nor vector."""
-        return [name for name in self.dataset.schema.names if name not in {ID, TEXT, VECTOR}]
+        """Names of the columns of metadata."""
+        return [name for name in self.dataset.schema.names if name not in OWN]
+
+    @property
+    def has_passages(self) -> bool:
+        """Whether a row is a passage of a document, and not a document."""
+        return DOCUMENT in self.dataset.schema.names
+
+    @property
+    def documents(self) -> int:
+        """How many documents the rows are of."""
+        return len(set(self.values(DOCUMENT))) if self.has_passages else len(self)
 
     def take(self, rows: NDArray[np.integer[Any]], columns: Sequence[str]) -> pa.Table:
-        """These columns of these rows, in the order given; nothing else is read from the disk."""
-        # by address: Lance's own take by position reads every deletion before it
-        found: pa.Table = self.dataset._take_rows(self.addresses[rows], columns=list(columns))
+        """These columns of these rows, in the order given; nothing else is read from the disk.
+
+        Raises:
+            Unreadable: the files are gone, or damaged.
+        """
+        with told(self.dataset.uri):  # by address: Lance's own take by position reads every deletion before it
+            found: pa.Table = self.dataset._take_rows(self.places.at(rows), columns=list(columns))
         return found
 
     def vectors(self, rows: NDArray[np.integer[Any]]) -> Vectors:
-        """Vectors (n, d) of these rows, in the order given."""
-        return numbers(self.take(rows, [VECTOR])[VECTOR].combine_chunks())
+        """Vectors (n, d) of these rows, in the order given.
+
+        Raises:
+            Unreadable: the files are gone, or damaged.
+        """
+        with told(self.dataset.uri):
+            return self._taken(rows) if self._plain is None else self._plain.at(self.places.at(rows))
+
+    def _taken(self, rows: NDArray[np.integer[Any]]) -> Vectors:
+        return numbers(self.take(rows, [VECTOR])[VECTOR])
+
+    @cached_property
+    def _plain(self) -> PlainVectors | None:
+        """The vectors in the files themselves; None where they do not lie there as plain numbers."""
+        plain = PlainVectors.of(self.dataset, VECTOR, self.dimension)
+        if plain is None or not len(self):
+            return None
+        some = self.places.following(plain.firsts)  # a row of every page is compared with what Lance reads
+        same = np.array_equal(plain.at(some), self._taken(self.places.rows_at(some)))
+        return plain if same else None
 
     def all_vectors(self) -> Vectors:
         """Vectors (n, d) of all rows, in memory."""
@@ -107,7 +151,7 @@ class Table:
         except (ValueError, OSError) as error:
             raise BadInput.at("filter", expected="a condition on the columns", found=str(error).splitlines()[0],
                               do=f"the columns are {', '.join([ID, TEXT, *self.columns])}") from None  # fmt: skip
-        return np.sort(self._order[np.searchsorted(self.addresses, found[ADDRESS].to_numpy(), sorter=self._order)])
+        return np.sort(self.places.rows_at(found[ADDRESS].to_numpy()))
 
     def rows_of(self, ids: Sequence[str]) -> Rows:
         """Row of each id, −1 where there is none."""
@@ -121,11 +165,6 @@ class Table:
             rows[places[here].astype(np.int64)] = start + here
         return rows
 
-    @cached_property
-    def _order(self) -> Rows:
-        """Rows by rising address, which files that were written together leave out of order."""
-        return np.argsort(self.addresses, kind="stable")
-
     def files(self, path: Path) -> list[Path]:
         """Files below the table's folder that this version is made of."""
         found = self.dataset.tracked_files(min_version=self.version).read_all().to_pylist()
@@ -133,9 +172,23 @@ class Table:
 
     def _scan(self, columns: list[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
         start = 0
-        for batch in self.dataset.scanner(columns=columns, batch_size=BATCH_ROWS, scan_in_order=True).to_batches():
-            yield start, batch
-            start += len(batch)
+        with told(self.dataset.uri):
+            for batch in self.dataset.scanner(columns=columns, batch_size=BATCH_ROWS, scan_in_order=True).to_batches():
+                yield start, batch
+                start += len(batch)
+
+
+def forget_later(path: Path, version: int) -> None:
+    """Remove the versions of a table that came after this one."""
+    for file in (path / VERSIONS).glob(f"*{MANIFEST_OF_VERSION}"):
+        if int(file.stem) < LAST_VERSION - version:
+            file.unlink()
+
+
+def passage_fields() -> list[Any]:
+    """Columns of a passage: its document, where in it, and the headings above it."""
+    return [pa.field(DOCUMENT, pa.string(), nullable=False), pa.field(START, pa.int64()), pa.field(END, pa.int64()),
+            pa.field(HEADING, pa.list_(pa.string()))]  # fmt: skip
 
 
 def schema_of(dimension: int, metadata: Iterable[pa.Field[Any]] = ()) -> pa.Schema:

@@ -6,7 +6,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,14 @@ import lance
 import numpy as np
 import pyarrow as pa
 
-from nearfar.core.artifact import MANIFEST, read_files, read_meta
+from nearfar.core.artifact import MANIFEST, read_files, read_meta, read_whole
 from nearfar.core.disk import disk_told
 from nearfar.core.errors import BadInput
 from nearfar.core.unicode import check_encodable
+from nearfar.index.building import drop_replaced
 from nearfar.index.cells import Rows
 from nearfar.index.generation import (
     GENERATIONS,
-    HINT,
     KIND,
     TABLE,
     WORDS,
@@ -29,13 +28,15 @@ from nearfar.index.generation import (
     Parts,
     cells_of,
     check_finite,
+    leave_only,
     meta_of,
     open_index,
     seal,
 )
 from nearfar.index.lock import alone
 from nearfar.index.settings import FOLDER as SETTINGS
-from nearfar.index.table import ID, TEXT, VECTOR, Table, numbers
+from nearfar.index.table import DOCUMENT, ID, TEXT, VECTOR, Table, forget_later, numbers
+from nearfar.index.unreadable import read_back
 
 IDS_AT_ONCE = 5000  # of one condition
 
@@ -56,7 +57,7 @@ def changing(path: Path) -> Iterator[Writer]:
         BadInput: there is no index, it is damaged, another process is changing it, or the disk cannot take the change.
     """
     read_meta(path, KIND)
-    with disk_told(path, path), alone(path):
+    with disk_told(path, path), read_back(path), alone(path):
         writer = Writer(open_index(path))
         yield writer
         writer.publish()
@@ -68,15 +69,23 @@ class Writer:
     def __init__(self, start: Generation) -> None:
         self.start = start
         self._compacted = False  # and nothing else
+        forget_later(start.path / TABLE, start.table.version)  # of a process that was stopped before
         self._dataset: Any = lance.dataset(start.table.dataset.uri)
-        if self._dataset.version != start.table.version:  # a process was stopped before its changes were visible
-            self._dataset = self._dataset.checkout_version(start.table.version)
-            self._dataset.restore()
 
     @property
     def table(self) -> Table:
         """The documents with all changes so far."""
         return Table.of(self._dataset)
+
+    @property
+    def has_passages(self) -> bool:
+        """Whether a row is a passage of a document."""
+        return DOCUMENT in self._dataset.schema.names
+
+    @property
+    def documents(self) -> int:
+        """How many documents there are with all changes so far."""
+        return self.table.documents
 
     @property
     def schema(self) -> pa.Schema:
@@ -101,17 +110,22 @@ class Writer:
         return Put(done["num_inserted_rows"], done["num_updated_rows"])
 
     def delete(self, ids: Sequence[str]) -> int:
-        """Delete the documents of these ids; how many there were.
+        """Delete the documents of these ids, with all their passages; how many documents there were.
 
         Raises:
             BadInput: an id is no text.
         """
         check_encodable(ids, "id")
-        before = self._dataset.count_rows()
+        there = 0
+        column = DOCUMENT if DOCUMENT in self._dataset.schema.names else ID
         for start in range(0, len(ids), IDS_AT_ONCE):
             listed = ", ".join("'" + key.replace("'", "''") + "'" for key in ids[start : start + IDS_AT_ONCE])
-            self._dataset.delete(f"{ID} in ({listed})")
-        return int(before - self._dataset.count_rows())
+            condition = f"{column} in ({listed})"
+            found = self._dataset.to_table(columns=[column], filter=condition)[column]
+            there += len(set(found.to_pylist()))
+            if len(found):
+                self._dataset.delete(condition)
+        return there
 
     def compact(self) -> None:
         """Write what is left of files with deletions anew, and small files together."""
@@ -160,18 +174,15 @@ def collect(path: Path) -> int:
     """Remove everything that the visible generation does not need; how many bytes that freed.
 
     Raises:
-        BadInput: there is no index, it is damaged, or another process is changing it.
+        BadInput: there is no index, it is damaged, another process is changing it, or the disk is in trouble.
     """
-    before = _bytes(path)
-    with changing(path):
-        pass  # what a process that was stopped left in the table goes behind the visible generation
-    with alone(path):
-        now = open_index(path)
-        _keep(path / GENERATIONS, {str(now.number)})
-        _keep(path / WORDS, set(now.lexicon.names))
-        now.table.dataset.cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
-        (path / TABLE / HINT).unlink(missing_ok=True)
-    return before - _bytes(path)
+    read_meta(path, KIND)
+    with disk_told(path, path), alone(path):
+        before = _bytes(path)
+        settings = (path / SETTINGS).rglob("*")  # a folder with a manifest of its own
+        leave_only(path, [*(path / name for name in read_whole(path, KIND)["files"]), *settings])
+        drop_replaced(path)
+        return before - _bytes(path)
 
 
 def check_once(ids: Sequence[str]) -> None:
@@ -200,7 +211,7 @@ def sizes(path: Path) -> tuple[int, int]:
 def _keep(folder: Path, names: set[str]) -> None:
     for inside in folder.iterdir():
         if inside.name not in names:
-            shutil.rmtree(inside)
+            shutil.rmtree(inside, ignore_errors=True)  # the change is visible already; gc takes what stays
 
 
 def _bytes(path: Path) -> int:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nearfar.core.errors import BadInput, FingerprintMismatch
+from nearfar.core.errors import BadInput
 from nearfar.data.documents import STDIN, Document
 from nearfar.index.building import Building, building
 from nearfar.index.canaries import TEXTS, Canaries
@@ -18,13 +17,14 @@ from nearfar.index.cells import check_codec
 from nearfar.index.config import IndexConfig
 from nearfar.index.generation import KIND, open_index
 from nearfar.index.table import ID
-from nearfar.index.writer import Writer, changing, collect, sizes
-from nearfar.pipeline.index_rows import BLOCK, Encode, Rows, Vectors, blocks, documents_of, joined, put_changed
+from nearfar.index.writer import changing, collect, sizes
+from nearfar.pipeline.document_rows import Model, Rows
+from nearfar.pipeline.index_rows import BLOCK, blocks, documents_of, joined, put, put_changed
 from nearfar.pipeline.place import Place, check_made
 from nearfar.pipeline.progress import Reporter, Silent
 
 if TYPE_CHECKING:
-    from nearfar.encoder.encoder import Encoder
+    pass
 
 KEPT_SECONDS = 15.0  # after so long what has been encoded is written, so that no more is lost
 KEPT_ROWS = 8 * BLOCK
@@ -65,15 +65,16 @@ def build(
         raise BadInput.at(out, expected="a new folder", found="an index", do="add to it, or give --overwrite")
     reporter, config = reporter or Silent(), config or IndexConfig()
     check_codec(config.codec)
-    encoder = _loaded(model)
-    own = _encoding(encoder)
-    fingerprint = encoder.fingerprint()
-    plan = {"source": source if source == STDIN else str(Path(source).resolve()), "fingerprint": fingerprint}
+    own = Model(model, config)
+    fingerprint = own.encoder.fingerprint()
+    plan = {"source": source if source == STDIN else str(Path(source).resolve()), "fingerprint": fingerprint,
+            "passages": config.passages}  # fmt: skip
     with building(out, plan) as unfinished:
         _grow(unfinished, documents_of(source), Rows.like(unfinished.schema, own), reporter)
-        reporter.say("fitting codes" if len(unfinished) >= config.exact_below else "few documents: no codes are needed")
-        canaries = Canaries(TEXTS, own(TEXTS))
-        count = unfinished.finish(canaries, config, fingerprint=fingerprint, similarity=encoder.similarity)
+        if len(unfinished) >= config.exact_below:
+            reporter.say("fitting codes")
+        canaries = Canaries(TEXTS, own.encode(TEXTS))
+        count = unfinished.finish(canaries, config, fingerprint=fingerprint, similarity=own.encoder.similarity)
     return Changed(str(out), count, added=count)
 
 
@@ -91,14 +92,14 @@ def add(
     """
     place, reporter = Place.of(index), reporter or Silent()
     with changing(place.index) as writer:
-        rows = Rows.like(writer.schema, _own(place, writer, model))
+        rows = Rows.like(writer.schema, Model.of(place, model, writer.start))
         added = replaced = 0
         for block in blocks(documents_of(source)):
-            done = writer.put(rows.of(block))
-            added, replaced = added + done.added, replaced + done.replaced
-            reporter.say(f"{added + replaced:,} documents encoded")
-        count = len(writer.table)
-    return Changed(str(place.index), count, added=added, replaced=replaced)
+            replaced += put(writer, rows.of(block), [one.id for one in block])
+            added += len(block)
+            reporter.say(f"{added:,} documents encoded")
+        count = writer.documents
+    return Changed(str(place.index), count, added=added - replaced, replaced=replaced)
 
 
 def update(
@@ -113,11 +114,11 @@ def update(
     place, reporter = Place.of(index), reporter or Silent()
     replaced = 0
     with changing(place.index) as writer:
-        rows = Rows.like(writer.schema, _own(place, writer, model))
+        rows = Rows.like(writer.schema, Model.of(place, model, writer.start))
         for block in blocks(documents_of(source)):
             replaced += put_changed(writer, rows, block)
             reporter.say(f"{replaced:,} documents changed")
-        count = len(writer.table)
+        count = writer.documents
     return Changed(str(place.index), count, replaced=replaced)
 
 
@@ -129,7 +130,7 @@ def delete(index: str | Path, ids: Sequence[str], *, reporter: Reporter | None =
     """
     place = Place.of(index)
     with changing(place.index) as writer:
-        deleted, count = writer.delete(ids), len(writer.table)
+        deleted, count = writer.delete(ids), writer.documents
     if deleted < (asked := len(set(ids))):
         (reporter or Silent()).say(f"{asked - deleted:,} of {asked:,} ids were not in the index")
     return Changed(str(place.index), count, deleted=deleted)
@@ -144,7 +145,7 @@ def compact(index: str | Path) -> Changed:
     place = Place.of(index)
     with changing(place.index) as writer:
         writer.compact()
-        count = len(writer.table)
+        count = writer.documents
     return Changed(str(place.index), count)
 
 
@@ -156,7 +157,7 @@ def gc(index: str | Path) -> Changed:
     """
     place = Place.of(index)
     freed = collect(place.index)
-    return Changed(str(place.index), len(open_index(place.index)), bytes_freed=freed)
+    return Changed(str(place.index), open_index(place.index).count, bytes_freed=freed)
 
 
 @dataclass(frozen=True)
@@ -182,19 +183,31 @@ def check(index: str | Path) -> Checked:
     place = Place.of(index)
     opened = open_index(place.index)
     on_disk, needed = sizes(place.index)
-    return Checked(str(place.index), opened.number, len(opened), opened.table.dimension, opened.fingerprint, on_disk,
+    return Checked(str(place.index), opened.number, opened.count, opened.table.dimension, opened.fingerprint, on_disk,
                    on_disk - needed, opened.bytes_in_memory)  # fmt: skip
+
+
+def _go_on(unfinished: Building, documents: Iterator[Document], rows: Rows) -> None:
+    """Pass over the documents that are there, and see that they are the same."""
+    begun = "the documents that this index was begun with, here"
+    do = f"remove {unfinished.folder} to begin again"
+    if rows.model.config.passages:
+        for key in unfinished.ids():
+            one = next(documents, None)
+            if one is None or one.id != key:
+                raise BadInput.at(one.where if one else "the end of the documents", expected=f"{begun} '{key}'",
+                                  found="another", do=do)  # fmt: skip
+        return
+    for kept in unfinished.blocks(BLOCK):
+        given = list(islice(documents, len(kept)))
+        if (row := rows.first_other(given, kept)) is not None:
+            raise BadInput.at(given[row].where if row < len(given) else "the end of the documents",
+                              expected=f"{begun} '{kept[ID][row]}'", found="another or changed one", do=do)  # fmt: skip
 
 
 def _grow(unfinished: Building, documents: Iterator[Document], rows: Rows, reporter: Reporter) -> None:
     """Append the documents that are not there yet, some seconds' worth at a time."""
-    for kept_rows in unfinished.blocks(BLOCK):
-        given = list(islice(documents, len(kept_rows)))
-        if (row := rows.first_other(given, kept_rows)) is not None:
-            where = given[row].where if row < len(given) else "the end of the documents"
-            raise BadInput.at(where, expected="the documents that this index was begun with, here "
-                              f"'{kept_rows[ID][row]}'", found="another or changed one",
-                              do=f"remove {unfinished.folder} to begin again")  # fmt: skip
+    _go_on(unfinished, documents, rows)
     if len(unfinished):
         reporter.say(f"going on after {len(unfinished):,} documents")
     start, begun, kept, waiting = time.monotonic(), time.monotonic(), 0, []
@@ -209,48 +222,3 @@ def _grow(unfinished: Building, documents: Iterator[Document], rows: Rows, repor
         unfinished.append(joined(waiting))
     if not len(unfinished):
         raise BadInput.at("documents", expected="one or more", found="none", do="choose another source")
-
-
-def _own(place: Place, writer: Writer, model: str | Path | None) -> Encode:
-    """Encodes by the index's own model, which is loaded and checked now if it is named, or else when it is needed."""
-
-    @cache
-    def encoding() -> Encode:
-        encoder = _loaded(model or _beside(place))
-        own, found = writer.start.fingerprint, encoder.fingerprint()
-        if own != found:
-            raise FingerprintMismatch(
-                f"{place.index}: expected its own model {own}, found {found}; give that one, "
-                f"or make another index: nearfar index build --from {place.index} --model …"
-            )
-        return _encoding(encoder)
-
-    if model is not None:
-        encoding()
-
-    def own(texts: Sequence[str]) -> Vectors:
-        return encoding()(texts)
-
-    return own
-
-
-def _loaded(model: str | Path) -> Encoder:
-    from nearfar.encoder.load import load_encoder  # noqa: PLC0415, torch, which most changes do not need
-    from nearfar.encoder.precision import choose_policy  # noqa: PLC0415
-
-    return load_encoder(model, choose_policy().device)
-
-
-def _encoding(encoder: Encoder) -> Encode:
-    from nearfar.encoder.encode import encode  # noqa: PLC0415
-    from nearfar.encoder.precision import choose_policy  # noqa: PLC0415
-
-    policy = choose_policy()
-    return lambda texts: encode(encoder, texts, "document", policy)
-
-
-def _beside(place: Place) -> Path:
-    if place.run is None:
-        raise BadInput.at(place.index, expected="the model of the index", found="none named, and none beside it",
-                          do="give --model")  # fmt: skip
-    return place.run / "model"

@@ -94,7 +94,7 @@ def _asked(index: Index, dataset: Dataset, judged: Judged, mode: Mode) -> Asked:
 def _documents(index: Index, dataset: Dataset) -> NDArray[np.int32]:
     """Of each row of the index the document of the data set, and numbers of their own for others; last, of no row."""
     known = {key: row for row, key in enumerate(dataset.documents.ids)}
-    found = np.array([known.get(key, -1) for key in (*index.generation.ids, "")], np.int32)
+    found = np.array([known.get(key, -1) for key in (*index.generation.documents, "")], np.int32)
     if not (found >= 0).any():
         raise BadInput.at(dataset.name, expected="documents of the index", found="no id that is in it",
                           do="check that both are of the same documents")  # fmt: skip

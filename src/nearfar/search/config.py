@@ -20,6 +20,8 @@ class SearchConfig(Config):
     """How a hybrid search joins two rankings: by their scores, or by their ranks alone."""
     depth: Annotated[int, Field(ge=1)] = 100
     """Documents of each ranking that a hybrid search joins, and that a reranker reads."""
+    aggregate: Literal["max", "mean"] = "max"
+    """Score of a document in an index of passages: its best passage's, or the mean of all, which only vectors have."""
     feedback: Annotated[int, Field(ge=0)] = 0
     """Best documents of a first search whose mean vector the query's is moved towards; 0: none."""
     feedback_weight: Annotated[float, Field(gt=0, lt=1)] = 0.4

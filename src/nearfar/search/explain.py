@@ -108,12 +108,15 @@ def _missed(ranking: Ranking, asked: Asked, row: int, k: int, allowed: Mask | No
         return "codes", "the codes that answer rank it lower than its vector"
     if cells is None:
         return None
-    scanned = max(k, config.scanned)
-    if row not in cells.candidates(asked.vectors[0], len(cells), scanned, allowed):
-        return "probe", f"its cell is not among those opened for {scanned:,} documents"
-    if row not in cells.candidates(asked.vectors[0], max(k, config.candidates), scanned, allowed):
-        return "codes", f"its code is not among the {max(k, config.candidates):,} best"
-    return None
+    scanned, count = max(k, config.scanned), max(k, config.candidates)
+    if row in cells.candidates(asked.vectors[0], count, scanned, allowed):
+        return None
+    most = (
+        len(cells) if allowed is None else int(np.count_nonzero(allowed))
+    ) - 1  # all would be, without a look at cells
+    if row in cells.candidates(asked.vectors[0], most, scanned, allowed):
+        return "codes", f"its code is not among the {count:,} best"
+    return "probe", f"its cell is not among those opened for {scanned:,} documents"
 
 
 def _better(generation: Generation, asked: Asked, row: int, allowed: Mask | None) -> int:

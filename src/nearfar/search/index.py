@@ -15,7 +15,7 @@ from nearfar.core.unicode import check_encodable
 from nearfar.index.codes import Rescored, open_codes_of
 from nearfar.index.exact import Vectors
 from nearfar.index.generation import Generation, open_index
-from nearfar.index.table import ID, TEXT
+from nearfar.index.table import DOCUMENT, END, HEADING, ID, OWN, START, TEXT
 from nearfar.search.config import Mode, SearchConfig
 from nearfar.search.explain import Explanation, WhyNot, explained, why_not
 from nearfar.search.fusion import PAD, Found
@@ -25,8 +25,18 @@ if TYPE_CHECKING:  # reading an index must not import torch
     from sentence_transformers import SentenceTransformer
 
     from nearfar.encoder.encoder import Encoder, Role
+    from nearfar.encoder.reranker import Reranker
 
 TOPIC_DOCUMENTS = 20  # nearest to the keywords of a topic, whose mean stands for it
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where a passage lies in its document."""
+
+    start: int  # characters
+    end: int
+    heading: tuple[str, ...]  # above it, outermost first
 
 
 @dataclass(frozen=True)
@@ -37,6 +47,7 @@ class Hit:
     score: float  # similarity of the model, BM25, or what fusion or a reranker made of them
     text: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    passage: Span | None = None  # of the document, where the index is one of passages; `text` is that with its context
     explanation: Explanation | None = None
 
 
@@ -108,27 +119,37 @@ class Index:
         return self.encoder.fingerprint()
 
     def search(
-        self, query: str, k: int = 10, *, task: str = "", filter: str = "", mode: Mode = "dense", explain: bool = False  # noqa: A002
-    ) -> list[Hit]:  # fmt: skip
+        self,
+        query: str,
+        k: int = 10,
+        *,
+        task: str = "",
+        filter: str = "",  # noqa: A002
+        mode: Mode = "dense",
+        rerank: str | Path | Reranker | None = None,
+        explain: bool = False,
+    ) -> list[Hit]:
         """Return the k documents that answer `query` best, best first.
 
         Args:
             task: what kind of question it is, where the model has a prompt for that.
             filter: a condition on the metadata, such as 'year >= 2020 and lang in ("en", "de")'; see docs/filters.md.
             mode: by vectors, by words (BM25), or by both.
-            explain: say of each hit what made its score.
+            rerank: a cross-encoder that reads the first `config.depth` documents and orders them.
+            explain: say of each hit what made its score before that.
 
         Raises:
             BadInput: the query is no text or has no words, the filter cannot be read, or the model knows no such task.
             FingerprintMismatch: the model is not the one the index was made with.
         """
         asked, allowed = self.asked([query], task, mode), self.allowed(filter)
-        rows, scores = self.ranking.ranked(asked, k, mode, allowed)
+        depth = k if rerank is None else max(k, self.ranking.config.depth)
+        rows, scores = self.ranking.ranked(asked, depth, mode, allowed)
         hits = self._hits((rows, scores))[0]
-        if not explain:
-            return hits
-        said = explained(self.ranking, asked, rows[0][rows[0] != PAD], k, mode, allowed)
-        return [replace(hit, explanation=why) for hit, why in zip(hits, said, strict=True)]
+        if explain:
+            said = explained(self.ranking, asked, rows[0][rows[0] != PAD], depth, mode, allowed)
+            hits = [replace(hit, explanation=why) for hit, why in zip(hits, said, strict=True)]
+        return hits if rerank is None else _reranked(query, hits, rerank)[:k]
 
     def search_many(
         self, queries: list[str], k: int = 10, *, task: str = "", filter: str = "", mode: Mode = "dense"  # noqa: A002
@@ -229,16 +250,30 @@ class Index:
     def _hits(self, found: Found) -> list[list[Hit]]:
         """What is known of the documents of each query, read at once."""
         wanted = np.unique(found[0][found[0] != PAD])
-        columns = [ID, TEXT, *self.generation.table.columns]
-        read = self.generation.table.take(wanted, columns).to_pylist() if len(wanted) else []
+        table = self.generation.table
+        columns = [ID, TEXT, *table.columns, *([DOCUMENT, START, END, HEADING] if table.has_passages else [])]
+        read = table.take(wanted, columns).to_pylist() if len(wanted) else []
         known = dict(zip(wanted.tolist(), read, strict=True))
         return [[_hit(known[row], score) for row, score in zip(rows, scores, strict=True) if row != PAD]
                 for rows, scores in zip(found[0].tolist(), found[1].tolist(), strict=True)]  # fmt: skip
 
 
+def _reranked(query: str, hits: Sequence[Hit], name: str | Path | Reranker) -> list[Hit]:
+    """Hits by the scores of a cross-encoder, equal ones as they were."""
+    from nearfar.encoder.precision import Policy
+    from nearfar.encoder.reranker import load_reranker
+
+    scores = load_reranker(name).scores([(query, hit.text) for hit in hits], Policy())
+    order = np.argsort(-scores, kind="stable")
+    return [replace(hits[place], score=float(scores[place])) for place in order]
+
+
 def _hit(values: Mapping[str, Any], score: float) -> Hit:
-    metadata = {name: value for name, value in values.items() if name not in {ID, TEXT} and value is not None}
-    return Hit(values[ID], score, values[TEXT], metadata)
+    metadata = {name: value for name, value in values.items() if name not in OWN and value is not None}
+    if DOCUMENT not in values:
+        return Hit(values[ID], score, values[TEXT], metadata)
+    span = Span(values[START], values[END], tuple(values[HEADING] or ()))
+    return Hit(values[DOCUMENT], score, values[TEXT], metadata, span)
 
 
 def _check_rescore(rescore: int | None, size_bytes: int | None) -> None:

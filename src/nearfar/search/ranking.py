@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nearfar.core.errors import BadInput
 from nearfar.index.codes import CodedIndex, Rescored
 from nearfar.index.exact import Vectors
 from nearfar.index.generation import Generation
+from nearfar.search.aggregate import DocumentOfRow, RankedDocuments, aggregated
 from nearfar.search.config import Mode, SearchConfig
 from nearfar.search.fusion import COSINE_LOWEST, DEFAULT_WEIGHT, PAD, Candidates, Found, convex, reciprocal_ranks
+
+PASSAGES_A_DOCUMENT = 4  # looked for at first, of each document that is wanted
 
 Mask = NDArray[np.bool_]
 Rows = NDArray[np.int32]
@@ -47,7 +52,48 @@ class Ranking:
         return COSINE_LOWEST if self.generation.similarity == "cosine" else None
 
     def ranked(self, asked: Asked, k: int, mode: Mode, allowed: Mask | None = None) -> Found:
-        """Rows and scores (Q, k) of the best documents, best first, row −1 in places left over."""
+        """Rows and scores (Q, k) of the best documents, best first, row −1 in places left over.
+
+        In an index of passages each document comes once, as the passage that earned its place.
+
+        Raises:
+            BadInput: the mean of passages is asked for of words.
+        """
+        if self.of_row is None:
+            return self.rows(asked, k, mode, allowed)
+        if self.config.aggregate == "mean" and mode != "dense":
+            raise BadInput.at("aggregate", expected="max, or mean in dense search", found=f"mean in {mode} search",
+                              do="choose max")  # fmt: skip
+        rows, scores = np.full((len(asked.texts), k), PAD, np.int32), np.zeros((len(asked.texts), k), np.float32)
+        for number, text in enumerate(asked.texts):
+            one = Asked([text], asked.vectors[number : number + 1], asked.fingerprint)
+            best = self._documents(self.of_row, one, k, mode, allowed)
+            rows[number, : len(best.passages)], scores[number, : len(best.scores)] = best.passages, best.scores
+        return rows, scores
+
+    def _documents(
+        self, of_row: DocumentOfRow, one: Asked, k: int, mode: Mode, allowed: Mask | None
+    ) -> RankedDocuments:  # fmt: skip
+        """The k best documents for one query: so many passages are looked for until there are as many documents."""
+        room, depth = len(self.generation), max(PASSAGES_A_DOCUMENT * k, self.config.depth)
+        while True:
+            rows, scores = (found[0] for found in self.rows(one, min(depth, room), mode, allowed))
+            score = lambda wanted: self.vectors(wanted) @ one.vectors[0]  # noqa: E731
+            there = rows != PAD
+            best = aggregated(rows[there], scores[there], of_row, k, self.config.aggregate, score=score)
+            if len(best.documents) == k or depth >= room or not there.all():
+                return best
+            depth *= PASSAGES_A_DOCUMENT
+
+    @cached_property
+    def of_row(self) -> DocumentOfRow | None:
+        """Which document each row is a passage of; None where rows are documents."""
+        if not self.generation.table.has_passages:
+            return None
+        return DocumentOfRow(np.unique(np.array(self.generation.documents), return_inverse=True)[1].astype(np.int64))
+
+    def rows(self, asked: Asked, k: int, mode: Mode, allowed: Mask | None = None) -> Found:
+        """Rows and scores (Q, k) of the best documents or passages, best first, row −1 in places left over."""
         if mode == "lexical":
             return self.generation.lexicon.bm25.search(asked.texts, k, allowed)
         if mode == "dense":

@@ -1,0 +1,47 @@
+"""Files of a table that are gone or cut short, told in one line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from nearfar.core.disk import DISK_MESSAGES
+from nearfar.core.errors import BadInput, DiskTrouble
+
+CUT_SHORT = re.compile(r"LanceError\(IO\)|Io error")  # in what Lance and pyarrow say of a file
+
+
+class Unreadable(BadInput):
+    """A file of a table is gone, or cut short."""
+
+
+@contextmanager
+def told(place: str) -> Iterator[None]:
+    """Tell what keeps an opened table from being read.
+
+    Raises:
+        Unreadable: so.
+    """
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise Unreadable.at(place, expected="the files of the generation that was opened",
+                            found=str(error).split(",")[0], do="open the index again") from None  # fmt: skip
+
+
+@contextmanager
+def read_back(path: Path) -> Iterator[None]:
+    """Tell what cannot be read again as trouble with the disk: Lance says nothing when a file's last write has failed.
+
+    Raises:
+        DiskTrouble: so.
+    """
+    try:
+        yield
+    except (Unreadable, OSError, ValueError) as error:
+        if not isinstance(error, Unreadable) and (DISK_MESSAGES.search(str(error)) or not CUT_SHORT.search(str(error))):
+            raise
+        raise DiskTrouble.at(path, expected="a place to write to", found="a file that cannot be read again",
+                             do="free some space or choose another folder") from error  # fmt: skip
