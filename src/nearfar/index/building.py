@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,8 @@ def building(path: Path, plan: Mapping[str, Any]) -> Iterator[Building]:
             (folder / MANIFEST).unlink(missing_ok=True)  # it may name files that are yet to be written
             (target / PLAN).unlink(missing_ok=True)
             yield Building(target, folder)
-        drop_replaced(path)
+        with suppress(BadInput, OSError):  # the new one is visible already; gc takes what stays
+            drop_replaced(path)
 
 
 def drop_replaced(path: Path) -> None:
