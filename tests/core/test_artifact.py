@@ -89,7 +89,7 @@ def test_any_flipped_byte_is_found(tmp_path, name):
         # white space outside the strings of the manifest means nothing
         if name == MANIFEST and json_or_none(file) == json.loads(whole):
             continue
-        refusal(lambda: read_manifest(tmp_path / "a", KIND))
+        assert refusal(lambda: read_manifest(tmp_path / "a", KIND)).startswith(f"{file}: ")
     file.write_bytes(whole)
     assert holds(tmp_path / "a", "old")
 

@@ -1,6 +1,9 @@
 """Changes of an index that are killed, or meet a full or broken disk; the long form is `benchmarks/index_faults`."""
 
+import errno
+import os
 import shutil
+import subprocess
 import sys
 
 import lance
@@ -69,6 +72,29 @@ def test_a_last_write_that_failed_unsaid_is_found_out(world, operation):
         assert told(outcome["line"], path), outcome
         assert world.trial(operation, Fault("EIO", at)) == ""
     assert lasts
+
+
+COMMAND = """
+import ctypes, os, sys
+library, at, error, index = sys.argv[1:]
+ctypes.CDLL(library).disk_faults(os.fsencode(index), ctypes.c_long(int(at)), int(error))
+from nearfar.cli.main import main
+sys.argv = ["nearfar", "index", "compact", index]
+main()
+"""
+
+
+def test_the_command_line_says_one_line_of_a_full_disk(world):
+    """And none of Lance's warnings before it."""
+    path = world.fresh("compact")
+    at = next(at for at, moment in enumerate(world.whole["compact"]["moments"], 1) if moment.startswith("linkat"))
+    library = str(world.folder / "disk_faults.so")
+    command = [sys.executable, "-c", COMMAND, library, str(at), str(errno.ENOSPC), str(path)]
+    environment = {**os.environ, "LD_PRELOAD": library}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 2, done
+    assert done.stdout == ""
+    assert told(done.stderr.removeprefix("nearfar: ").rstrip(), path), done.stderr
 
 
 def test_damage_is_told_before_an_answer_is_given(tmp_path):

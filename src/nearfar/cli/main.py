@@ -58,6 +58,7 @@ def main() -> None:
     # Read by torch when it is imported: kept activations are large, and huge pages make them cheap to touch.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
+    os.environ.setdefault("LANCE_LOG", "error")  # Lance's warnings of a full disk would come before the one line
     if not _is_first():
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
     try:

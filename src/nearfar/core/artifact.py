@@ -192,6 +192,9 @@ def _load_manifest(folder: Path, kind: str) -> dict[str, Any]:
         raise BadInput.at(
             folder / MANIFEST, expected="a readable manifest", found=str(error), do=f"make the {kind} again"
         ) from None
+    seal = manifest.pop("seal", None) if isinstance(manifest, dict) else None
+    if seal is not None and seal != _seal(manifest):
+        raise _damaged(folder / MANIFEST, expected="the manifest as it was sealed", found="another text")
     if not isinstance(manifest, dict) or "kind" not in manifest or "format" not in manifest:
         raise BadInput.at(
             folder, expected=f"a nearfar {kind} folder", found="another manifest.json", do="check the path"
@@ -203,8 +206,8 @@ def _load_manifest(folder: Path, kind: str) -> dict[str, Any]:
             found=f"{manifest['kind']} of format {manifest['format']}",
             do="check the path",
         )
-    if manifest.pop("seal", None) != _seal(manifest):
-        raise _damaged(folder / MANIFEST, expected="the manifest as it was sealed", found="another text")
+    if seal is None:
+        raise _damaged(folder / MANIFEST, expected="the manifest as it was sealed", found="no seal")
     return manifest
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +131,8 @@ def building(path: Path, plan: Mapping[str, Any]) -> Iterator[Building]:
             (target / PLAN).unlink(missing_ok=True)
             with _kept(unfinished := Building(target, folder)):
                 yield unfinished
-        drop_replaced(path)
+        with suppress(BadInput, OSError):  # the new one is visible already; gc takes what stays
+            drop_replaced(path)
 
 
 def drop_replaced(path: Path) -> None:
