@@ -352,6 +352,16 @@ def test_every_verb_says_so_in_words(copy):
     assert nearfar("index", "delete", "idx", "none", "none").lines == ["1 of 1 ids were not in the index"]
 
 
+def test_an_index_is_replaced_and_nothing_is_left_of_it(copy):
+    (copy / "one.jsonl").write_text('{"_id": "n1", "text": "stone"}\n')
+    before = {name.name for name in copy.iterdir()}
+    arguments = [*BUILD[:4], "--data", "one.jsonl", "--out", "idx", "--overwrite"]
+    assert [told(*arguments)["documents"] for _ in range(2)] == [1, 1]
+    assert ids(copy / "idx") == {"n1"}
+    assert {name.name for name in copy.iterdir()} == before
+    assert told("index", "check", "idx")["bytes_to_free"] < 100
+
+
 def test_a_search_says_all_that_it_knows(copy):
     assert len(told(*SEARCH, "-k", "99")["hits"]) == 30
     hit = told(*SEARCH, "--mode", "hybrid", "--explain")["hits"][0]

@@ -121,18 +121,19 @@ def building(path: Path, plan: Mapping[str, Any]) -> Iterator[Building]:
     target, folder = Path(os.path.realpath(path)), _folder_of(path)
     # of what is to be replaced: changes made meanwhile would be lost
     own = alone(target, path) if target.exists() else nullcontext()
-    with disk_told(path, path, folder), read_back(path), own:
-        folder.mkdir(parents=True, exist_ok=True)
-        with alone(folder, path):
-            if _plan_of(folder) != dict(plan):
-                leave_only(folder, [])
-                write_json(folder / PLAN, plan)
-            (folder / MANIFEST).unlink(missing_ok=True)  # it may name files that are yet to be written
-            (target / PLAN).unlink(missing_ok=True)
-            with _kept(unfinished := Building(target, folder)):
-                yield unfinished
+    with disk_told(path, path, folder), read_back(path):
+        with own:
+            folder.mkdir(parents=True, exist_ok=True)
+            with alone(folder, path):
+                if _plan_of(folder) != dict(plan):
+                    leave_only(folder, [])
+                    write_json(folder / PLAN, plan)
+                (folder / MANIFEST).unlink(missing_ok=True)  # it may name files that are yet to be written
+                (target / PLAN).unlink(missing_ok=True)
+                with _kept(unfinished := Building(target, folder)):
+                    yield unfinished
         with suppress(BadInput, OSError):  # the new one is visible already; gc takes what stays
-            drop_replaced(path)
+            drop_replaced(path)  # which `own` was the lock of
 
 
 def drop_replaced(path: Path) -> None:
