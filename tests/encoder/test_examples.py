@@ -154,6 +154,6 @@ def test_a_run_shows_training_pairs_alone_everywhere(tiny_folder, tmp_path):
     scores = encode(load_encoder(tmp_path / "run"), [asked], "query", Policy())
     without = encode(Encoder(index.encoder.model), [asked], "query", Policy())
     assert abs(scores - without).max() > 1e-4
-    best, found = index.table.search(scores, 5, index.fingerprint)
-    assert [hit.id for hit in with_them] == [index.table.ids[row] for row in best[0]]
+    best, found = index.generation.search(scores, 5, index.fingerprint)
+    assert [hit.id for hit in with_them] == [index.generation.ids[row] for row in best[0]]
     assert [hit.score for hit in with_them] == pytest.approx(found[0].tolist())

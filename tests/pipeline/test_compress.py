@@ -336,7 +336,7 @@ READING = """
 import json, sys
 import nearfar
 index = nearfar.Index.open(sys.argv[1], size_bytes=8)
-print(json.dumps([index.codes.codes.shape, [name for name in ("torch", "transformers") if name in sys.modules]]))
+print(json.dumps([index.ranking.codes.codes.shape, [name for name in ("torch", "transformers") if name in sys.modules]]))
 """
 
 

@@ -50,7 +50,7 @@ def test_healthy_codes_of_every_size(run):
 
 def test_the_error_at_fitting_is_that_of_the_documents(run):
     index, meta = open_index(run / "index"), read_meta(run / "codes" / "8", "codes")
-    coded = package.Index.open(run, size_bytes=8).codes
+    coded = package.Index.open(run, size_bytes=8).ranking.codes
     apart = np.square(index.vectors - coded.codec.decode(coded.codes)).sum(axis=1)
     assert meta["error"] == pytest.approx(np.mean(apart / np.square(index.vectors).sum(axis=1)), rel=1e-4)
 

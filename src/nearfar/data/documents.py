@@ -101,7 +101,9 @@ def _table(path: Path) -> Iterator[Row]:
             return parquet.ParquetFile(path).iter_batches()
         options = csv.ParseOptions(delimiter="\t" if path.suffix.lower() == ".tsv" else ",", newlines_in_values=True)
         names = {name: pa.string() for name in (*IDS, "text", "title")}
-        return csv.open_csv(path, parse_options=options, convert_options=csv.ConvertOptions(column_types=names))
+        reading = csv.ReadOptions(use_threads=False)  # threads lose the number of a damaged row
+        convert = csv.ConvertOptions(column_types=names)
+        return csv.open_csv(path, read_options=reading, parse_options=options, convert_options=convert)
 
     try:
         for batch in batches():
