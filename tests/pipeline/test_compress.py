@@ -336,7 +336,8 @@ READING = """
 import json, sys
 import nearfar
 index = nearfar.Index.open(sys.argv[1], size_bytes=8)
-print(json.dumps([index.ranking.codes.codes.shape, [name for name in ("torch", "transformers") if name in sys.modules]]))
+codes = index.ranking.codes.codes
+print(json.dumps([codes.shape, [name for name in ("torch", "transformers") if name in sys.modules]]))
 """
 
 
