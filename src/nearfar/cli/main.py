@@ -36,6 +36,7 @@ from nearfar.cli.options import (
 )
 from nearfar.cli.rerank import rerank_train
 from nearfar.cli.search import search
+from nearfar.cli.serve import serve
 from nearfar.cli.teach import teach
 from nearfar.cli.tune import tune
 from nearfar.core.config import merged
@@ -215,6 +216,7 @@ app.command(context_settings=ANY_FIELD)(compress)
 app.command("compress-table")(compress_table)
 app.command()(plan)
 app.command()(search)
+app.command()(serve)
 app.command()(export)
 app.command(context_settings=ANY_FIELD)(mine)
 app.command("rerank-train", context_settings=ANY_FIELD)(rerank_train)

@@ -142,14 +142,43 @@ class Index:
             BadInput: the query is no text or has no words, the filter cannot be read, or the model knows no such task.
             FingerprintMismatch: the model is not the one the index was made with.
         """
-        asked, allowed = self.asked([query], task, mode), self.allowed(filter)
+        asked = self.asked([query], task, mode)
         depth = k if rerank is None else max(k, self.ranking.config.depth)
-        rows, scores = self.ranking.ranked(asked, depth, mode, allowed)
-        hits = self._hits((rows, scores))[0]
-        if explain:
-            said = explained(self.ranking, asked, rows[0][rows[0] != PAD], depth, mode, allowed)
-            hits = [replace(hit, explanation=why) for hit, why in zip(hits, said, strict=True)]
+        hits = self.found(asked, depth, filter=filter, mode=mode, explain=explain)
         return hits if rerank is None else _reranked(query, hits, rerank)[:k]
+
+    def found(
+        self, asked: Asked, k: int, *, filter: str = "", mode: Mode = "dense", explain: bool = False  # noqa: A002
+    ) -> list[Hit]:  # fmt: skip
+        """`search` for one query whose vector is there already.
+
+        Raises:
+            BadInput, FingerprintMismatch: as of `search`.
+        """
+        allowed = self.allowed(filter)
+        rows, scores = self.ranking.ranked(asked, k, mode, allowed)
+        hits = self._hits((rows, scores))[0]
+        if not explain:
+            return hits
+        said = explained(self.ranking, asked, rows[0][rows[0] != PAD], k, mode, allowed)
+        return [replace(hit, explanation=why) for hit, why in zip(hits, said, strict=True)]
+
+    def similar(self, id: str, k: int = 10, *, filter: str = "") -> list[Hit]:  # noqa: A002
+        """Return the k documents with the nearest vectors to that of one in the index, without that one.
+
+        Raises:
+            BadInput: the index has no such document, or as of `search`.
+        """
+        check_encodable([id], "id")
+        row = int(self.generation.table.rows_of([id])[0])
+        if row < 0:
+            raise BadInput.at(self.generation.path, expected="a document of the index", found=f"'{id[:100]}'",
+                              do="check the id")  # fmt: skip
+        allowed = self.allowed(filter)
+        others = np.ones(len(self), np.bool_) if allowed is None else allowed.copy()
+        others[row] = False
+        asked = Asked([""], self.ranking.vectors(np.array([row], np.int32)), self.generation.fingerprint)
+        return self._hits(self.ranking.dense(asked, k, others))[0]
 
     def search_many(
         self, queries: list[str], k: int = 10, *, task: str = "", filter: str = "", mode: Mode = "dense"  # noqa: A002
@@ -207,14 +236,17 @@ class Index:
                               found="none", do="learn it: nearfar index tune INDEX --data D")  # fmt: skip
         return bool(hits) and hits[0].score >= learnt[mode]
 
-    def why_not(self, query: str, id: str, k: int = 10, *, filter: str = "", mode: Mode = "dense") -> WhyNot:  # noqa: A002
+    def why_not(
+        self, query: str | Asked, id: str, k: int = 10, *, filter: str = "", mode: Mode = "dense"  # noqa: A002
+    ) -> WhyNot:  # fmt: skip
         """Say where a document is lost on the way to the k best answers.
 
         Raises:
             BadInput, FingerprintMismatch: as of `search`.
         """
         check_encodable([id], "id")
-        return why_not(self.ranking, self.asked([query], "", mode), id, k, mode, self.allowed(filter))
+        asked = self.asked([query], "", mode) if isinstance(query, str) else query
+        return why_not(self.ranking, asked, id, k, mode, self.allowed(filter))
 
     def asked(self, queries: Sequence[str], task: str, mode: Mode, role: Role = "query") -> Asked:
         """Queries as the modes take them; without vectors where only words are asked for.

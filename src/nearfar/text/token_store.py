@@ -43,6 +43,8 @@ class Tokenizer(Protocol):
 
     def to_str(self) -> str: ...
 
+    def get_vocab_size(self) -> int: ...
+
 
 def tokenizer_digest(tokenizer: Tokenizer) -> str:
     """Fingerprint of a tokenizer's content, without the padding and truncation that callers set and reset on it."""

@@ -1,0 +1,44 @@
+"""The app: every path, and what stands before them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from nearfar import __version__
+from nearfar.serve import embeddings, health, reranking, searching
+from nearfar.serve.errors import install
+from nearfar.serve.guard import Guard
+from nearfar.serve.service import Service
+
+ROUTERS = (embeddings.router, reranking.router, searching.router, health.router)
+
+
+def app_of(service: Service, key: str | None = None) -> FastAPI:
+    """The app of a service, which starts and ends with it.
+
+    Args:
+        key: that requests must carry; None for none.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.start()
+        await service.warm()
+        yield
+        service.close()
+
+    app = FastAPI(
+        title="nearfar", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None,
+        max_body_size=service.config.most_bytes,
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
+    )  # fmt: skip
+    for router in ROUTERS:
+        app.include_router(router(service))
+    install(app)
+    paths = frozenset(route.path for route in app.routes if isinstance(route, APIRoute))
+    app.add_middleware(Guard, metrics=service.metrics, key=key, loopback=service.config.is_loopback, paths=paths)
+    return app

@@ -1,0 +1,267 @@
+"""Texts of many requests embedded together: gathered by tokens, sorted by length, each request in its turn."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearfar.core.errors import BadInput
+from nearfar.encoder.encode import INFERENCE_BUDGET, encode_ids_inside, encode_inside
+from nearfar.encoder.encoder import Encoder, Role
+from nearfar.encoder.precision import Policy
+
+TURN_TOKENS = 1024  # that a request may take of a batch before the next has its turn: short ones pass long ones
+CHARACTERS_A_TOKEN = 3  # a guess that is only used to bound what waits
+SPECIAL_TOKENS = 3
+FIRST_RATE = 5_000.0  # tokens a second, before any was measured
+SMOOTHING = 0.1  # of the measured rate
+ENTRY_BYTES = 500  # what Python adds to a text and an entry, about
+
+Given = str | tuple[int, ...]  # a text, or its token ids
+Kind = tuple[Role, str, bool]  # role, task, whether they are token ids: those of one kind are embedded together
+Key = tuple[Kind, Given]
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Vectors of texts, and how many tokens of each were read."""
+
+    vectors: NDArray[np.float32]  # (n, d)
+    tokens: NDArray[np.int64]  # (n,)
+
+    @classmethod
+    def room(cls, count: int, dimension: int) -> Embedded:
+        """Places to be filled."""
+        return cls(np.empty((count, dimension), np.float32), np.zeros(count, np.int64))
+
+    def put(self, place: int | list[int], found: Embedded, row: int | slice) -> None:
+        """Fill places with rows of another."""
+        self.vectors[place], self.tokens[place] = found.vectors[row], found.tokens[row]
+
+    def row(self, place: int) -> Embedded:
+        """One row, copied, so that it does not keep the others."""
+        return Embedded(self.vectors[place : place + 1].copy(), self.tokens[place : place + 1].copy())
+
+
+class Overloaded(Exception):  # noqa: N818 -- a state, which passes
+    """There is no room for more; `retry_after_s` says when there may be."""
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__("too many requests wait already")
+        self.retry_after_s = retry_after_s
+
+
+@dataclass(eq=False)
+class Job:
+    """The texts of one request, and their vectors as they come."""
+
+    texts: Sequence[Given]
+    kind: Kind
+    costs: Sequence[int]  # tokens of each text, guessed
+    found: Embedded
+    done: asyncio.Future[Embedded]
+    loop: asyncio.AbstractEventLoop
+    taken: int = 0  # texts that a batch has had
+    missing: int = field(init=False)  # texts without a vector yet
+
+    def __post_init__(self) -> None:
+        self.missing = len(self.texts)
+
+
+class Cache:
+    """What was asked for last, in bounded memory."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self.size_bytes, self.held = size_bytes, 0
+        self.known: OrderedDict[Key, Embedded] = OrderedDict()
+
+    def get(self, key: Key) -> Embedded | None:
+        """One row, which is then the last that was asked for."""
+        found = self.known.get(key)
+        if found is not None:
+            self.known.move_to_end(key)
+        return found
+
+    def put(self, key: Key, one: Embedded) -> None:
+        """Keep one row, and drop those that were not asked for longest where there is no room."""
+        cost = _cost(key, one)
+        if key in self.known or cost > self.size_bytes:
+            return
+        self.known[key] = one
+        self.held += cost
+        while self.held > self.size_bytes:
+            self.held -= _cost(*self.known.popitem(last=False))
+
+
+class Batcher:
+    """One thread that embeds what waits, and the queue before it.
+
+    The model's pass belongs to that thread alone; requests wait on futures of their event loop.
+    """
+
+    def __init__(self, encoder: Encoder, policy: Policy, *, queue_tokens: int, cache_bytes: int) -> None:
+        self.encoder, self.policy, self.queue_tokens = encoder, policy, queue_tokens
+        self.budget_tokens = INFERENCE_BUDGET * policy.budget_tokens
+        self.cache = Cache(cache_bytes)
+        self.waiting: deque[Job] = deque()
+        self.waiting_tokens = 0
+        self.rate = FIRST_RATE  # tokens a second
+        self._changed = threading.Condition()
+        self._ended = False
+        self._thread = threading.Thread(target=self._run, name="embed", daemon=True)
+
+    def start(self) -> None:
+        """Begin to embed."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End after what waits is done."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    async def embed(self, texts: Sequence[Given], role: Role, task: str = "") -> Embedded:
+        """Vectors of texts, or of token ids without special tokens.
+
+        Raises:
+            Overloaded: too many tokens wait already.
+            BadInput: a token id is not one of the model's.
+        """
+        kind: Kind = (role, task, not isinstance(texts[0], str))
+        check_ids((one for one in texts if isinstance(one, tuple)), self.encoder.tokenizer.get_vocab_size())
+        result, fresh = Embedded.room(len(texts), self.encoder.dimension), []
+        for place, text in enumerate(texts):
+            known = self.cache.get((kind, text))
+            if known is None:
+                fresh.append(place)
+            else:
+                result.put(place, known, 0)
+        if fresh:
+            found = await self._embedded([texts[place] for place in fresh], kind)
+            result.put(fresh, found, slice(None))
+            for place in fresh:
+                self.cache.put((kind, texts[place]), result.row(place))
+        return result
+
+    async def _embedded(self, texts: Sequence[Given], kind: Kind) -> Embedded:
+        loop = asyncio.get_running_loop()
+        room = Embedded.room(len(texts), self.encoder.dimension)
+        job = Job(texts, kind, [self._guess(text) for text in texts], room, loop.create_future(), loop)
+        self._enter(job)
+        try:
+            return await job.done
+        except asyncio.CancelledError:  # the client left, or waited too long
+            self._leave(job)
+            raise
+
+    def _guess(self, text: Given) -> int:
+        tokens = len(text) if isinstance(text, tuple) else len(text) // CHARACTERS_A_TOKEN
+        return min(tokens + SPECIAL_TOKENS, self.encoder.max_tokens)
+
+    def _enter(self, job: Job) -> None:
+        cost = sum(job.costs)
+        with self._changed:
+            if self.waiting and self.waiting_tokens + cost > self.queue_tokens:
+                raise Overloaded(self.waiting_tokens / self.rate)
+            self.waiting.append(job)
+            self.waiting_tokens += cost
+            self._changed.notify()
+
+    def _leave(self, job: Job) -> None:
+        with self._changed:
+            if job in self.waiting:
+                self.waiting.remove(job)
+                self.waiting_tokens -= sum(job.costs[job.taken :])
+
+    def _run(self) -> None:
+        with self.encoder.inference(self.policy):
+            self._serve()
+
+    def _serve(self) -> None:
+        while (batch := self._next()) is not None:
+            start, tokens = time.perf_counter(), 0
+            for kind in {job.kind for job, _ in batch}:
+                part = [(job, place) for job, place in batch if job.kind == kind]
+                tokens += sum(job.costs[place] for job, place in part)
+                self._embed(kind, part)
+            seconds = max(time.perf_counter() - start, 1e-6)
+            self.rate += SMOOTHING * (tokens / seconds - self.rate)
+
+    def _next(self) -> list[tuple[Job, int]] | None:
+        """Texts for a batch, by turns, as soon as there are some; None where there will be no more."""
+        with self._changed:
+            self._changed.wait_for(lambda: self.waiting or self._ended)
+            if not self.waiting:
+                return None
+            batch = list(self._turns())
+            self.waiting_tokens -= sum(job.costs[place] for job, place in batch)
+            return batch
+
+    def _turns(self) -> Iterator[tuple[Job, int]]:
+        room = self.budget_tokens
+        while self.waiting and room > 0:
+            job, turn = self.waiting.popleft(), min(TURN_TOKENS, room)
+            while job.taken < len(job.texts) and turn > 0:
+                yield job, job.taken
+                turn -= job.costs[job.taken]
+                room -= job.costs[job.taken]
+                job.taken += 1
+            if job.taken < len(job.texts):
+                self.waiting.append(job)
+
+    def _embed(self, kind: Kind, batch: Sequence[tuple[Job, int]]) -> None:
+        texts = list(dict.fromkeys(job.texts[place] for job, place in batch))
+        row = {text: number for number, text in enumerate(texts)}
+        try:
+            found = self._passed(texts, kind)
+        except Exception as error:  # noqa: BLE001 -- handed to those who asked
+            for job in {id(job): job for job, _ in batch}.values():
+                self._leave(job)
+                job.loop.call_soon_threadsafe(_fail, job.done, error)
+            return
+        for job, place in batch:
+            job.found.put(place, found, row[job.texts[place]])
+            job.missing -= 1
+            if not job.missing:
+                job.loop.call_soon_threadsafe(_resolve, job)
+
+    def _passed(self, texts: Sequence[Given], kind: Kind) -> Embedded:
+        """Texts of one kind through the model."""
+        role, task, is_ids = kind
+        if is_ids:
+            return Embedded(*encode_ids_inside(self.encoder, texts, role, self.policy))
+        return Embedded(*encode_inside(self.encoder, texts, role, self.policy, tasks=[task] * len(texts)))
+
+
+def check_ids(rows: Iterable[tuple[int, ...]], size: int) -> None:
+    """Refuse token ids that a tokenizer of this size does not have.
+
+    Raises:
+        BadInput: so.
+    """
+    if (largest := max(map(max, rows), default=0)) >= size:
+        raise BadInput.at("input", expected=f"token ids below {size}", found=str(largest),
+                          do="use the model's own tokenizer, or send texts")  # fmt: skip
+
+
+def _resolve(job: Job) -> None:
+    if not job.done.done():
+        job.done.set_result(job.found)
+
+
+def _fail(done: asyncio.Future[Embedded], error: Exception) -> None:
+    if not done.done():
+        done.set_exception(error)
+
+
+def _cost(key: Key, one: Embedded) -> int:
+    return one.vectors.nbytes + 4 * len(key[1]) + ENTRY_BYTES

@@ -1,0 +1,79 @@
+"""What every request passes first: the host it was sent to, its key, and the headers of its answer."""
+
+from __future__ import annotations
+
+import hmac
+import time
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from nearfar.serve.config import LOOPBACK
+from nearfar.serve.errors import answer
+from nearfar.serve.metrics import Metrics
+
+OPEN = frozenset({"/livez", "/readyz", "/health"})  # a prober has no key
+SECURE = {
+    "content-security-policy": "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
+    "worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+}
+
+
+class Guard:
+    """Refuses requests that are not to be answered, and counts all."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, key: str | None, loopback: bool, paths: frozenset[str]) -> None:
+        self.app, self.metrics, self.key, self.loopback, self.paths = app, metrics, key, loopback, paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        start, status = time.perf_counter(), 500
+
+        async def secured(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in SECURE.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        refusal = self._refusal(scope)
+        try:
+            await (self.app if refusal is None else refusal)(scope, receive, secured)
+        finally:
+            path = self._counted(scope)
+            self.metrics.requests.labels(path, status).inc()
+            self.metrics.seconds.labels(path).observe(time.perf_counter() - start)
+
+    def _refusal(self, scope: Scope) -> ASGIApp | None:
+        path, headers = scope["path"], Headers(scope=scope)
+        if self.loopback and _host(headers.get("host", "")) not in LOOPBACK:  # a page that had its name point here
+            return answer(path, 403, "expected a request to this machine by its own name, found another host")
+        if self.key is None or path in OPEN:
+            return None
+        given = headers.get("authorization", "").removeprefix("Bearer ").encode()
+        if not hmac.compare_digest(given, self.key.encode()):
+            return answer(path, 401, "expected the service's key, found none or another; send Authorization: Bearer KEY")
+        return None
+
+    def _counted(self, scope: Scope) -> str:
+        """The path as it is counted: of few different ones, whatever is asked for."""
+        route = scope.get("route")
+        path = getattr(route, "path", None) or scope["path"]
+        return path if path in self.paths else "other"
+
+
+def _host(header: str) -> str:
+    """The name in a Host header, without its port."""
+    if header.startswith("["):
+        return header[1:].partition("]")[0]
+    return header.partition(":")[0].lower()

@@ -1,0 +1,66 @@
+"""The service as a process: listening, and ending when it is told to."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import uvicorn
+
+from nearfar.core.errors import BadInput
+from nearfar.serve.app import app_of
+from nearfar.serve.config import ServeConfig
+from nearfar.serve.service import Service
+
+KEY = "NEARFAR_API_KEY"  # in the environment: what is on a command line, every process can read
+SHORTEST_KEY = 16  # characters
+CONNECTIONS = 2048  # that wait to be accepted
+
+
+def key_of(config: ServeConfig) -> str | None:
+    """The key that requests must carry.
+
+    Raises:
+        BadInput: other machines can connect and there is none, or it is short.
+    """
+    key = os.environ.get(KEY) or None
+    if key is None and not config.is_loopback:
+        raise BadInput.at("--host", expected=f"the machine's own address, or a key in {KEY}", found=config.host,
+                          do=f"set {KEY}, or leave --host out")  # fmt: skip
+    if key is not None and (len(key) < SHORTEST_KEY or not key.isascii()):
+        raise BadInput.at(KEY, expected=f"{SHORTEST_KEY} ASCII characters or more", found=str(len(key)),
+                          do='such as: python -c "import secrets; print(secrets.token_urlsafe())"')  # fmt: skip
+    return key
+
+
+def bound(config: ServeConfig) -> socket.socket:
+    """A socket at the address.
+
+    Raises:
+        BadInput: the address is taken, or is none of this machine.
+    """
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((config.host, config.port))
+    except OSError as error:
+        listening.close()
+        raise BadInput.at(f"{config.host}:{config.port}", expected="an address that is free", found=str(error),
+                          do="choose another --port, or 0 for a free one") from None  # fmt: skip
+    return listening
+
+
+def url_of(listening: socket.socket) -> str:
+    """Where the service is found."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def run(service: Service, listening: socket.socket, key: str | None) -> None:
+    """Answer until a signal to end, then finish what was accepted."""
+    config = uvicorn.Config(
+        app_of(service, key), lifespan="on", log_level="warning", access_log=False, server_header=False,
+        timeout_keep_alive=15, timeout_graceful_shutdown=int(service.config.drain_s), backlog=CONNECTIONS,
+    )  # fmt: skip
+    uvicorn.Server(config).run(sockets=[listening])

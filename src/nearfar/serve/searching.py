@@ -1,0 +1,92 @@
+"""The index: `/search`, `/similar/{id}`, and `/documents` where writing is allowed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import asdict
+from typing import Annotated, Any
+
+import numpy as np
+import orjson
+from fastapi import APIRouter, Path, Query, Response
+
+from nearfar.core.unicode import check_encodable
+from nearfar.encoder.prompts import check_task
+from nearfar.search.index import Hit, Index
+from nearfar.search.ranking import Asked
+from nearfar.serve.errors import Refused, documented
+from nearfar.serve.schemas import LONGEST_FILTER, LONGEST_ID, MOST_RESULTS, SearchRequest, SearchResponse
+from nearfar.serve.service import RERANK_DEPTH, Service
+
+
+def router(service: Service) -> APIRouter:
+    """The paths that find documents."""
+    paths = APIRouter(tags=["search"])
+
+    @paths.post("/search", response_model=SearchResponse, responses=documented(404, 429))
+    async def search(body: SearchRequest) -> Response:
+        """Find the documents that answer a question."""
+        start = time.perf_counter()
+        async with asyncio.timeout(service.config.timeout_s):
+            index, asked = _index(service), await _asked(service, body)
+            depth = max(body.k, RERANK_DEPTH) if body.rerank else body.k
+            hits = await service.search_pool.run(
+                lambda: index.found(asked, depth, filter=body.filter, mode=body.mode, explain=body.explain)
+            )
+            lost, id_ = None, body.why_not
+            if id_ is not None:
+                lost = await service.search_pool.run(
+                    lambda: index.why_not(asked, id_, body.k, filter=body.filter, mode=body.mode)
+                )
+            if body.rerank:
+                hits = (await _reranked(service, body.query, hits))[: body.k]
+        return _json({"hits": list(map(asdict, hits)), "why_not": asdict(lost) if lost else None,
+                      "took_ms": 1000 * (time.perf_counter() - start)})  # fmt: skip
+
+    @paths.get("/similar/{id}", response_model=SearchResponse, responses=documented(404, 429))
+    async def similar(
+        id: Annotated[str, Path(min_length=1, max_length=LONGEST_ID)],  # noqa: A002
+        k: Annotated[int, Query(ge=1, le=MOST_RESULTS)] = 10,
+        filter: Annotated[str, Query(max_length=LONGEST_FILTER)] = "",  # noqa: A002
+    ) -> Response:
+        """Find the documents nearest to one of the index."""
+        start = time.perf_counter()
+        index = _index(service)
+        async with asyncio.timeout(service.config.timeout_s):
+            hits = await service.search_pool.run(lambda: index.similar(id, k, filter=filter))
+        return _json({"hits": list(map(asdict, hits)), "why_not": None,
+                      "took_ms": 1000 * (time.perf_counter() - start)})  # fmt: skip
+
+    return paths
+
+
+def _index(service: Service) -> Index:
+    if service.index is None:
+        raise Refused(404, "expected a service with an index, found a model alone; serve a run or an index")
+    return service.index.now()
+
+
+async def _asked(service: Service, body: SearchRequest) -> Asked:
+    """The question as the mode takes it."""
+    check_encodable([body.query, body.filter, body.task], "query")
+    if not body.query.strip():
+        raise Refused(422, "query: expected words, found none")
+    check_task(service.encoder.model, body.task)
+    if body.mode == "lexical":
+        return Asked([body.query], np.empty((1, 0), np.float32), service.fingerprint)
+    found = await service.batcher.embed([body.query], "query", body.task)
+    return Asked([body.query], found.vectors, service.fingerprint)
+
+
+async def _reranked(service: Service, query: str, hits: list[Hit]) -> list[Hit]:
+    if service.reranker is None:
+        raise Refused(422, "rerank: expected a service with a reranker, found none; serve with --reranker")
+    if not hits:
+        return hits
+    scores = await service.rerank(query, [hit.text for hit in hits])
+    return [Hit(**{**vars(hits[row]), "score": float(scores[row])}) for row in np.argsort(-scores, kind="stable")]
+
+
+def _json(value: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(value, default=str), media_type="application/json")

@@ -1,0 +1,184 @@
+"""What a service holds: the model, its batches, the index, the reranker, its counts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nearfar.core.errors import BadInput
+from nearfar.encoder.encoder import Encoder
+from nearfar.encoder.load import load_encoder
+from nearfar.encoder.precision import Policy, choose_policy
+from nearfar.encoder.reranker import Reranker, load_reranker
+from nearfar.serve.batcher import Batcher, Overloaded
+from nearfar.serve.config import ServeConfig
+from nearfar.serve.errors import Refused
+from nearfar.serve.living import LivingIndex
+from nearfar.serve.metrics import Metrics
+
+T = TypeVar("T")
+SEARCHERS = 2  # threads; a search is a few milliseconds on one core
+MOST_WAITING = 512  # searches, or pairs of texts a thousand of which are a second
+RERANK_DEPTH = 100  # documents that a reranker reads of a search
+
+
+@dataclass
+class Pool:
+    """Threads for work that is not the model's, and how much waits for them."""
+
+    name: str
+    threads: int
+    most: int  # pieces of work that may wait
+    seconds: float = 0.01  # of one, smoothed
+    waiting: int = 0
+    executor: ThreadPoolExecutor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.executor = ThreadPoolExecutor(self.threads, thread_name_prefix=self.name)
+
+    async def run(self, work: Callable[[], T], count: int = 1) -> T:
+        """The result of work, in its turn.
+
+        Raises:
+            Overloaded: too much waits already.
+        """
+        if self.waiting and self.waiting + count > self.most:
+            raise Overloaded(self.waiting * self.seconds / self.threads)
+        self.waiting += count
+        start = time.perf_counter()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self.executor, work)
+        finally:
+            self.waiting -= count
+            self.seconds += 0.05 * ((time.perf_counter() - start) / count - self.seconds)
+
+
+@dataclass
+class Service:
+    """A model and what belongs to it, as requests need them."""
+
+    name: str
+    encoder: Encoder
+    policy: Policy
+    config: ServeConfig
+    batcher: Batcher
+    metrics: Metrics
+    fingerprint: str
+    index: LivingIndex | None = None
+    reranker: Reranker | None = None
+    search_pool: Pool = field(default_factory=lambda: Pool("search", SEARCHERS, MOST_WAITING))
+    rerank_pool: Pool = field(default_factory=lambda: Pool("rerank", 1, 16 * MOST_WAITING))
+    write_pool: Pool = field(default_factory=lambda: Pool("write", 1, 16))
+    started: int = field(default_factory=lambda: int(time.time()))
+    ready: bool = False
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        config: ServeConfig,
+        *,
+        model: str | Path | None = None,
+        reranker: str | Path | None = None,
+        policy: Policy | None = None,
+    ) -> Service:
+        """Load what lies at a path: a run, an index with its model, or a model alone.
+
+        Raises:
+            BadInput: nothing there can be served.
+            FingerprintMismatch: the model is not the one the index was made with.
+        """
+        index, own = _parts(path, model)
+        encoder = load_encoder(own)
+        policy = policy or choose_policy("cpu")
+        batcher = Batcher(encoder, policy, queue_tokens=config.queue_tokens, cache_bytes=config.cache_bytes)
+        living = LivingIndex.open(index, encoder) if index else None
+        metrics = Metrics.of(batcher)
+        return cls(_name(path), encoder, policy, config, batcher, metrics, encoder.fingerprint(), living,
+                   load_reranker(reranker) if reranker else None)  # fmt: skip
+
+    def start(self) -> None:
+        """Begin to answer, after the first text has been through the model."""
+        self.batcher.start()
+
+    async def warm(self) -> None:
+        """Have the kernels compiled and the weights laid out before the first request."""
+        await self.batcher.embed(["warm"], "query")
+        self.ready = True
+
+    def close(self) -> None:
+        """End the threads, after what waits is done."""
+        self.ready = False
+        self.batcher.close()
+        for pool in (self.search_pool, self.rerank_pool, self.write_pool):
+            pool.executor.shutdown()
+
+    def check_texts(self, texts: Sequence[object]) -> None:
+        """Refuse more texts than a request may have.
+
+        Raises:
+            Refused: 413.
+        """
+        if len(texts) > self.config.most_texts:
+            raise Refused(413, f"expected at most {self.config.most_texts} texts, found {len(texts)}; send them in parts")
+
+    def check_model(self, name: str | None) -> None:
+        """Refuse a name that is not this model's: its vectors would be another's.
+
+        Raises:
+            Refused: 404.
+        """
+        if name is not None and name != self.name:
+            raise Refused(404, f"expected the model '{self.name}', found '{name[:100]}'; GET /v1/models lists it")
+
+    async def rerank(self, query: str, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Score of each text for the query, the reranker's before any activation, or the model's similarity.
+
+        Raises:
+            Overloaded: too much waits already.
+        """
+        reranker = self.reranker
+        if reranker is not None:
+            pairs = [(query, text) for text in texts]
+            return await self.rerank_pool.run(lambda: reranker.scores(pairs, self.policy), len(pairs))
+        asked, found = await asyncio.gather(self.batcher.embed([query], "query"), self.batcher.embed(texts, "document"))
+        scores: NDArray[np.float32] = found.vectors @ asked.vectors[0]
+        return scores
+
+    def share(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Scores from 0 to 1: by a sigmoid those of a reranker and inner products, cosines moved."""
+        is_cosine = self.reranker is None and self.encoder.similarity == "cosine"
+        return np.clip((1 + scores) / 2, 0, 1) if is_cosine else 1 / (1 + np.exp(-scores))
+
+
+def _parts(path: Path, model: str | Path | None) -> tuple[Path | None, str | Path]:
+    """The index, if there is one, and the model that lie at a path."""
+    if (path / "index").is_dir():
+        return path / "index", model or path / "model"
+    if (path / "modules.json").is_file() or (path / "config.json").is_file():
+        return None, model or path
+    if (path / "manifest.json").is_file():
+        beside = path.parent / "model"
+        if model is None and not beside.is_dir():
+            raise BadInput.at(path, expected="an index with its model", found="no model", do="name it: --model M")
+        return path, model or beside
+    if (path / "model").is_dir():
+        return None, model or path / "model"
+    if path.exists() or os.sep in str(path):
+        raise BadInput.at(path, expected="a run, an index or a model", found="none", do="train one: nearfar fit")
+    return None, model or str(path)
+
+
+def _name(path: Path) -> str:
+    """What the model is called: by the folder it lies in, which the name of a part of a run does not tell."""
+    place = path.resolve() if path.exists() else path
+    return place.parent.name if place.name in {"model", "index"} else place.name
