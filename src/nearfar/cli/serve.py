@@ -13,10 +13,18 @@ from nearfar.core.errors import MissingExtra
 def serve(
     path: Annotated[Path, typer.Argument(help="A run, an index, or a model folder.")],
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen at; 0: a free one.")] = 8080,
-    host: Annotated[str, typer.Option(help="Address; another than this machine's own needs NEARFAR_API_KEY.")] = "127.0.0.1",
-    model: Annotated[str | None, typer.Option(help="Model of the questions, if it does not lie beside the index.")] = None,
-    reranker: Annotated[str | None, typer.Option(help="A cross-encoder for /rerank, and for searches that ask for it.")] = None,
-    allow_writes: Annotated[bool, typer.Option("--allow-writes", help="Let requests change documents of the index.")] = False,
+    host: Annotated[
+        str, typer.Option(help="Address; another than this machine's own needs NEARFAR_API_KEY.")
+    ] = "127.0.0.1",
+    model: Annotated[
+        str | None, typer.Option(help="Model of the questions, if it does not lie beside the index.")
+    ] = None,
+    reranker: Annotated[
+        str | None, typer.Option(help="A cross-encoder for /rerank, and for searches that ask for it.")
+    ] = None,
+    allow_writes: Annotated[
+        bool, typer.Option("--allow-writes", help="Let requests change documents of the index.")
+    ] = False,
 ) -> None:
     """Serve a model and its index over HTTP, by the interfaces of OpenAI, Cohere and TEI.
 

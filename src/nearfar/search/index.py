@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nearfar.core.errors import BadInput
+from nearfar.core.errors import BadInput, excerpt
 from nearfar.core.unicode import check_encodable
 from nearfar.index.codes import Rescored, open_codes_of
 from nearfar.index.exact import Vectors
@@ -28,6 +28,10 @@ if TYPE_CHECKING:  # reading an index must not import torch
     from nearfar.encoder.reranker import Reranker
 
 TOPIC_DOCUMENTS = 20  # nearest to the keywords of a topic, whose mean stands for it
+
+
+class UnknownDocument(BadInput):
+    """There is no document of that id."""
 
 
 @dataclass(frozen=True)
@@ -167,13 +171,13 @@ class Index:
         """Return the k documents with the nearest vectors to that of one in the index, without that one.
 
         Raises:
-            BadInput: the index has no such document, or as of `search`.
+            UnknownDocument: the index has no such document.
+            BadInput: as of `search`.
         """
         check_encodable([id], "id")
         row = int(self.generation.table.rows_of([id])[0])
         if row < 0:
-            raise BadInput.at(self.generation.path, expected="a document of the index", found=f"'{id[:100]}'",
-                              do="check the id")  # fmt: skip
+            raise UnknownDocument.at("id", expected="a document of the index", found=excerpt(id), do="check it")
         allowed = self.allowed(filter)
         others = np.ones(len(self), np.bool_) if allowed is None else allowed.copy()
         others[row] = False

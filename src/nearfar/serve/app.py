@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 
 from fastapi import FastAPI
-from fastapi.routing import APIRoute
 
-from nearfar import __version__
 from nearfar.serve import embeddings, health, reranking, searching
 from nearfar.serve.errors import install
 from nearfar.serve.guard import Guard
@@ -32,13 +31,13 @@ def app_of(service: Service, key: str | None = None) -> FastAPI:
         service.close()
 
     app = FastAPI(
-        title="nearfar", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None,
+        title="nearfar", version=version("nearfar"), lifespan=lifespan, docs_url=None, redoc_url=None,
         max_body_size=service.config.most_bytes,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )  # fmt: skip
     for router in ROUTERS:
         app.include_router(router(service))
     install(app)
-    paths = frozenset(route.path for route in app.routes if isinstance(route, APIRoute))
+    paths = frozenset(app.openapi()["paths"])
     app.add_middleware(Guard, metrics=service.metrics, key=key, loopback=service.config.is_loopback, paths=paths)
     return app

@@ -8,6 +8,7 @@ import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +51,7 @@ class Embedded:
         return Embedded(self.vectors[place : place + 1].copy(), self.tokens[place : place + 1].copy())
 
 
-class Overloaded(Exception):  # noqa: N818 -- a state, which passes
+class Overloaded(Exception):
     """There is no room for more; `retry_after_s` says when there may be."""
 
     def __init__(self, retry_after_s: float) -> None:
@@ -223,7 +224,7 @@ class Batcher:
         row = {text: number for number, text in enumerate(texts)}
         try:
             found = self._passed(texts, kind)
-        except Exception as error:  # noqa: BLE001 -- handed to those who asked
+        except Exception as error:
             for job in {id(job): job for job, _ in batch}.values():
                 self._leave(job)
                 job.loop.call_soon_threadsafe(_fail, job.done, error)
@@ -238,8 +239,11 @@ class Batcher:
         """Texts of one kind through the model."""
         role, task, is_ids = kind
         if is_ids:
-            return Embedded(*encode_ids_inside(self.encoder, texts, role, self.policy))
-        return Embedded(*encode_inside(self.encoder, texts, role, self.policy, tasks=[task] * len(texts)))
+            return Embedded(
+                *encode_ids_inside(self.encoder, cast("Sequence[tuple[int, ...]]", texts), role, self.policy)
+            )
+        tasks = [task] * len(texts)
+        return Embedded(*encode_inside(self.encoder, cast("Sequence[str]", texts), role, self.policy, tasks=tasks))
 
 
 def check_ids(rows: Iterable[tuple[int, ...]], size: int) -> None:

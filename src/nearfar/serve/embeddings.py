@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import orjson
@@ -76,13 +77,12 @@ async def _embedded(service: Service, given: Sequence[Given], role: Role, path: 
 
 def _given(body: EmbeddingRequest) -> list[Given]:
     """Texts, or rows of token ids, one by one."""
-    match body.input:
-        case str() as text:
-            return [text]
-        case [int(), *_] as ids:
-            return [tuple(ids)]
-        case rows:
-            return [row if isinstance(row, str) else tuple(row) for row in rows]
+    found = body.input
+    if isinstance(found, str):
+        return [found]
+    if isinstance(found[0], int):
+        return [tuple(cast("list[int]", found))]
+    return [row if isinstance(row, str) else tuple(row) for row in cast("list[str] | list[list[int]]", found)]
 
 
 def _role(prompt_name: str | None) -> Role:

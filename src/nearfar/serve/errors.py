@@ -13,6 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from nearfar.core.errors import NearfarError
+from nearfar.search.index import UnknownDocument
 from nearfar.serve.batcher import Overloaded
 from nearfar.serve.schemas import CohereError, OpenAIError, TeiError
 
@@ -33,7 +34,7 @@ KINDS: Mapping[int, tuple[str, str]] = {  # OpenAI's and TEI's words for a statu
 }
 
 
-class Refused(Exception):  # noqa: N818 -- an answer
+class Refused(Exception):
     """A request that is answered with this status and message."""
 
     def __init__(self, status: int, message: str, *, retry_after_s: float | None = None) -> None:
@@ -85,7 +86,7 @@ def install(app: FastAPI) -> None:
         return answer(request.url.path, 503, "it took too long; try again later", SOON_S)
 
     async def bad_input(request: Request, error: Exception) -> JSONResponse:
-        return answer(request.url.path, 422, str(error))
+        return answer(request.url.path, 404 if isinstance(error, UnknownDocument) else 422, str(error))
 
     async def invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)  # noqa: S101

@@ -27,7 +27,9 @@ SECURE = {
 class Guard:
     """Refuses requests that are not to be answered, and counts all."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics, key: str | None, loopback: bool, paths: frozenset[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, metrics: Metrics, key: str | None, loopback: bool, paths: frozenset[str]
+    ) -> None:
         self.app, self.metrics, self.key, self.loopback, self.paths = app, metrics, key, loopback, paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -62,13 +64,12 @@ class Guard:
             return None
         given = headers.get("authorization", "").removeprefix("Bearer ").encode()
         if not hmac.compare_digest(given, self.key.encode()):
-            return answer(path, 401, "expected the service's key, found none or another; send Authorization: Bearer KEY")
+            return answer(path, 401, "expected the service's key; send Authorization: Bearer KEY")
         return None
 
     def _counted(self, scope: Scope) -> str:
         """The path as it is counted: of few different ones, whatever is asked for."""
-        route = scope.get("route")
-        path = getattr(route, "path", None) or scope["path"]
+        path = str(getattr(scope.get("route"), "path", "") or scope["path"])
         return path if path in self.paths else "other"
 
 

@@ -33,7 +33,7 @@ class Metrics:
         return cls(
             registry,
             Counter("nearfar_requests", "Requests by path and status", ["path", "status"], registry=registry),
-            Histogram("nearfar_request_seconds", "Time to the end of the answer", ["path"], buckets=SECONDS, registry=registry),
+            Histogram("nearfar_request_seconds", "Time to the answer", ["path"], buckets=SECONDS, registry=registry),
             Counter("nearfar_texts", "Texts that were asked for", ["path"], registry=registry),
         )
 

@@ -1,4 +1,4 @@
-"""Texts ranked for a query: `/v1/rerank` and `/v2/rerank` of Cohere, `/rerank` of TEI or of Cohere, told by the fields."""
+"""Texts ranked for a query: `/v1/rerank` and `/v2/rerank` of Cohere, `/rerank` of either, told by the fields."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bodies of requests and answers, as the clients of OpenAI, Cohere, Hugging Face TEI and nearfar write and read them."""
+"""Bodies of requests and answers, as the clients of OpenAI, Cohere and Hugging Face TEI write and read them."""
 
 from __future__ import annotations
 

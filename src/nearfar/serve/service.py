@@ -13,12 +13,14 @@ from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from nearfar.core.errors import BadInput
 from nearfar.encoder.encoder import Encoder
 from nearfar.encoder.load import load_encoder
 from nearfar.encoder.precision import Policy, choose_policy
 from nearfar.encoder.reranker import Reranker, load_reranker
+from nearfar.search.ranking import Asked
 from nearfar.serve.batcher import Batcher, Overloaded
 from nearfar.serve.config import ServeConfig
 from nearfar.serve.errors import Refused
@@ -112,7 +114,10 @@ class Service:
 
     async def warm(self) -> None:
         """Have the kernels compiled and the weights laid out before the first request."""
-        await self.batcher.embed(["warm"], "query")
+        found = await self.batcher.embed(["warm"], "query")
+        if self.index is not None:
+            index, asked = self.index.now(), Asked(["warm"], found.vectors, self.fingerprint)
+            await self.search_pool.run(lambda: index.found(asked, 1, mode="hybrid"))
         self.ready = True
 
     def close(self) -> None:
@@ -129,7 +134,9 @@ class Service:
             Refused: 413.
         """
         if len(texts) > self.config.most_texts:
-            raise Refused(413, f"expected at most {self.config.most_texts} texts, found {len(texts)}; send them in parts")
+            raise Refused(
+                413, f"expected at most {self.config.most_texts} texts, found {len(texts)}; send them in parts"
+            )
 
     def check_model(self, name: str | None) -> None:
         """Refuse a name that is not this model's: its vectors would be another's.
@@ -157,7 +164,8 @@ class Service:
     def share(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """Scores from 0 to 1: by a sigmoid those of a reranker and inner products, cosines moved."""
         is_cosine = self.reranker is None and self.encoder.similarity == "cosine"
-        return np.clip((1 + scores) / 2, 0, 1) if is_cosine else 1 / (1 + np.exp(-scores))
+        shares: NDArray[np.float32] = np.clip((1 + scores) / 2, 0, 1) if is_cosine else expit(scores)
+        return shares
 
 
 def _parts(path: Path, model: str | Path | None) -> tuple[Path | None, str | Path]:

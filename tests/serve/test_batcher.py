@@ -1,0 +1,112 @@
+"""Texts of many requests share batches, in turns, in bounded room."""
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from nearfar.encoder.encode import encode
+from nearfar.encoder.precision import Policy
+from nearfar.serve.batcher import Batcher, Cache, Embedded, Overloaded
+from tiny_models import sentences
+
+TEXTS = sentences(64)
+
+
+def batcher_of(encoder, **changes):
+    return Batcher(encoder, Policy(), **{"queue_tokens": 10**6, "cache_bytes": 0, **changes})
+
+
+def test_requests_at_the_same_time_get_their_own_vectors(tiny):
+    batcher = batcher_of(tiny)
+    parts = [TEXTS[:1], TEXTS[1:30], TEXTS[30:33], TEXTS[:5], TEXTS[33:]]
+
+    async def all_at_once():
+        batcher.start()
+        return await asyncio.gather(*(batcher.embed(part, role) for part in parts for role in ("query", "document")))
+
+    found = asyncio.run(all_at_once())
+    batcher.close()
+    wanted = [encode(tiny, part, role, Policy()) for part in parts for role in ("query", "document")]
+    for one, vectors in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one.vectors, vectors, atol=1e-5)
+
+
+def test_a_short_request_passes_a_long_one(tiny):
+    batcher = batcher_of(tiny)
+    batcher.budget_tokens = 1024  # a batch is a turn
+    ended = []
+
+    async def ask(name, texts):
+        await batcher.embed(texts, "document")
+        ended.append(name)
+
+    async def both():
+        tasks = [asyncio.create_task(ask("long", TEXTS * 20)), asyncio.create_task(ask("short", ["word"]))]
+        await asyncio.sleep(0)  # both wait before the thread begins
+        batcher.start()
+        await asyncio.gather(*tasks)
+
+    asyncio.run(both())
+    batcher.close()
+    assert ended == ["short", "long"]
+
+
+def test_what_finds_no_room_is_refused_and_room_comes_back(tiny):
+    batcher = batcher_of(tiny, queue_tokens=200)
+
+    async def crowd():
+        first = asyncio.create_task(batcher.embed(TEXTS, "document"))  # larger than the queue, which was empty
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded) as refused:
+            await batcher.embed(["word"], "document")
+        batcher.start()
+        await first
+        await batcher.embed(["word"], "document")
+        return refused.value
+
+    assert asyncio.run(crowd()).retry_after_s > 0
+    assert batcher.waiting_tokens == 0
+    batcher.close()
+
+
+def test_who_left_is_not_embedded(tiny):
+    batcher = batcher_of(tiny)
+
+    async def leave():
+        task = asyncio.create_task(batcher.embed(TEXTS, "document"))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(leave())
+    assert not batcher.waiting
+    assert batcher.waiting_tokens == 0
+
+
+def test_an_error_of_the_model_reaches_those_who_asked_and_no_others(tiny, monkeypatch):
+    batcher = batcher_of(tiny)
+    real = batcher._passed
+    monkeypatch.setattr(batcher, "_passed", lambda texts, kind: 1 / 0 if "bad" in texts else real(texts, kind))
+
+    async def ask():
+        batcher.start()
+        with pytest.raises(ZeroDivisionError):
+            await batcher.embed(["bad"], "document")
+        return await batcher.embed(["good"], "document")
+
+    assert len(asyncio.run(ask()).vectors) == 1
+    batcher.close()
+
+
+def test_the_cache_keeps_what_was_asked_for_last_in_its_bytes():
+    one = Embedded(np.ones((1, 8), np.float32), np.ones(1, np.int64))
+    cache = Cache(3 * 600)
+    for name in "abc":
+        cache.put((("query", "", False), name), one)
+    assert cache.get((("query", "", False), "a")) is one
+    cache.put((("query", "", False), "d"), one)
+    assert cache.held <= 3 * 600
+    assert cache.get((("query", "", False), "b")) is None
+    assert cache.get((("query", "", False), "a")) is one
+    assert cache.get((("document", "", False), "a")) is None
