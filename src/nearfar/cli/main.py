@@ -19,6 +19,7 @@ from nearfar.cli.compress import compress, plan
 from nearfar.cli.compress_table import compress_table
 from nearfar.cli.evaluate import evaluate
 from nearfar.cli.export import export
+from nearfar.cli.mcp import mcp
 from nearfar.cli.merge import merge
 from nearfar.cli.mine import mine
 from nearfar.cli.options import (
@@ -217,6 +218,7 @@ app.command("compress-table")(compress_table)
 app.command()(plan)
 app.command()(search)
 app.command()(serve)
+app.command()(mcp)
 app.command()(export)
 app.command(context_settings=ANY_FIELD)(mine)
 app.command("rerank-train", context_settings=ANY_FIELD)(rerank_train)

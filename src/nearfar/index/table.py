@@ -165,6 +165,14 @@ class Table:
             rows[places[here].astype(np.int64)] = start + here
         return rows
 
+    def rows_of_documents(self, ids: Sequence[str]) -> Rows:
+        """Rows of these documents, rising: one of each, or those of its passages."""
+        if not self.has_passages:
+            rows = self.rows_of(ids)
+            return np.sort(rows[rows >= 0])
+        wanted = set(ids)
+        return np.array([row for row, key in enumerate(self.values(DOCUMENT)) if key in wanted], np.int64)
+
     def files(self, path: Path) -> list[Path]:
         """Files below the table's folder that this version is made of."""
         found = self.dataset.tracked_files(min_version=self.version).read_all().to_pylist()

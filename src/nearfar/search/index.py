@@ -194,6 +194,20 @@ class Index:
         """
         return self._hits(self.ranking.ranked(self.asked(queries, task, mode), k, mode, self.allowed(filter)))
 
+    def document(self, id: str) -> Hit:
+        """Return the document of an id, whole; of its passages the score is 0 and the text is one after another.
+
+        Raises:
+            UnknownDocument: the index has no such document.
+        """
+        check_encodable([id], "id")
+        rows = self.generation.table.rows_of_documents([id])
+        if not len(rows):
+            raise UnknownDocument.at("id", expected="a document of the index", found=excerpt(id), do="check it")
+        found = (rows[None].astype(np.int32), np.zeros((1, len(rows)), np.float32))
+        first, *rest = self._hits(found)[0]
+        return replace(first, text="\n\n".join([first.text, *(hit.text for hit in rest)]), passage=None)
+
     def search_set(
         self, like: Sequence[str], unlike: Sequence[str] = (), k: int = 10, *, filter: str = ""  # noqa: A002
     ) -> list[Hit]:  # fmt: skip

@@ -28,7 +28,7 @@ class Guard:
     """Refuses requests that are not to be answered, and counts all."""
 
     def __init__(
-        self, app: ASGIApp, *, metrics: Metrics, key: str | None, loopback: bool, paths: frozenset[str]
+        self, app: ASGIApp, *, metrics: Metrics | None, key: str | None, loopback: bool, paths: frozenset[str]
     ) -> None:
         self.app, self.metrics, self.key, self.loopback, self.paths = app, metrics, key, loopback, paths
 
@@ -52,9 +52,10 @@ class Guard:
         try:
             await (self.app if refusal is None else refusal)(scope, receive, secured)
         finally:
-            path = self._counted(scope)
-            self.metrics.requests.labels(path, status).inc()
-            self.metrics.seconds.labels(path).observe(time.perf_counter() - start)
+            if self.metrics is not None:
+                path = self._counted(scope)
+                self.metrics.requests.labels(path, status).inc()
+                self.metrics.seconds.labels(path).observe(time.perf_counter() - start)
 
     def _refusal(self, scope: Scope) -> ASGIApp | None:
         path, headers = scope["path"], Headers(scope=scope)
