@@ -11,6 +11,7 @@ from nearfar.core.disk import DISK_MESSAGES
 from nearfar.core.errors import BadInput, DiskTrouble
 
 CUT_SHORT = re.compile(r"LanceError\(IO\)|Io error")  # in what Lance and pyarrow say of a file
+FROM_STORAGE = re.compile(r"LanceError|Io error|Error performing|not found", re.IGNORECASE)  # and of a URL
 
 
 class Unreadable(BadInput):
@@ -29,6 +30,22 @@ def told(place: str) -> Iterator[None]:
     except (OSError, ValueError) as error:
         raise Unreadable.at(place, expected="the files of the generation that was opened",
                             found=str(error).split(",")[0], do="open the index again") from None  # fmt: skip
+
+
+@contextmanager
+def reached(uri: str) -> Iterator[None]:
+    """Tell what keeps the table at a URL from being read or written.
+
+    Raises:
+        BadInput: so.
+    """
+    try:
+        yield
+    except (Unreadable, OSError, ValueError) as error:
+        if not isinstance(error, Unreadable) and not FROM_STORAGE.search(str(error)):
+            raise
+        raise BadInput.at(uri, expected="object storage that answers", found=str(error).split(",")[0],
+                          do="check the URL, the credentials and the network") from error  # fmt: skip
 
 
 @contextmanager
