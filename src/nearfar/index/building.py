@@ -25,7 +25,7 @@ from nearfar.index.lexicon import Lexicon
 from nearfar.index.location import TABLE, Location, Storage
 from nearfar.index.lock import alone
 from nearfar.index.table import DOCUMENT, ID, TEXT, VECTOR, Table, numbers
-from nearfar.index.unreadable import reached, read_back
+from nearfar.index.unreadable import first_of, reached, read_back
 
 PLAN, URL = "plan.json", "url"  # what an unfinished index is to become, and in it, where its table is
 
@@ -132,6 +132,8 @@ def building(path: Path, plan: Mapping[str, Any], table: Location | None = None)
     # of what is to be replaced: changes made meanwhile would be lost
     own = alone(target, path) if target.exists() else nullcontext()
     with disk_told(path, path, folder), reached(table.uri) if table.uri else read_back(path):
+        if table.uri:
+            table.begun()  # asked before anything is made: a mistyped URL leaves nothing
         with own:
             folder.mkdir(parents=True, exist_ok=True)
             with alone(folder, path):
@@ -184,12 +186,12 @@ def _folder_of(path: Path) -> Path:
 
 def _begun(folder: Path, location: Location) -> Any:
     """The table of an unfinished index; None where it has no documents yet."""
-    if not location.begun:
+    if not location.begun():
         return None
     try:
         return location.open()
     except (ValueError, OSError) as error:
-        raise BadInput.at(folder, expected="an unfinished index", found=str(error).split(",")[0],
+        raise BadInput.at(folder, expected="an unfinished index", found=first_of(error),
                           do="remove it to begin again") from None  # fmt: skip
 
 

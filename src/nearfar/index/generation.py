@@ -29,7 +29,6 @@ from nearfar.index.location import TABLE, Location, Storage
 from nearfar.index.lock import LOCK
 from nearfar.index.settings import Settings
 from nearfar.index.table import DOCUMENT, ID, TEXT, VECTOR, Table, column_of, schema_of
-from nearfar.index.unreadable import reached
 
 KIND = "index"
 GENERATIONS, CELLS, WORDS = "generations", "cells", "words"
@@ -273,20 +272,9 @@ def _opened(path: Path, meta: Mapping[str, Any], storage: Storage | None) -> Gen
     location = Location.of(path, meta, storage)
     table = Table.open(location, meta["version"])
     if location.remote:
-        _check_sizes(location, meta)
+        location.check(meta["version"], meta["table"]["files"])
     return Generation(path, meta["generation"], fingerprint, meta["similarity"], location, table, config, cells,
                       Lexicon.load(own / WORDS, path), Canaries.load(own), Settings.load(path))  # fmt: skip
-
-
-def _check_sizes(location: Location, meta: Mapping[str, Any]) -> None:
-    """Refuse a table at a URL of which a file is gone, or of another size than it was."""
-    with reached(location.uri):
-        there = location.sizes(meta["version"])
-    for name, size in meta["table"]["files"].items():
-        if there.get(name) != size:
-            found = f"{there[name]:,}" if name in there else "none"
-            raise BadInput.at(f"{location.uri}/{name}", expected=f"{size:,} bytes", found=found,
-                              do="build the index again")  # fmt: skip
 
 
 def _batch(documents: Documents, part: slice, schema: pa.Schema) -> pa.RecordBatch:

@@ -12,6 +12,7 @@ import lance
 from lance.file import LanceFileSession
 
 from nearfar.core.errors import BadInput
+from nearfar.index.unreadable import reached
 
 TABLE = "documents.lance"
 VERSIONS, MANIFEST_OF_VERSION, LAST_VERSION = "_versions", ".manifest", (1 << 64) - 1  # Lance's; names count down
@@ -65,7 +66,6 @@ class Location:
         """A dataset of these documents."""
         return lance.write_dataset(documents, self.uri, storage_options=self._options, enable_v2_manifest_paths=True)
 
-    @property
     def begun(self) -> bool:
         """Whether there is a version: a process can be stopped in its first write."""
         return any(name.endswith(MANIFEST_OF_VERSION) for name in self._names(VERSIONS))
@@ -78,6 +78,20 @@ class Location:
     def sizes(self, version: int) -> dict[str, int]:
         """Bytes of each file that is there, whichever version has it; this one must be there."""
         return {file["path"]: file["size_bytes"] for file in self.open(version).all_files().read_all().to_pylist()}
+
+    def check(self, version: int, sizes: Mapping[str, int]) -> None:
+        """Refuse a table at a URL of which one of these files is gone, or of another size than it was.
+
+        Raises:
+            BadInput: so, or it cannot be reached.
+        """
+        with reached(self.uri):
+            there = self.sizes(version)
+        for name, size in sizes.items():
+            if there.get(name) != size:
+                found = f"{there[name]:,}" if name in there else "none"
+                raise BadInput.at(f"{self.uri}/{name}", expected=f"{size:,} bytes", found=found,
+                                  do="build the index again")  # fmt: skip
 
     def leave_only(self, names: Collection[str], version: int) -> int:
         """Remove everything but these files of a version; how many bytes that freed."""

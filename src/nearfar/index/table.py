@@ -15,7 +15,7 @@ from nearfar.core.errors import BadInput
 from nearfar.index.location import Location
 from nearfar.index.places import Addresses, Places
 from nearfar.index.plain import PlainVectors
-from nearfar.index.unreadable import told
+from nearfar.index.unreadable import first_of, told
 
 ID, TEXT, VECTOR = "id", "text", "vector"
 DOCUMENT, START, END, HEADING = "_document", "_start", "_end", "_heading"  # of a passage, where documents are cut
@@ -48,7 +48,7 @@ class Table:
         except (ValueError, OSError) as error:
             do = "check the URL, the credentials and the network" if location.remote else "build the index again"
             raise BadInput.at(location.uri, expected=f"version {version} of a Lance table",
-                              found=str(error).split(",")[0], do=do) from None  # fmt: skip
+                              found=first_of(error), do=do) from None  # fmt: skip
 
     @classmethod
     def of(cls, dataset: Any) -> Self:

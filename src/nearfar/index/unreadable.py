@@ -18,6 +18,11 @@ class Unreadable(BadInput):
     """A file of a table is gone, or cut short."""
 
 
+def first_of(error: Exception) -> str:
+    """The first part of what Lance says, which goes on with its own files, and whole answers of a server."""
+    return str(error).splitlines()[0].split(",")[0]
+
+
 @contextmanager
 def told(place: str) -> Iterator[None]:
     """Tell what keeps an opened table from being read.
@@ -29,7 +34,7 @@ def told(place: str) -> Iterator[None]:
         yield
     except (OSError, ValueError) as error:
         raise Unreadable.at(place, expected="the files of the generation that was opened",
-                            found=str(error).split(",")[0], do="open the index again") from None  # fmt: skip
+                            found=first_of(error), do="open the index again") from None  # fmt: skip
 
 
 @contextmanager
@@ -41,10 +46,11 @@ def reached(uri: str) -> Iterator[None]:
     """
     try:
         yield
-    except (Unreadable, OSError, ValueError) as error:
+    except (Unreadable, OSError, ValueError, RuntimeError) as error:
         if not isinstance(error, Unreadable) and not FROM_STORAGE.search(str(error)):
             raise
-        raise BadInput.at(uri, expected="object storage that answers", found=str(error).split(",")[0],
+        found = error.found if isinstance(error, Unreadable) else first_of(error)
+        raise BadInput.at(uri, expected="object storage that answers", found=found,
                           do="check the URL, the credentials and the network") from error  # fmt: skip
 
 
