@@ -177,3 +177,6 @@ def test_another_model_gets_the_same_passages(made, tmp_path):
     one, other = open_index(made), open_index(tmp_path / "other")
     assert (one.ids, one.texts, one.documents) == (other.ids, other.texts, other.documents)
     assert one.fingerprint != other.fingerprint
+    more = write(tmp_path / "more.jsonl", [document(30, 3)])
+    assert add(tmp_path / "other", more, tiny_static(seed=1)).documents == 21
+    assert open_index(tmp_path / "other").documents.count("doc30") > 1

@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from nearfar.core.artifact import MANIFEST, read_meta
 from nearfar.core.errors import BadInput
 from nearfar.data.documents import STDIN, Document, read_documents
 from nearfar.index.building import batch_of
+from nearfar.index.config import IndexConfig
 from nearfar.index.filters import compiled
-from nearfar.index.generation import open_index
+from nearfar.index.generation import KIND, open_index
 from nearfar.index.location import Storage
 from nearfar.index.table import DOCUMENT, ID, TEXT, Table, passage_fields
 from nearfar.index.writer import Writer
@@ -34,15 +36,25 @@ def documents_of(source: str, storage: Storage | None = None) -> Iterator[Docume
     Raises:
         BadInput: as of `read_documents` and `open_index`, or an id comes twice.
     """
-    place = Place.of(source) if source != STDIN and Path(source).is_dir() else None
-    stored = place is not None and (place.index / "manifest.json").exists()
+    index = _index_of(source)
     seen: set[str] = set()
-    for document in _stored(place.index, storage) if place and stored else read_documents(source):
+    for document in _stored(index, storage) if index else read_documents(source):
         if document.id in seen:
             raise BadInput.at(document.where, expected="each id once", found=f"'{document.id}' again",
                               do="remove one of them")  # fmt: skip
         seen.add(document.id)
         yield document
+
+
+def cut_into(source: str) -> int:
+    """Tokens of the passages that the documents of a source are cut into already; 0 where they are whole."""
+    index = _index_of(source)
+    return IndexConfig.parse(read_meta(index, KIND).get("config", {}), source).passages if index else 0
+
+
+def _index_of(source: str) -> Path | None:
+    place = Place.of(source) if source != STDIN and Path(source).is_dir() else None
+    return place.index if place is not None and (place.index / MANIFEST).exists() else None
 
 
 def _stored(index: Path, storage: Storage | None) -> Iterator[Document]:

@@ -19,7 +19,7 @@ from nearfar.index.location import Location, Storage
 from nearfar.index.table import ID
 from nearfar.index.writer import changing, collect, sizes
 from nearfar.pipeline.document_rows import Model, Rows
-from nearfar.pipeline.index_rows import BLOCK, blocks, documents_of, fulfilling, joined, put, put_changed
+from nearfar.pipeline.index_rows import BLOCK, blocks, cut_into, documents_of, fulfilling, joined, put, put_changed
 from nearfar.pipeline.place import Place, check_made
 from nearfar.pipeline.progress import Reporter, Silent
 
@@ -80,7 +80,8 @@ def build(
         if len(unfinished) >= config.exact_below:
             reporter.say("fitting codes")
         canaries = Canaries(TEXTS, own.encode(TEXTS))
-        count = unfinished.finish(canaries, config, fingerprint=fingerprint, similarity=own.encoder.similarity)
+        kept = config.model_copy(update={"passages": cut_into(source) or config.passages})
+        count = unfinished.finish(canaries, kept, fingerprint=fingerprint, similarity=own.encoder.similarity)
     return Changed(str(out), count, added=count)
 
 
