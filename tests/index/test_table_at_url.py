@@ -77,6 +77,8 @@ def test_changes_leave_what_a_dictionary_holds(tmp_path, table, config):
     assert left_at(table) == named(path)
     assert sizes(path, table.storage) == (needed, needed)
     check(path, expected)
+    shutil.copytree(path, tmp_path / "copy")  # on another machine
+    check(tmp_path / "copy", expected)
     assert not any(b"sesame" in file.read_bytes() for file in tmp_path.rglob("*") if file.is_file())
     assert not list(path.rglob("*.lance"))
 
