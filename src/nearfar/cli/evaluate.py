@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nearfar.cli import show
-from nearfar.cli.options import AsJson, Layers, fields, refuse
+from nearfar.cli.options import AsJson, Layers, StorageOption, fields, refuse, storage_of
 from nearfar.core.artifact import is_artifact
 from nearfar.core.config import merged
 from nearfar.search.config import Mode
@@ -36,6 +36,7 @@ def evaluate(
     encoder: Annotated[str | None, typer.Option("--model", help="Of an index that lies in no run.")] = None,
     layers: Layers = None,
     by_slice: Annotated[bool, typer.Option("--slices", help="Also by length, rarity and label of the query.")] = False,
+    storage: StorageOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure how well a model, or bm25, retrieves on a data set; or what else its vectors are good for.
@@ -60,8 +61,10 @@ def evaluate(
     metric = [f"{name}@{k}" for name in ("ndcg", "recall", "mrr")] if k else metric
     if mode is not None or is_artifact(Path(model), "index"):
         refuse({"--layers": layers, "--slices": by_slice}, "an index", "measure its model")
-        return _search(model, data, split or "test", metric, config, mode or "dense", encoder, as_json=as_json)
-    refuse({"--model": encoder}, "a model", "name the index first")
+        return _search(
+            model, data, split or "test", metric, config, mode or "dense", encoder, storage_of(storage), as_json=as_json
+        )
+    refuse({"--model": encoder, "--storage-option": storage}, "a model", "name the index first")
     return _retrieval(model, data, split or "test", metric, config, layers, by_slice=by_slice, as_json=as_json)
 
 
@@ -73,6 +76,7 @@ def _search(
     config: DataConfig,
     mode: Mode,
     model: str | None,
+    storage: dict[str, str],
     *,
     as_json: bool,
 ) -> None:
@@ -84,7 +88,7 @@ def _search(
 
     metrics = EvalConfig.parse({"metrics": tuple(metric or METRICS)}, "options").metrics
     dataset = with_split(as_dataset(data, config), split, config)
-    result = evaluate_index(Index.open(index, model), dataset, split, metrics, mode)
+    result = evaluate_index(Index.open(index, model, storage=storage), dataset, split, metrics, mode)
     if as_json:
         shown = {"metrics": dict(result.metrics), "queries": len(result.queries), "mode": mode}
         return typer.echo(show.json_line(shown))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nearfar.cli import show
-from nearfar.cli.options import AsJson, Task, refuse
+from nearfar.cli.options import AsJson, StorageOption, Task, refuse, storage_of
 from nearfar.core.errors import BadInput
 from nearfar.search.config import Mode
 
@@ -56,6 +56,7 @@ def search(
         int | None, typer.Option(min=1, help="Rank so many documents that the codes choose by their full vectors.")
     ] = None,
     task: Task = "",
+    storage: StorageOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask an index a question.
@@ -76,7 +77,7 @@ def search(
     refuse({"--feedback": mode == "lexical" and feedback}, "--mode lexical", "leave it out")
     refuse({"--rerank": (like or topic or why_not is not None or abstain) and rerank}, "that", "ask a question alone")
     config = SearchConfig.parse({"weight": weight, "aggregate": aggregate, "feedback": feedback}, "search")
-    index = Index.open(run, model, size_bytes=size_bytes, rescore=rescore, config=config)
+    index = Index.open(run, model, size_bytes=size_bytes, rescore=rescore, config=config, storage=storage_of(storage))
     if like or topic:
         words = [word.strip() for word in (topic or "").split(",") if word.strip()]
         hits = (index.search_set(like, unlike or [], k, filter=condition) if like

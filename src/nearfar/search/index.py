@@ -15,6 +15,7 @@ from nearfar.core.unicode import check_encodable
 from nearfar.index.codes import Rescored, open_codes_of
 from nearfar.index.exact import Vectors
 from nearfar.index.generation import Generation, open_index
+from nearfar.index.location import Storage
 from nearfar.index.table import DOCUMENT, END, HEADING, ID, OWN, START, TEXT
 from nearfar.search.config import Mode, SearchConfig
 from nearfar.search.explain import Explanation, WhyNot, explained, why_not
@@ -71,6 +72,7 @@ class Index:
         size_bytes: int | None = None,
         rescore: int | None = None,
         config: SearchConfig | None = None,
+        storage: Storage | None = None,
     ) -> Index:
         """Open a run folder, or an index folder with the model to encode questions with.
 
@@ -81,6 +83,8 @@ class Index:
             rescore: documents that the codes choose for each question, to be ranked by their full vectors; None for
                 the codes' own ranking.
             config: how a search ranks.
+            storage: what opens the object storage that the index's table may be on, in addition to the environment, by
+                Lance's names.
 
         Raises:
             BadInput: there is no index, or it is damaged, or no model is known for it; or it has no such codes, or
@@ -97,7 +101,7 @@ class Index:
             raise BadInput.at(path, expected="a run folder, or an index folder and its model", found="no model",
                               do="name the model")  # fmt: skip
         place = path / "index" if is_run else path
-        generation = open_index(place)
+        generation = open_index(place, storage)
         codes = None if size_bytes is None else open_codes_of(place, size_bytes)
         answering = Rescored(codes, generation.table.vectors, rescore) if codes and rescore else codes
         return cls(Ranking(generation, answering, config or SearchConfig()), model or path / "model")
