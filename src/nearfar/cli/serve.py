@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -42,5 +43,10 @@ def serve(
     key = key_of(config)
     with bound(config) as listening:
         service = Service.open(path, config, model=model, reranker=reranker)
+        if allow_writes and service.index is not None:
+            from nearfar.pipeline.served import ServedIndex
+
+            own = partial(service.batcher.embed_now, role="document")
+            service.writable = ServedIndex(service.index.path, service.encoder, own)
         typer.echo(f"nearfar serves '{service.name}' at {url_of(listening)}; Ctrl-C ends it")
         run(service, listening, key)

@@ -66,6 +66,19 @@ def read_documents(source: str) -> Iterator[Document]:
         raise BadInput.at(source, expected="documents", found="none", do="write some")
 
 
+def as_documents(rows: Iterable[Mapping[str, Any]], where: str) -> Iterator[Document]:
+    """The same of objects that are in memory; the number of one that is none is named, from 1.
+
+    Raises:
+        BadInput: one is none.
+    """
+    for number, values in enumerate(rows, 1):
+        try:
+            yield _document(values, f"{where}:{number}")
+        except BadRow as bad:
+            raise bad.at(f"{where}:{number}", None) from None
+
+
 def _rows(source: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if source == STDIN:
         rows, source = _standard_input(), NAMED

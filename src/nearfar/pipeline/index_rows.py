@@ -37,8 +37,17 @@ def documents_of(source: str, storage: Storage | None = None) -> Iterator[Docume
         BadInput: as of `read_documents` and `open_index`, or an id comes twice.
     """
     index = _index_of(source)
+    return once(_stored(index, storage) if index else read_documents(source))
+
+
+def once(documents: Iterable[Document]) -> Iterator[Document]:
+    """The same documents, of which each must come once.
+
+    Raises:
+        BadInput: an id comes twice.
+    """
     seen: set[str] = set()
-    for document in _stored(index, storage) if index else read_documents(source):
+    for document in documents:
         if document.id in seen:
             raise BadInput.at(document.where, expected="each id once", found=f"'{document.id}' again",
                               do="remove one of them")  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,7 +19,17 @@ from nearfar.index.location import Location, Storage
 from nearfar.index.table import ID
 from nearfar.index.writer import changing, collect, sizes
 from nearfar.pipeline.document_rows import Model, Rows
-from nearfar.pipeline.index_rows import BLOCK, blocks, cut_into, documents_of, fulfilling, joined, put, put_changed
+from nearfar.pipeline.index_rows import (
+    BLOCK,
+    blocks,
+    cut_into,
+    documents_of,
+    fulfilling,
+    joined,
+    once,
+    put,
+    put_changed,
+)
 from nearfar.pipeline.place import Place, check_made
 from nearfar.pipeline.progress import Reporter, Silent
 
@@ -87,8 +97,8 @@ def build(
 
 def add(
     index: str | Path,
-    source: str,
-    model: str | Path | None = None,
+    source: str | Iterable[Document],
+    model: str | Path | Model | None = None,
     *,
     storage: Storage | None = None,
     reporter: Reporter | None = None,
@@ -105,9 +115,10 @@ def add(
     """
     place, reporter = Place.of(index), reporter or Silent()
     with changing(place.index, storage) as writer:
-        rows = Rows.like(writer.schema, Model.of(place, model, writer.start))
+        own = model if isinstance(model, Model) else Model.of(place, model, writer.start)
+        rows = Rows.like(writer.schema, own)
         added = replaced = 0
-        for block in blocks(documents_of(source, storage)):
+        for block in blocks(documents_of(source, storage) if isinstance(source, str) else once(source)):
             replaced += put(writer, rows.of(block), [one.id for one in block])
             added += len(block)
             reporter.say(f"{added:,} documents encoded")

@@ -198,7 +198,7 @@ class Index:
         """
         return self._hits(self.ranking.ranked(self.asked(queries, task, mode), k, mode, self.allowed(filter)))
 
-    def document(self, id: str) -> Hit:
+    def document(self, id: str) -> Hit:  # noqa: A002
         """Return the document of an id, whole; of its passages the score is 0 and the text is one after another.
 
         Raises:

@@ -30,8 +30,8 @@ def server_of(index: Index, mode: Mode) -> MCPServer:
     Args:
         mode: how it is searched.
     """
-    server: MCPServer = MCPServer("nearfar", instructions="Search a collection of documents, then fetch those that matter.",
-                                  log_level="ERROR")  # fmt: skip
+    use = "Search a collection of documents, then fetch those that matter."
+    server: MCPServer = MCPServer("nearfar", instructions=use, log_level="ERROR")
 
     @server.tool()
     async def search(query: str) -> dict[str, list[dict[str, Any]]]:

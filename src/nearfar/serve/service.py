@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,14 @@ class Pool:
             self.seconds += 0.05 * ((time.perf_counter() - start) / count - self.seconds)
 
 
+class Writable(Protocol):
+    """An index that requests may change."""
+
+    def upsert(self, documents: Sequence[Mapping[str, Any]]) -> Any: ...
+
+    def delete(self, ids: Sequence[str]) -> Any: ...
+
+
 @dataclass
 class Service:
     """A model and what belongs to it, as requests need them."""
@@ -77,6 +85,7 @@ class Service:
     fingerprint: str
     index: LivingIndex | None = None
     reranker: Reranker | None = None
+    writable: Writable | None = None  # handed in where requests may write
     search_pool: Pool = field(default_factory=lambda: Pool("search", SEARCHERS, MOST_WAITING))
     rerank_pool: Pool = field(default_factory=lambda: Pool("rerank", 1, 16 * MOST_WAITING))
     write_pool: Pool = field(default_factory=lambda: Pool("write", 1, 16))
