@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -34,6 +34,7 @@ def evaluate(
     ] = None,
     k: Annotated[int | None, typer.Option("--k", min=1, help="Measure nDCG, recall and MRR at this depth.")] = None,
     encoder: Annotated[str | None, typer.Option("--model", help="Of an index that lies in no run.")] = None,
+    sparse: Annotated[str | None, typer.Option(help="Of an index whose sparse encoder was moved.")] = None,
     layers: Layers = None,
     by_slice: Annotated[bool, typer.Option("--slices", help="Also by length, rarity and label of the query.")] = False,
     as_json: AsJson = False,
@@ -49,7 +50,8 @@ def evaluate(
 
     config = DataConfig.parse(merged({}, fields(context.args)), "options")
     if task != "retrieval":
-        probed = {"--metric": metric, "--slices": by_slice, "--mode": mode, "--k": k, "--model": encoder}
+        probed = {"--metric": metric, "--slices": by_slice, "--mode": mode, "--k": k, "--model": encoder,
+                  "--sparse": sparse}  # fmt: skip
         refuse(probed, f"--task {task}", "leave it out")
         if task == "mteb":
             refuse({"--base": base}, "--task mteb", "measure both, one after the other")
@@ -60,8 +62,9 @@ def evaluate(
     metric = [f"{name}@{k}" for name in ("ndcg", "recall", "mrr")] if k else metric
     if mode is not None or is_artifact(Path(model), "index"):
         refuse({"--layers": layers, "--slices": by_slice}, "an index", "measure its model")
-        return _search(model, data, split or "test", metric, config, mode or "dense", encoder, as_json=as_json)
-    refuse({"--model": encoder}, "a model", "name the index first")
+        models = {"model": encoder, "sparse": sparse}
+        return _search(model, data, split or "test", metric, config, mode or "dense", models, as_json=as_json)
+    refuse({"--model": encoder, "--sparse": sparse}, "a model", "name the index first")
     return _retrieval(model, data, split or "test", metric, config, layers, by_slice=by_slice, as_json=as_json)
 
 
@@ -72,7 +75,7 @@ def _search(
     metric: list[str] | None,
     config: DataConfig,
     mode: Mode,
-    model: str | None,
+    models: Mapping[str, str | None],
     *,
     as_json: bool,
 ) -> None:
@@ -84,7 +87,7 @@ def _search(
 
     metrics = EvalConfig.parse({"metrics": tuple(metric or METRICS)}, "options").metrics
     dataset = with_split(as_dataset(data, config), split, config)
-    result = evaluate_index(Index.open(index, model), dataset, split, metrics, mode)
+    result = evaluate_index(Index.open(index, models["model"], sparse=models["sparse"]), dataset, split, metrics, mode)
     if as_json:
         shown = {"metrics": dict(result.metrics), "queries": len(result.queries), "mode": mode}
         return typer.echo(show.json_line(shown))

@@ -23,7 +23,7 @@ from nearfar.index.config import IndexConfig
 from nearfar.index.generation import GENERATIONS, TABLE, Parts, cells_of, check_finite, leave_only, meta_of, seal
 from nearfar.index.lexicon import Lexicon
 from nearfar.index.lock import alone
-from nearfar.index.table import DOCUMENT, ID, MANIFEST_OF_VERSION, TEXT, VECTOR, VERSIONS, Table, forget_later, numbers
+from nearfar.index.table import DOCUMENT, ID, MANIFEST_OF_VERSION, VECTOR, VERSIONS, Table, forget_later, numbers
 from nearfar.index.unreadable import read_back
 
 PLAN = "plan.json"  # what an unfinished index is to become
@@ -91,7 +91,9 @@ class Building:
             forget_later(self.folder / TABLE, version)
             raise
 
-    def finish(self, canaries: Canaries, config: IndexConfig, *, fingerprint: str, similarity: str) -> int:
+    def finish(
+        self, canaries: Canaries, config: IndexConfig, *, fingerprint: str, similarity: str, sparse: str = ""
+    ) -> int:  # fmt: skip
         """Fit the codes, and put the index in its place in one step; how many documents it holds."""
         with self._taken_back():
             self._table.optimize.compact_files()
@@ -99,10 +101,10 @@ class Building:
             table = Table.of(self._table)
             list(table.values(ID))
         leave_only(self.folder, [self.folder / PLAN, *table.files(self.folder / TABLE)])
-        lexicon = Lexicon.begin(self.folder, "1", table.values(TEXT))
+        lexicon = Lexicon.begin(self.folder, "1", table)
         Parts(cells_of(table, config), lexicon, canaries).save(self.folder / GENERATIONS / "1", fingerprint)
         meta = meta_of((len(table), table.dimension), fingerprint=fingerprint, similarity=similarity, config=config,
-                       version=table.version)  # fmt: skip
+                       version=table.version, sparse=sparse)  # fmt: skip
         seal(self.folder, table, lexicon, meta)
         count = table.documents
         put(self.folder, self.target)

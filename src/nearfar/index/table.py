@@ -20,12 +20,13 @@ from nearfar.index.unreadable import told
 
 ID, TEXT, VECTOR = "id", "text", "vector"
 DOCUMENT, START, END, HEADING = "_document", "_start", "_end", "_heading"  # of a passage, where documents are cut
+TOKENS, WEIGHTS = "_tokens", "_weights"  # of a learned sparse encoder, where the index has one
 ADDRESS = "_rowaddr"  # Lance's name of the place of a row, which stays while the row does
 VERSIONS, MANIFEST_OF_VERSION, LAST_VERSION = "_versions", ".manifest", (1 << 64) - 1  # Lance's; names count down
 BATCH_ROWS = 8192
 KEY = {b"lance-schema:unenforced-primary-key": b"true"}  # without it, writers at the same time make rows twice
 
-OWN = frozenset({ID, TEXT, VECTOR, DOCUMENT, START, END, HEADING})
+OWN = frozenset({ID, TEXT, VECTOR, DOCUMENT, START, END, HEADING, TOKENS, WEIGHTS})
 
 Rows = NDArray[np.int64]
 Vectors = NDArray[np.float32]
@@ -84,6 +85,11 @@ class Table:
     def has_passages(self) -> bool:
         """Whether a row is a passage of a document, and not a document."""
         return DOCUMENT in self.dataset.schema.names
+
+    @property
+    def has_token_weights(self) -> bool:
+        """Whether its rows have weights of tokens."""
+        return TOKENS in self.dataset.schema.names
 
     @property
     def documents(self) -> int:

@@ -14,9 +14,10 @@ from nearfar.core.errors import BadInput
 from nearfar.data.documents import STDIN, Document, read_documents
 from nearfar.index.building import batch_of
 from nearfar.index.generation import open_index
-from nearfar.index.table import ID, TEXT, Table, passage_fields
+from nearfar.index.table import ID, TEXT, TOKENS, VECTOR, WEIGHTS, Table, passage_fields
 from nearfar.index.writer import Writer
 from nearfar.pipeline.document_rows import Rows
+from nearfar.pipeline.encoded import Encoded
 from nearfar.pipeline.place import Place
 
 BLOCK = 8192  # documents encoded at a time
@@ -51,9 +52,10 @@ def _stored(index: Path) -> Iterator[Document]:
             yield Document(key, text, f"{index}: document '{key}'", metadata, passage, titled=True)
 
 
-def blocks(documents: Iterable[Document]) -> Iterator[list[Document]]:
+def blocks(documents: Iterable[Document], most: int = 0) -> Iterator[list[Document]]:
+    """The documents, so many at a time."""
     rest = iter(documents)
-    while block := list(islice(rest, BLOCK)):
+    while block := list(islice(rest, most or BLOCK)):
         yield block
 
 
@@ -96,7 +98,7 @@ def put_changed(writer: Writer, rows: Rows, block: list[Document]) -> int:
         changed.append(replace(new, text=text, metadata=metadata, titled=True))
         if text != old[TEXT]:
             again.append(number)
-    vectors = table.vectors(places).copy()
+    encoded = Encoded.stored(table.take(places, [VECTOR, *([TOKENS, WEIGHTS] if table.has_token_weights else [])]))
     if again:
-        vectors[again] = rows.model.encode([changed[number].whole for number in again])
-    return writer.put(rows.of(changed, vectors)).replaced
+        encoded = encoded.replaced(again, rows.model.encode([changed[number].whole for number in again]))
+    return writer.put(rows.of(changed, encoded)).replaced

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 KEPT_SECONDS = 15.0  # after so long what has been encoded is written, so that no more is lost
 KEPT_ROWS = 8 * BLOCK
+SLOW_BLOCK = 512  # documents encoded at a time where weights of the whole vocabulary are computed for each token
 
 
 @dataclass(frozen=True)
@@ -65,34 +66,38 @@ def build(
         raise BadInput.at(out, expected="a new folder", found="an index", do="add to it, or give --overwrite")
     reporter, config = reporter or Silent(), config or IndexConfig()
     check_codec(config.codec)
+    config = _remembered(config)
     own = Model(model, config)
-    fingerprint = own.encoder.fingerprint()
+    fingerprint, sparse = own.encoder.fingerprint(), own.sparse.fingerprint() if own.sparse else ""
     plan = {"source": source if source == STDIN else str(Path(source).resolve()), "fingerprint": fingerprint,
-            "passages": config.passages}  # fmt: skip
+            "sparse": sparse, "passages": config.passages}  # fmt: skip
     with building(out, plan) as unfinished:
         _grow(unfinished, documents_of(source), Rows.like(unfinished.schema, own), reporter)
         if len(unfinished) >= config.exact_below:
             reporter.say("fitting codes")
-        canaries = Canaries(TEXTS, own.encode(TEXTS))
-        count = unfinished.finish(canaries, config, fingerprint=fingerprint, similarity=own.encoder.similarity)
+        canaries = Canaries(TEXTS, own.vectors(TEXTS))
+        count = unfinished.finish(canaries, config, fingerprint=fingerprint, similarity=own.encoder.similarity,
+                                  sparse=sparse)  # fmt: skip
     return Changed(str(out), count, added=count)
 
 
 def add(
-    index: str | Path, source: str, model: str | Path | None = None, *, reporter: Reporter | None = None
-) -> Changed:
+    index: str | Path, source: str, model: str | Path | None = None, *, sparse: str | Path | None = None,
+    reporter: Reporter | None = None,
+) -> Changed:  # fmt: skip
     """Add the documents of a source to an index; those whose id is there are replaced. All become visible at once.
 
     Args:
         model: the index's own; None for that of its run.
+        sparse: the index's sparse encoder; None for what it remembers.
 
     Raises:
-        BadInput: index, source or model cannot be read, or another process is changing the index.
-        FingerprintMismatch: the model is not the index's own.
+        BadInput: index, source or a model cannot be read, or another process is changing the index.
+        FingerprintMismatch: a model is not the index's own.
     """
     place, reporter = Place.of(index), reporter or Silent()
     with changing(place.index) as writer:
-        rows = Rows.like(writer.schema, Model.of(place, model, writer.start))
+        rows = Rows.like(writer.schema, Model.of(place, model, writer.start, sparse))
         added = replaced = 0
         for block in blocks(documents_of(source)):
             replaced += put(writer, rows.of(block), [one.id for one in block])
@@ -103,8 +108,9 @@ def add(
 
 
 def update(
-    index: str | Path, source: str, model: str | Path | None = None, *, reporter: Reporter | None = None
-) -> Changed:
+    index: str | Path, source: str, model: str | Path | None = None, *, sparse: str | Path | None = None,
+    reporter: Reporter | None = None,
+) -> Changed:  # fmt: skip
     """Change documents of an index: what is given of each takes the place of what was; changed texts are encoded.
 
     Raises:
@@ -114,7 +120,7 @@ def update(
     place, reporter = Place.of(index), reporter or Silent()
     replaced = 0
     with changing(place.index) as writer:
-        rows = Rows.like(writer.schema, Model.of(place, model, writer.start))
+        rows = Rows.like(writer.schema, Model.of(place, model, writer.start, sparse))
         for block in blocks(documents_of(source)):
             replaced += put_changed(writer, rows, block)
             reporter.say(f"{replaced:,} documents changed")
@@ -187,6 +193,13 @@ def check(index: str | Path) -> Checked:
                    on_disk - needed, opened.bytes_in_memory)  # fmt: skip
 
 
+def _remembered(config: IndexConfig) -> IndexConfig:
+    """The same with a sparse encoder's folder as it is found from any other."""
+    folder = Path(config.sparse).expanduser()
+    known = str(folder.resolve()) if config.sparse and folder.is_dir() else config.sparse
+    return config.model_copy(update={"sparse": known})
+
+
 def _go_on(unfinished: Building, documents: Iterator[Document], rows: Rows) -> None:
     """Pass over the documents that are there, and see that they are the same."""
     begun = "the documents that this index was begun with, here"
@@ -211,7 +224,7 @@ def _grow(unfinished: Building, documents: Iterator[Document], rows: Rows, repor
     if len(unfinished):
         reporter.say(f"going on after {len(unfinished):,} documents")
     start, begun, kept, waiting = time.monotonic(), time.monotonic(), 0, []
-    for block in blocks(documents):
+    for block in blocks(documents, SLOW_BLOCK if rows.model.config.sparse else BLOCK):
         waiting.append(rows.of(block))
         kept += len(block)
         if time.monotonic() - start > KEPT_SECONDS or sum(map(len, waiting)) >= KEPT_ROWS:

@@ -19,13 +19,16 @@ from nearfar.index.table import DOCUMENT, END, HEADING, ID, OWN, START, TEXT
 from nearfar.search.config import Mode, SearchConfig
 from nearfar.search.explain import Explanation, WhyNot, explained, why_not
 from nearfar.search.fusion import PAD, Found
+from nearfar.search.learned import check_has_sparse, own_sparse, terms_of
 from nearfar.search.ranking import Asked, Mask, Ranking
+from nearfar.text.segments import Term
 
 if TYPE_CHECKING:  # reading an index must not import torch
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import SentenceTransformer, SparseEncoder
 
     from nearfar.encoder.encoder import Encoder, Role
     from nearfar.encoder.reranker import Reranker
+    from nearfar.encoder.sparse import SparseModel
 
 TOPIC_DOCUMENTS = 20  # nearest to the keywords of a topic, whose mean stands for it
 
@@ -44,7 +47,7 @@ class Hit:
     """One found document."""
 
     id: str
-    score: float  # similarity of the model, BM25, or what fusion or a reranker made of them
+    score: float  # similarity of the model, of words, or what fusion or a reranker made of them
     text: str
     metadata: Mapping[str, Any] = field(default_factory=dict)
     passage: Span | None = None  # of the document, where the index is one of passages; `text` is that with its context
@@ -57,6 +60,7 @@ class Index:
 
     ranking: Ranking
     model: str | Path | SentenceTransformer | Encoder
+    sparse: str | Path | SparseEncoder | SparseModel | None = None
 
     @classmethod
     def open(
@@ -67,20 +71,22 @@ class Index:
         size_bytes: int | None = None,
         rescore: int | None = None,
         config: SearchConfig | None = None,
+        sparse: str | Path | SparseEncoder | SparseModel | None = None,
     ) -> Index:
         """Open a run folder, or an index folder with the model to encode questions with.
 
-        The model is loaded at the first search that needs vectors.
+        The model is loaded at the first search that needs vectors, the sparse encoder at the first that needs words.
 
         Args:
             size_bytes: of the codes that are to answer, which `nearfar.compress` makes; None for the index's own.
             rescore: documents that the codes choose for each question, to be ranked by their full vectors; None for
                 the codes' own ranking.
             config: how a search ranks.
+            sparse: the index's sparse encoder, where it is not any more what it was built with by name.
 
         Raises:
             BadInput: there is no index, or it is damaged, or no model is known for it; or it has no such codes, or
-                none are asked for that could choose.
+                none are asked for that could choose; or it has no sparse encoder.
             FingerprintMismatch: the codes are those of another model.
         """
         _check_rescore(rescore, size_bytes)
@@ -94,9 +100,10 @@ class Index:
                               do="name the model")  # fmt: skip
         place = path / "index" if is_run else path
         generation = open_index(place)
+        check_has_sparse(generation, sparse)
         codes = None if size_bytes is None else open_codes_of(place, size_bytes)
         answering = Rescored(codes, generation.table.vectors, rescore) if codes and rescore else codes
-        return cls(Ranking(generation, answering, config or SearchConfig()), model or path / "model")
+        return cls(Ranking(generation, answering, config or SearchConfig()), model or path / "model", sparse)
 
     def __len__(self) -> int:
         return len(self.generation)
@@ -118,6 +125,11 @@ class Index:
         """Fingerprint of the model that encodes the questions."""
         return self.encoder.fingerprint()
 
+    @cached_property
+    def sparse_model(self) -> SparseModel | None:
+        """The sparse encoder, loaded; None where the index has none."""
+        return own_sparse(self.generation, self.sparse)
+
     def search(
         self,
         query: str,
@@ -134,7 +146,7 @@ class Index:
         Args:
             task: what kind of question it is, where the model has a prompt for that.
             filter: a condition on the metadata, such as 'year >= 2020 and lang in ("en", "de")'; see docs/filters.md.
-            mode: by vectors, by words (BM25), or by both.
+            mode: by vectors, by words (BM25, or the index's sparse encoder), or by both.
             rerank: a cross-encoder that reads the first `config.depth` documents and orders them.
             explain: say of each hit what made its score before that.
 
@@ -191,7 +203,7 @@ class Index:
             raise BadInput.at("topic", expected="a keyword or more", found="none", do="write some")
         allowed = self.allowed(filter)
         mean = self.asked(keywords, "", "dense", "document").vectors.mean(axis=0, keepdims=True)
-        nearest = self.ranking.dense(Asked([""], mean, self.fingerprint), TOPIC_DOCUMENTS, allowed)[0][0]
+        nearest = self.ranking.dense(Asked([""], mean, self.fingerprint, self._terms), TOPIC_DOCUMENTS, allowed)[0][0]
         nearest = nearest[nearest != PAD]
         return self._by_vector(self.ranking.vectors(nearest).mean(axis=0) if len(nearest) else mean[0], k, allowed)
 
@@ -226,14 +238,17 @@ class Index:
         if not all(query.strip() for query in queries):
             raise BadInput.at("question", expected="words", found="none", do="write some")
         if mode == "lexical":
-            return Asked(queries, np.empty((len(queries), 0), np.float32), self.generation.fingerprint)
+            return Asked(queries, np.empty((len(queries), 0), np.float32), self.generation.fingerprint, self._terms)
         from nearfar.encoder.encode import encode
         from nearfar.encoder.precision import Policy
         from nearfar.encoder.prompts import check_task
 
         check_task(self.encoder.model, task)
         vectors = encode(self.encoder, queries, role, Policy(), tasks=[task] * len(queries))
-        return Asked(queries, vectors, self.fingerprint)
+        return Asked(queries, vectors, self.fingerprint, self._terms)
+
+    def _terms(self, queries: Sequence[str]) -> list[list[Term]]:
+        return terms_of(self.generation, queries, self.sparse_model)
 
     def allowed(self, filter: str) -> Mask | None:  # noqa: A002
         """Documents (n,) that fulfil a condition; None for all.
@@ -244,7 +259,7 @@ class Index:
         return self.generation.allowed(filter) if filter.strip() else None
 
     def _by_vector(self, vector: Vectors, k: int, allowed: Mask | None) -> list[Hit]:
-        asked = Asked([""], np.ascontiguousarray(vector[None], np.float32), self.fingerprint)
+        asked = Asked([""], np.ascontiguousarray(vector[None], np.float32), self.fingerprint, self._terms)
         return self._hits(self.ranking.dense(asked, k, allowed))[0]
 
     def _hits(self, found: Found) -> list[list[Hit]]:
