@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from sentence_transformers import SparseEncoder
 from sentence_transformers.sentence_transformer.modules import Router
@@ -56,3 +57,17 @@ def tiny_sparse(kind: str, folder: Path, seed: int = 0) -> SparseEncoder:
         model = SparseEncoder(modules=modules, device="cpu", prompts=prompts, similarity_fn_name="dot")
         model.save(str(folder / "model"), create_model_card=False)
     return model
+
+
+class Own:
+    """A model's own dense weights of texts, each computed once."""
+
+    def __init__(self, model):
+        self.model, self.known = model, {}
+
+    def weights(self, role, texts):
+        call = self.model.encode_query if role == "query" else self.model.encode_document
+        new = [text for text in dict.fromkeys(texts) if (role, text) not in self.known]
+        rows = call(new, convert_to_sparse_tensor=False).numpy().astype(np.float64) if new else ()
+        self.known |= {(role, text): row for text, row in zip(new, rows, strict=True)}
+        return np.stack([self.known[role, text] for text in texts])

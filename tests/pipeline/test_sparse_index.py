@@ -23,7 +23,7 @@ from nearfar.pipeline.search_eval import evaluate_index, tune_index
 from nearfar.search.config import SearchConfig
 from nearfar.search.index import Index
 from tiny_models import pairs, sentences, tiny_static
-from tiny_sparse import KINDS, tiny_sparse
+from tiny_sparse import KINDS, Own, tiny_sparse
 
 COUNT = 150
 TEXTS = dict(enumerate(sentences(COUNT)))
@@ -49,20 +49,6 @@ def place(tmp_path_factory):
         indexing.build(source, folder / "model", folder / f"{kind}-index", config=config)
     indexing.build(source, folder / "model", folder / "words")
     return folder
-
-
-class Own:
-    """A model's own dense weights of texts, each computed once."""
-
-    def __init__(self, model):
-        self.model, self.known = model, {}
-
-    def weights(self, role, texts):
-        call = self.model.encode_query if role == "query" else self.model.encode_document
-        new = [text for text in dict.fromkeys(texts) if (role, text) not in self.known]
-        rows = call(new, convert_to_sparse_tensor=False).numpy().astype(np.float64) if new else ()
-        self.known |= {(role, text): row for text, row in zip(new, rows, strict=True)}
-        return np.stack([self.known[role, text] for text in texts])
 
 
 @pytest.fixture(scope="module")
