@@ -218,7 +218,7 @@ CASES = [
     other("storage of a model", ["eval", "model", "--data", "judged", "--storage-option", "a=b"], "name the index"),
     # changes
     other("add to nothing", ["index", "add", "none", "--data", "good.jsonl"], "none: expected a nearfar index folder"),
-    other("add to a model", ["index", "add", "model", "--data", "good.jsonl"], "expected an index of format 1, found model of"),
+    other("add to a model", ["index", "add", "model", "--data", "good.jsonl"], "an index of format 1, found model of"),
     other("add by no model", ["index", "add", "alone/idx", "--data", "good.jsonl"], "found none named", "give --model"),
     other("add by another", [*ADD, "good.jsonl", "--model", "other"], "idx: expected its own model"),
     other("update by another", ["index", "update", "idx", "--data", "good.jsonl", "--model", "other"], "its own model"),

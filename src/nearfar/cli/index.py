@@ -22,6 +22,9 @@ Documents = Annotated[
     str, typer.Option("--data", help="JSON lines, CSV, TSV, Parquet, a BEIR folder, or - for standard input.")
 ]
 Model = Annotated[str | None, typer.Option(help="The index's model: a run, a folder, a hub name; left out: its run's.")]
+Sparse = Annotated[
+    str | None, typer.Option(help="The index's sparse encoder; left out: where it was when the index was built.")
+]
 
 
 @app.command("build")
@@ -36,6 +39,10 @@ def build(
     out: Annotated[Path, typer.Option(help="Index folder to write.")] = Path("index"),
     passages: Annotated[
         int | None, typer.Option(min=1, help="Cut documents along their structure into passages of so many tokens.")
+    ] = None,
+    sparse: Annotated[
+        str | None,
+        typer.Option(help="A sparse encoder (SPLADE), folder or hub name: its weights take the place of BM25's."),
     ] = None,
     codec: Annotated[str | None, typer.Option(help="Codec of the codes in memory, one with codebooks.")] = None,
     size_bytes: Annotated[int | None, typer.Option("--bytes", help="Bytes of a code, at most.")] = None,
@@ -60,7 +67,7 @@ def build(
     if (data is None) == (source is None):
         found = "neither" if data is None else "both"
         raise BadInput.at("index build", expected="--data or --from", found=found, do="give one of them")
-    given = {"passages": passages, "codec": codec, "size_bytes": size_bytes}
+    given = {"passages": passages, "sparse": sparse, "codec": codec, "size_bytes": size_bytes}
     config = IndexConfig.parse({name: value for name, value in given.items() if value is not None}, "index build")
     documents = str(data or source)
     opening = storage_of(storage)
@@ -72,8 +79,9 @@ def build(
 
 @app.command("add")
 def add(
-    index: Place, data: Documents, model: Model = None, storage: StorageOption = None, as_json: AsJson = False
-) -> None:
+    index: Place, data: Documents, model: Model = None, sparse: Sparse = None, storage: StorageOption = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
     """Add documents, and replace those whose id is there; all of them become visible at once.
 
     Example: nearfar index add index --model run --data new.jsonl
@@ -81,14 +89,15 @@ def add(
     from nearfar.pipeline import indexing
     from nearfar.pipeline.progress import Terminal
 
-    done = indexing.add(index, data, model, storage=storage_of(storage), reporter=Terminal())
+    done = indexing.add(index, data, model, sparse=sparse, storage=storage_of(storage), reporter=Terminal())
     _told(done, f"{done.added:,} documents added, {done.replaced:,} replaced", as_json=as_json)
 
 
 @app.command("update")
 def update(
-    index: Place, data: Documents, model: Model = None, storage: StorageOption = None, as_json: AsJson = False
-) -> None:
+    index: Place, data: Documents, model: Model = None, sparse: Sparse = None, storage: StorageOption = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
     """Change documents that are there: what is given of each is replaced, and a changed text is encoded again.
 
     Example: echo '{"_id": "7", "price": 12}' | nearfar index update index --data -
@@ -96,7 +105,7 @@ def update(
     from nearfar.pipeline import indexing
     from nearfar.pipeline.progress import Terminal
 
-    done = indexing.update(index, data, model, storage=storage_of(storage), reporter=Terminal())
+    done = indexing.update(index, data, model, sparse=sparse, storage=storage_of(storage), reporter=Terminal())
     _told(done, f"{done.replaced:,} documents changed", as_json=as_json)
 
 
@@ -131,6 +140,7 @@ def tune(
     data: Annotated[str, typer.Option(help="Judged queries for documents of the index.")],
     split: Annotated[str, typer.Option(help="Of the judged queries; not those that you measure with.")] = "dev",
     model: Model = None,
+    sparse: Sparse = None,
     storage: StorageOption = None,
     as_json: AsJson = False,
 ) -> None:
@@ -145,7 +155,7 @@ def tune(
     from nearfar.search.index import Index
 
     dataset = with_split(as_dataset(data), split, DataConfig())
-    done = tune_index(Index.open(index, model, storage=storage_of(storage)), dataset, split)
+    done = tune_index(Index.open(index, model, sparse=sparse, storage=storage_of(storage)), dataset, split)
     answered = ", ".join(f"{mode} {score:.3f}" for mode, score in done.answered_from.items()) or "nothing learnt"
     line = f"{done.queries:,} queries: vectors weigh {done.weight:.2f} in a hybrid search; answers from: {answered}"
     typer.echo(show.json_line(asdict(done)) if as_json else line)

@@ -24,7 +24,7 @@ from nearfar.index.generation import GENERATIONS, KIND, Parts, cells_of, check_f
 from nearfar.index.lexicon import Lexicon
 from nearfar.index.location import TABLE, Location, Storage
 from nearfar.index.lock import alone
-from nearfar.index.table import DOCUMENT, ID, TEXT, VECTOR, Table, numbers
+from nearfar.index.table import DOCUMENT, ID, VECTOR, Table, numbers
 from nearfar.index.unreadable import first_of, reached, read_back
 
 PLAN, URL = "plan.json", "url"  # what an unfinished index is to become, and in it, where its table is
@@ -92,7 +92,9 @@ class Building:
             self.location.forget_later(version)
             raise
 
-    def finish(self, canaries: Canaries, config: IndexConfig, *, fingerprint: str, similarity: str) -> int:
+    def finish(
+        self, canaries: Canaries, config: IndexConfig, *, fingerprint: str, similarity: str, sparse: str = ""
+    ) -> int:  # fmt: skip
         """Fit the codes, and put the index in its place in one step; how many documents it holds."""
         with self._taken_back():
             self._table.optimize.compact_files()
@@ -103,10 +105,10 @@ class Building:
         leave_only(self.folder, [self.folder / PLAN, *(self.folder / TABLE / name for name in names)])
         if self.location.remote:
             self.location.leave_only(names, table.version)
-        lexicon = Lexicon.begin(self.folder, "1", table.values(TEXT))
+        lexicon = Lexicon.begin(self.folder, "1", table)
         Parts(cells_of(table, config), lexicon, canaries).save(self.folder / GENERATIONS / "1", fingerprint)
         meta = meta_of((len(table), table.dimension), fingerprint=fingerprint, similarity=similarity, config=config,
-                       version=table.version)  # fmt: skip
+                       version=table.version, sparse=sparse)  # fmt: skip
         seal(self.folder, table, self.location, lexicon, meta)
         count = table.documents
         put(self.folder, self.target)

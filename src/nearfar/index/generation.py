@@ -52,6 +52,7 @@ class Generation:
     lexicon: Lexicon
     canaries: Canaries | None
     settings: Settings = Settings()  # noqa: RUF009 -- frozen
+    sparse: str = ""  # fingerprint of the sparse encoder whose weights take the place of BM25's; empty: none
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
@@ -168,17 +169,19 @@ def write_index(
         dataset = lance.write_dataset(pa.RecordBatchReader.from_batches(schema, batches), str(folder / TABLE),
                                       enable_v2_manifest_paths=True)  # fmt: skip
         (folder / TABLE / HINT).unlink()  # it changes with every version, and nothing reads it that knows its version
-        cells, lexicon = cells_of(Table.of(dataset), config), Lexicon.begin(folder, "1", documents.texts)
+        table = Table.of(dataset)
+        cells, lexicon = cells_of(table, config), Lexicon.begin(folder, "1", table)
         Parts(cells, lexicon, documents.canaries).save(folder / GENERATIONS / "1", fingerprint)
 
 
 def meta_of(
-    shape: tuple[int, ...], *, fingerprint: str, similarity: str, config: IndexConfig, number: int = 1, version: int = 1
-) -> dict[str, Any]:
+    shape: tuple[int, ...], *, fingerprint: str, similarity: str, config: IndexConfig, number: int = 1,
+    version: int = 1, sparse: str = "",
+) -> dict[str, Any]:  # fmt: skip
     """What the manifest says of a generation."""
     documents, dimension = shape
     return {"fingerprint": fingerprint, "similarity": similarity, "documents": documents, "dimension": dimension,
-            "generation": number, "version": version, "config": config.model_dump()}  # fmt: skip
+            "generation": number, "version": version, "config": config.model_dump(), "sparse": sparse}  # fmt: skip
 
 
 def check_finite(ids: Sequence[str], vectors: Vectors) -> None:
@@ -269,12 +272,13 @@ def _opened(path: Path, meta: Mapping[str, Any], storage: Storage | None) -> Gen
     own, fingerprint = path / GENERATIONS / str(meta["generation"]), meta["fingerprint"]
     config = IndexConfig.parse(meta["config"], str(path))
     cells = Cells.load(own / CELLS, config.codec, fingerprint) if (own / CELLS).exists() else None
-    location = Location.of(path, meta, storage)
+    location, sparse = Location.of(path, meta, storage), meta.get("sparse", "")
     table = Table.open(location, meta["version"])
     if location.remote:
         location.check(meta["version"], meta["table"]["files"])
+    lexicon = Lexicon.load(own / WORDS, path, learned=bool(sparse))
     return Generation(path, meta["generation"], fingerprint, meta["similarity"], location, table, config, cells,
-                      Lexicon.load(own / WORDS, path), Canaries.load(own), Settings.load(path))  # fmt: skip
+                      lexicon, Canaries.load(own), Settings.load(path), sparse)  # fmt: skip
 
 
 def _batch(documents: Documents, part: slice, schema: pa.Schema) -> pa.RecordBatch:

@@ -19,11 +19,12 @@ from nearfar.index.unreadable import first_of, told
 
 ID, TEXT, VECTOR = "id", "text", "vector"
 DOCUMENT, START, END, HEADING = "_document", "_start", "_end", "_heading"  # of a passage, where documents are cut
+TOKENS, WEIGHTS = "_tokens", "_weights"  # of a learned sparse encoder, where the index has one
 ADDRESS = "_rowaddr"  # Lance's name of the place of a row, which stays while the row does
 BATCH_ROWS = 8192
 KEY = {b"lance-schema:unenforced-primary-key": b"true"}  # without it, writers at the same time make rows twice
 
-OWN = frozenset({ID, TEXT, VECTOR, DOCUMENT, START, END, HEADING})
+OWN = frozenset({ID, TEXT, VECTOR, DOCUMENT, START, END, HEADING, TOKENS, WEIGHTS})
 
 Rows = NDArray[np.int64]
 Vectors = NDArray[np.float32]
@@ -83,6 +84,11 @@ class Table:
     def has_passages(self) -> bool:
         """Whether a row is a passage of a document, and not a document."""
         return DOCUMENT in self.dataset.schema.names
+
+    @property
+    def has_token_weights(self) -> bool:
+        """Whether its rows have weights of tokens."""
+        return TOKENS in self.dataset.schema.names
 
     @property
     def documents(self) -> int:

@@ -31,10 +31,11 @@ from nearfar.index.generation import (
     open_index,
     seal,
 )
+from nearfar.index.lexicon import postings_of
 from nearfar.index.location import Location, Storage
 from nearfar.index.lock import alone
 from nearfar.index.settings import FOLDER as SETTINGS
-from nearfar.index.table import DOCUMENT, ID, TEXT, VECTOR, Table, numbers
+from nearfar.index.table import DOCUMENT, ID, VECTOR, Table, numbers
 from nearfar.index.unreadable import reached, read_back
 
 IDS_AT_ONCE = 5000  # of one condition
@@ -148,7 +149,7 @@ class Writer:
         parts = self._parts(table, str(number))
         parts.save(folder, start.fingerprint)
         meta = meta_of((len(table), table.dimension), fingerprint=start.fingerprint, similarity=start.similarity,
-                       config=start.config, number=number, version=table.version)  # fmt: skip
+                       config=start.config, number=number, version=table.version, sparse=start.sparse)  # fmt: skip
         seal(start.path, table, start.location, parts.lexicon, meta)
         _keep(start.path / GENERATIONS, {str(number), str(start.number)})  # the last one, for who has just come to it
         _keep(start.path / WORDS, {*parts.lexicon.names, *start.lexicon.names})
@@ -157,8 +158,7 @@ class Writer:
         """Codes and words of the documents as they are now: those of new ones are made, the others taken over."""
         start = self.start
         kept, new = self._moved(start.table, table)
-        texts = [str(text) for text in table.take(new, [TEXT])[TEXT].to_pylist()]
-        lexicon = start.lexicon.changed(start.path, name, kept, texts)
+        lexicon = start.lexicon.changed(start.path, name, kept, postings_of(table, new))
         if start.cells is None or len(table) < start.config.exact_below // 2:
             return Parts(cells_of(table, start.config), lexicon, start.canaries)
         return Parts(start.cells.changed(kept, table.vectors(new)), lexicon, start.canaries)

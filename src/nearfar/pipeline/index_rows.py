@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from nearfar.core.artifact import MANIFEST, read_meta
 from nearfar.core.errors import BadInput
@@ -19,9 +20,10 @@ from nearfar.index.config import IndexConfig
 from nearfar.index.filters import compiled
 from nearfar.index.generation import KIND, open_index
 from nearfar.index.location import Storage
-from nearfar.index.table import DOCUMENT, ID, TEXT, Table, passage_fields
+from nearfar.index.table import DOCUMENT, ID, TEXT, TOKENS, VECTOR, WEIGHTS, Table, passage_fields
 from nearfar.index.writer import Writer
 from nearfar.pipeline.document_rows import Rows
+from nearfar.pipeline.encoded import Encoded
 from nearfar.pipeline.place import Place
 
 BLOCK = 8192  # documents encoded at a time
@@ -78,9 +80,10 @@ def _stored(index: Path, storage: Storage | None) -> Iterator[Document]:
             yield Document(key, text, f"{index}: document '{key}'", metadata, passage, titled=True)
 
 
-def blocks(documents: Iterable[Document]) -> Iterator[list[Document]]:
+def blocks(documents: Iterable[Document], most: int = 0) -> Iterator[list[Document]]:
+    """The documents, so many at a time."""
     rest = iter(documents)
-    while block := list(islice(rest, BLOCK)):
+    while block := list(islice(rest, most or BLOCK)):
         yield block
 
 
@@ -134,10 +137,10 @@ def _put_whole(writer: Writer, rows: Rows, block: list[Document]) -> int:
         changed.append(replace(new, text=text, metadata=metadata, titled=True))
         if text != old[TEXT]:
             again.append(number)
-    vectors = table.vectors(places).copy()
+    encoded = _encoded(table, places)
     if again:
-        vectors[again] = rows.model.encode([changed[number].whole for number in again])
-    return writer.put(rows.of(changed, vectors)).replaced
+        encoded = encoded.replaced(again, rows.model.encode([changed[number].whole for number in again]))
+    return writer.put(rows.of(changed, encoded)).replaced
 
 
 def _put_passages(writer: Writer, rows: Rows, block: list[Document]) -> int:
@@ -161,10 +164,15 @@ def _put_passages(writer: Writer, rows: Rows, block: list[Document]) -> int:
         kept.append(replace(new, id=row[ID], text=row[TEXT], metadata=metadata, passage=passage, titled=True))
         stay[number] = True
     if kept:
-        writer.put(rows.of(kept, table.vectors(places[stay])))
+        writer.put(rows.of(kept, _encoded(table, places[stay])))
     if again:
         put(writer, rows.of(list(again.values())), list(again))
     return len(given)
+
+
+def _encoded(table: Table, places: NDArray[np.int64]) -> Encoded:
+    """What the models made of the texts in these rows."""
+    return Encoded.stored(table.take(places, [VECTOR, *([TOKENS, WEIGHTS] if table.has_token_weights else [])]))
 
 
 def _check_there(block: Sequence[Document], there: Collection[str]) -> None:

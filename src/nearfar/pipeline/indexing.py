@@ -35,6 +35,7 @@ from nearfar.pipeline.progress import Reporter, Silent
 
 KEPT_SECONDS = 15.0  # after so long what has been encoded is written, so that no more is lost
 KEPT_ROWS = 8 * BLOCK
+SLOW_BLOCK = 512  # documents encoded at a time where weights of the whole vocabulary are computed for each token
 
 
 @dataclass(frozen=True)
@@ -76,46 +77,41 @@ def build(
         raise BadInput.at(out, expected="a new folder", found="an index", do="add to it, or give --overwrite")
     reporter, config = reporter or Silent(), config or IndexConfig()
     check_codec(config.codec)
+    config = _remembered(config)
     own = Model(model, config)
-    fingerprint = own.encoder.fingerprint()
+    fingerprint, sparse = own.encoder.fingerprint(), own.sparse.fingerprint() if own.sparse else ""
     plan = {"source": source if source == STDIN else str(Path(source).resolve()), "fingerprint": fingerprint,
-            "passages": config.passages}  # fmt: skip
+            "sparse": sparse, "passages": config.passages}  # fmt: skip
     with building(out, plan, table) as unfinished:
-        _grow(
-            unfinished,
-            documents_of(source, table.storage if table else None),
-            Rows.like(unfinished.schema, own),
-            reporter,
-        )
+        documents = documents_of(source, table.storage if table else None)
+        _grow(unfinished, documents, Rows.like(unfinished.schema, own), reporter)
         if len(unfinished) >= config.exact_below:
             reporter.say("fitting codes")
-        canaries = Canaries(TEXTS, own.encode(TEXTS))
+        canaries = Canaries(TEXTS, own.vectors(TEXTS))
         kept = config.model_copy(update={"passages": cut_into(source) or config.passages})
-        count = unfinished.finish(canaries, kept, fingerprint=fingerprint, similarity=own.encoder.similarity)
+        count = unfinished.finish(canaries, kept, fingerprint=fingerprint, similarity=own.encoder.similarity,
+                                  sparse=sparse)  # fmt: skip
     return Changed(str(out), count, added=count)
 
 
 def add(
-    index: str | Path,
-    source: str | Iterable[Document],
-    model: str | Path | Model | None = None,
-    *,
-    storage: Storage | None = None,
-    reporter: Reporter | None = None,
-) -> Changed:
+    index: str | Path, source: str | Iterable[Document], model: str | Path | Model | None = None, *,
+    sparse: str | Path | None = None, storage: Storage | None = None, reporter: Reporter | None = None,
+) -> Changed:  # fmt: skip
     """Add the documents of a source to an index; those whose id is there are replaced. All become visible at once.
 
     Args:
         model: the index's own; None for that of its run.
+        sparse: the index's sparse encoder; None for what it remembers.
         storage: what opens object storage, in addition to the environment, by Lance's names.
 
     Raises:
-        BadInput: index, source or model cannot be read, or another process is changing the index.
-        FingerprintMismatch: the model is not the index's own.
+        BadInput: index, source or a model cannot be read, or another process is changing the index.
+        FingerprintMismatch: a model is not the index's own.
     """
     place, reporter = Place.of(index), reporter or Silent()
     with changing(place.index, storage) as writer:
-        own = model if isinstance(model, Model) else Model.of(place, model, writer.start)
+        own = model if isinstance(model, Model) else Model.of(place, model, writer.start, sparse)
         rows = Rows.like(writer.schema, own)
         added = replaced = 0
         for block in blocks(documents_of(source, storage) if isinstance(source, str) else once(source)):
@@ -127,13 +123,9 @@ def add(
 
 
 def update(
-    index: str | Path,
-    source: str,
-    model: str | Path | None = None,
-    *,
-    storage: Storage | None = None,
-    reporter: Reporter | None = None,
-) -> Changed:
+    index: str | Path, source: str, model: str | Path | None = None, *, sparse: str | Path | None = None,
+    storage: Storage | None = None, reporter: Reporter | None = None,
+) -> Changed:  # fmt: skip
     """Change documents of an index: what is given of each takes the place of what was; changed texts are encoded.
 
     Raises:
@@ -143,7 +135,7 @@ def update(
     place, reporter = Place.of(index), reporter or Silent()
     replaced = 0
     with changing(place.index, storage) as writer:
-        rows = Rows.like(writer.schema, Model.of(place, model, writer.start))
+        rows = Rows.like(writer.schema, Model.of(place, model, writer.start, sparse))
         for block in blocks(documents_of(source, storage)):
             replaced += put_changed(writer, rows, block)
             reporter.say(f"{replaced:,} documents changed")
@@ -238,6 +230,13 @@ def check(index: str | Path, storage: Storage | None = None) -> Checked:
                    opened.fingerprint, on_disk, on_disk - needed, opened.bytes_in_memory)  # fmt: skip
 
 
+def _remembered(config: IndexConfig) -> IndexConfig:
+    """The same with a sparse encoder's folder as it is found from any other."""
+    folder = Path(config.sparse).expanduser()
+    known = str(folder.resolve()) if config.sparse and folder.is_dir() else config.sparse
+    return config.model_copy(update={"sparse": known})
+
+
 def _go_on(unfinished: Building, documents: Iterator[Document], rows: Rows) -> None:
     """Pass over the documents that are there, and see that they are the same."""
     begun = "the documents that this index was begun with, here"
@@ -262,7 +261,7 @@ def _grow(unfinished: Building, documents: Iterator[Document], rows: Rows, repor
     if len(unfinished):
         reporter.say(f"going on after {len(unfinished):,} documents")
     start, begun, kept, waiting = time.monotonic(), time.monotonic(), 0, []
-    for block in blocks(documents):
+    for block in blocks(documents, SLOW_BLOCK if rows.model.config.sparse else BLOCK):
         waiting.append(rows.of(block))
         kept += len(block)
         if time.monotonic() - start > KEPT_SECONDS or sum(map(len, waiting)) >= KEPT_ROWS:

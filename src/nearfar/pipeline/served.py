@@ -32,7 +32,7 @@ class Embedding(Model):
     embed: Callable[[Sequence[str]], Vectors] | None = None
     tokenizer: Tokenizer | None = None  # of its own: two threads cannot change the settings of one
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
+    def vectors(self, texts: Sequence[str]) -> Vectors:
         """Vectors of documents (n, d)."""
         assert self.embed is not None  # noqa: S101 -- every one is made by `ServedIndex`
         return self.embed(texts)
@@ -60,7 +60,8 @@ class ServedIndex:
         meta = read_meta(self.path, KIND)
         check_space(meta["fingerprint"], self.encoder.fingerprint())
         config = IndexConfig.parse(meta.get("config", {}), str(self.path))
-        own = Embedding(None, config, None, self.embed, Tokenizer.from_str(self.encoder.tokenizer.to_str()))
+        own = Embedding(None, config, embed=self.embed,
+                        tokenizer=Tokenizer.from_str(self.encoder.tokenizer.to_str()))  # fmt: skip
         return indexing.add(self.path, as_documents(documents, "documents"), own)
 
     def delete(self, ids: Sequence[str]) -> indexing.Changed:

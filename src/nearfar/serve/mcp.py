@@ -13,7 +13,8 @@ from mcp.server.mcpserver.exceptions import ToolError
 
 from nearfar.core.errors import NearfarError
 from nearfar.search.config import Mode
-from nearfar.search.index import Hit, Index
+from nearfar.search.hits import Hit
+from nearfar.search.index import Index
 from nearfar.serve.config import ServeConfig
 from nearfar.serve.guard import Guard
 from nearfar.serve.run import bound, key_of, url_of

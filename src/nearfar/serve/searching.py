@@ -14,7 +14,8 @@ from fastapi import APIRouter, Path, Query, Response
 
 from nearfar.core.unicode import check_encodable
 from nearfar.encoder.prompts import check_task
-from nearfar.search.index import Hit, Index
+from nearfar.search.hits import Hit
+from nearfar.search.index import Index
 from nearfar.search.ranking import Asked
 from nearfar.serve.errors import Refused, documented
 from nearfar.serve.schemas import (
@@ -41,7 +42,8 @@ def router(service: Service) -> APIRouter:
         """Find the documents that answer a question."""
         start = time.perf_counter()
         async with asyncio.timeout(service.config.timeout_s):
-            index, asked = _index(service), await _asked(service, body)
+            index = _index(service)
+            asked = await _asked(service, index, body)
             depth = max(body.k, RERANK_DEPTH) if body.rerank else body.k
             hits = await service.search_pool.run(
                 lambda: index.found(asked, depth, filter=body.filter, mode=body.mode, explain=body.explain)
@@ -108,16 +110,16 @@ def _index(service: Service) -> Index:
     return service.index.now()
 
 
-async def _asked(service: Service, body: SearchRequest) -> Asked:
+async def _asked(service: Service, index: Index, body: SearchRequest) -> Asked:
     """The question as the mode takes it."""
     check_encodable([body.query, body.filter, body.task], "query")
     if not body.query.strip():
         raise Refused(422, "query: expected words, found none")
     check_task(service.encoder.model, body.task)
     if body.mode == "lexical":
-        return Asked([body.query], np.empty((1, 0), np.float32), service.fingerprint)
+        return index.with_vectors([body.query], np.empty((1, 0), np.float32))
     found = await service.batcher.embed([body.query], "query", body.task)
-    return Asked([body.query], found.vectors, service.fingerprint)
+    return index.with_vectors([body.query], found.vectors)
 
 
 async def _reranked(service: Service, query: str, hits: list[Hit]) -> list[Hit]:
