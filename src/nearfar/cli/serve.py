@@ -48,5 +48,5 @@ def serve(
 
             own = partial(service.batcher.embed_now, role="document")
             service.writable = ServedIndex(service.index.path, service.encoder, own)
-        typer.echo(f"nearfar serves '{service.name}' at {url_of(listening)}; Ctrl-C ends it")
+        typer.echo(f"'{service.name}' is served at {url_of(listening)}; Ctrl-C ends it")
         run(service, listening, key)
