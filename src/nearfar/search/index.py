@@ -20,12 +20,13 @@ from nearfar.search.config import Mode, SearchConfig
 from nearfar.search.explain import Explanation, WhyNot, explained, why_not
 from nearfar.search.fusion import PAD, Found
 from nearfar.search.ranking import Asked, Mask, Ranking
+from nearfar.search.stages import Stage, mode_for, open_stage
 
 if TYPE_CHECKING:  # reading an index must not import torch
     from sentence_transformers import SentenceTransformer
 
     from nearfar.encoder.encoder import Encoder, Role
-    from nearfar.encoder.reranker import Reranker
+    from nearfar.encoder.pair_scorer import Scorer
 
 TOPIC_DOCUMENTS = 20  # nearest to the keywords of a topic, whose mean stands for it
 
@@ -125,8 +126,8 @@ class Index:
         *,
         task: str = "",
         filter: str = "",  # noqa: A002
-        mode: Mode = "dense",
-        rerank: str | Path | Reranker | None = None,
+        mode: Mode | None = None,
+        rerank: Scorer | None = None,
         explain: bool = False,
     ) -> list[Hit]:
         """Return the k documents that answer `query` best, best first.
@@ -134,22 +135,28 @@ class Index:
         Args:
             task: what kind of question it is, where the model has a prompt for that.
             filter: a condition on the metadata, such as 'year >= 2020 and lang in ("en", "de")'; see docs/filters.md.
-            mode: by vectors, by words (BM25), or by both.
-            rerank: a cross-encoder that reads the first `config.depth` documents and orders them.
+            mode: by vectors, by words (BM25), or by both; left out: by vectors, and by both for "learned".
+            rerank: a cross-encoder or multi-vector encoder that reads the first `config.depth` documents and orders
+                them, or "me:8" (see `encoder.multi_vector`); "learned": the order that `nearfar index tune` learned.
+                Where `config.budget_ms` ends its reading, the later hits keep their scores and order.
             explain: say of each hit what made its score before that.
 
         Raises:
-            BadInput: the query is no text or has no words, the filter cannot be read, or the model knows no such task.
+            BadInput: the query is no text or has no words, the filter cannot be read, the model knows no such task, or
+                the reranker cannot be had.
             FingerprintMismatch: the model is not the one the index was made with.
         """
-        asked, allowed = self.asked([query], task, mode), self.allowed(filter)
-        depth = k if rerank is None else max(k, self.ranking.config.depth)
-        rows, scores = self.ranking.ranked(asked, depth, mode, allowed)
+        mode = mode_for(mode, rerank)
+        asked, allowed, stage = self.asked([query], task, mode), self.allowed(filter), self.stage(rerank)
+        depth = k if stage is None else max(k, self.ranking.config.depth)
+        found = (self.ranking.ranked(asked, k, mode, allowed) if stage is None
+                 else stage.best(self.ranking, asked, k, mode, allowed))  # fmt: skip
+        rows, scores = np.atleast_2d(found[0]), np.atleast_2d(found[1])
         hits = self._hits((rows, scores))[0]
-        if explain:
-            said = explained(self.ranking, asked, rows[0][rows[0] != PAD], depth, mode, allowed)
-            hits = [replace(hit, explanation=why) for hit, why in zip(hits, said, strict=True)]
-        return hits if rerank is None else _reranked(query, hits, rerank)[:k]
+        if not explain:
+            return hits
+        said = explained(self.ranking, asked, rows[0][rows[0] != PAD], depth, mode, allowed)
+        return [replace(hit, explanation=why) for hit, why in zip(hits, said, strict=True)]
 
     def search_many(
         self, queries: list[str], k: int = 10, *, task: str = "", filter: str = "", mode: Mode = "dense"  # noqa: A002
@@ -216,6 +223,24 @@ class Index:
         check_encodable([id], "id")
         return why_not(self.ranking, self.asked([query], "", mode), id, k, mode, self.allowed(filter))
 
+    def stage(self, rerank: Scorer | None) -> Stage | None:
+        """What has the last word on the order of documents; one that is named is loaded once.
+
+        Raises:
+            BadInput: as of `search`.
+        """
+        if rerank is None:
+            return None
+        name = str(rerank) if isinstance(rerank, str | Path) else ""
+        found = self._stages.get(name) or open_stage(rerank, self.ranking, lambda: self.encoder)
+        if name:
+            self._stages[name] = found
+        return found
+
+    @cached_property
+    def _stages(self) -> dict[str, Stage]:
+        return {}
+
     def asked(self, queries: Sequence[str], task: str, mode: Mode, role: Role = "query") -> Asked:
         """Queries as the modes take them; without vectors where only words are asked for.
 
@@ -256,16 +281,6 @@ class Index:
         known = dict(zip(wanted.tolist(), read, strict=True))
         return [[_hit(known[row], score) for row, score in zip(rows, scores, strict=True) if row != PAD]
                 for rows, scores in zip(found[0].tolist(), found[1].tolist(), strict=True)]  # fmt: skip
-
-
-def _reranked(query: str, hits: Sequence[Hit], name: str | Path | Reranker) -> list[Hit]:
-    """Hits by the scores of a cross-encoder, equal ones as they were."""
-    from nearfar.encoder.precision import Policy
-    from nearfar.encoder.reranker import load_reranker
-
-    scores = load_reranker(name).scores([(query, hit.text) for hit in hits], Policy())
-    order = np.argsort(-scores, kind="stable")
-    return [replace(hits[place], score=float(scores[place])) for place in order]
 
 
 def _hit(values: Mapping[str, Any], score: float) -> Hit:

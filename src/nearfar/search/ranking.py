@@ -31,6 +31,10 @@ class Asked:
     vectors: Vectors  # (Q, d); (Q, 0) where only words are asked for
     fingerprint: str  # of the model
 
+    def one(self, number: int) -> Asked:
+        """One of the queries."""
+        return Asked(self.texts[number : number + 1], self.vectors[number : number + 1], self.fingerprint)
+
 
 @dataclass(frozen=True)
 class Ranking:
@@ -65,9 +69,8 @@ class Ranking:
             raise BadInput.at("aggregate", expected="max, or mean in dense search", found=f"mean in {mode} search",
                               do="choose max")  # fmt: skip
         rows, scores = np.full((len(asked.texts), k), PAD, np.int32), np.zeros((len(asked.texts), k), np.float32)
-        for number, text in enumerate(asked.texts):
-            one = Asked([text], asked.vectors[number : number + 1], asked.fingerprint)
-            best = self._documents(self.of_row, one, k, mode, allowed)
+        for number in range(len(asked.texts)):
+            best = self._documents(self.of_row, asked.one(number), k, mode, allowed)
             rows[number, : len(best.passages)], scores[number, : len(best.scores)] = best.passages, best.scores
         return rows, scores
 

@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -53,6 +54,15 @@ class Term:
     name: str
     weight: float  # idf, as often as it is in the query
     numbers: tuple[int | None, ...]  # in each segment
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How much of a query some documents have, n of them."""
+
+    terms: Floats  # (n,) share of the query's different terms that the document holds
+    weight: Floats  # (n,) share of their weight, idf and how often the query has each, of those that any document holds
+    lengths: Ints  # (n,) terms of each document
 
 
 @dataclass(frozen=True)
@@ -126,6 +136,20 @@ class SegmentedBM25:
         parts = zip((term.name for term in terms), self._parts(terms, np.array([row]))[:, 0].tolist(), strict=True)
         return dict(sorted(((name, part) for name, part in parts if part > 0), key=lambda pair: -pair[1]))
 
+    def overlap(self, query: str, rows: NDArray[np.integer]) -> Overlap:
+        """Which part of the query's terms the document in each row holds; 0 where there is none."""
+        terms, asked = self._terms(query), len(set(words(query)))
+        held = self._parts(terms, rows) > 0  # (terms, n)
+        weights = np.array([term.weight for term in terms], np.float32)
+        total = max(float(weights.sum()), 1e-9)
+        lengths = self._lengths[self._places(rows)]
+        return Overlap(held.sum(axis=0, dtype=np.float32) / max(asked, 1), weights @ held / total, lengths)
+
+    @cached_property
+    def _lengths(self) -> Ints:
+        """Terms of the documents of all segments one after the other, and, where GONE points to, 0."""
+        return np.concatenate([*(segment.postings.lengths for segment in self.segments), np.zeros(1, np.int32)])
+
     def _search(self, text: str, allowed: NDArray[np.bool_], heap: NDArray[np.int64]) -> None:
         terms = self._terms(text)
         for i, segment in enumerate(self.segments):
@@ -152,10 +176,7 @@ class SegmentedBM25:
     def _parts(self, terms: Sequence[Term], rows: NDArray[np.integer]) -> Floats:
         """What each term adds to the score of the document in each row, (terms, len(rows))."""
         parts = np.zeros((len(terms), len(rows)), np.float32)
-        inside = (rows >= 0) & (rows < len(self.places))
-        places = np.full(len(rows), GONE, np.int32)
-        places[inside] = self.places[rows[inside]]
-        start = 0
+        places, start = self._places(rows), 0
         for i, segment in enumerate(self.segments):
             mine = np.flatnonzero((places >= start) & (places < start + len(segment.rows)))
             documents = (places[mine] - start).astype(np.int32)
@@ -165,6 +186,13 @@ class SegmentedBM25:
                     part[mine] = np.float32(term.weight) * self._saturation(segment.postings, number, documents)
             start += len(segment.rows)
         return parts
+
+    def _places(self, rows: NDArray[np.integer]) -> Ints:
+        """Of the document in each row, (len(rows),), GONE where there is none."""
+        inside = (rows >= 0) & (rows < len(self.places))
+        places = np.full(len(rows), GONE, np.int32)
+        places[inside] = self.places[rows[inside]]
+        return places
 
     def _saturation(self, postings: Postings, number: int, documents: Ints) -> Floats:
         """Of a term in these documents: tf / (tf + norm[0] + norm[1] · length), (len(documents),)."""
