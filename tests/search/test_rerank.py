@@ -91,6 +91,13 @@ def test_the_first_documents_are_in_the_order_of_the_scorer(place, mode):
         assert all(hit.explanation for hit in after)
 
 
+def test_no_more_than_the_depth_is_read(place):
+    index = Index.open(place / "index", config=SearchConfig(depth=7))
+    before, after = (index.search(QUERIES[1], 30, rerank=scorer) for scorer in (None, Lengths()))
+    assert [hit.id for hit in after[7:]] == [hit.id for hit in before[7:]]
+    assert [hit.score for hit in after[:7]] == sorted((len(hit.text) for hit in before[:7]), reverse=True)
+
+
 def test_what_was_not_read_keeps_its_order_and_score(place, monkeypatch):
     scorer = Lengths()
     monkeypatch.setattr(rerank.Budget.of.__func__, "__defaults__", (lambda: scorer.now,))

@@ -46,16 +46,16 @@ class Budget:
 
 @dataclass(frozen=True)
 class Reread:
-    """The first documents of a search in the order of a model's scores; those it had no time for keep their place."""
+    """The first documents of a search in the order of a model's scores; others keep their place."""
 
     scorer: PairScorer
 
     def best(self, ranking: Ranking, one: Asked, k: int, mode: Mode, allowed: Mask | None) -> tuple[Rows, Floats]:
         """Rows and scores of the best documents, (n,) each: the model's scores, then those of the search itself."""
-        budget = Budget.of(ranking.config.budget_ms)
-        rows, scores = (found[0] for found in ranking.ranked(one, max(k, ranking.config.depth), mode, allowed))
+        budget, depth = Budget.of(ranking.config.budget_ms), ranking.config.depth
+        rows, scores = (found[0] for found in ranking.ranked(one, max(k, depth), mode, allowed))
         rows, scores = rows[rows != PAD], scores[rows != PAD]
-        read = scores_read(self.scorer, one.texts[0], texts_of(ranking, rows), budget)
+        read = scores_read(self.scorer, one.texts[0], texts_of(ranking, rows[:depth]), budget)
         order = np.argsort(-read, kind="stable")
         rows[: len(read)], scores[: len(read)] = rows[order], read[order]
         return rows[:k], scores[:k]
