@@ -19,6 +19,7 @@ from nearfar.core.fingerprint import digest
 from nearfar.encoder.encode import encode
 from nearfar.encoder.encoder import Encoder
 from nearfar.encoder.identity import kind_of, settings_of, tensor_bytes
+from nearfar.encoder.kernels import inference_kernels
 from nearfar.encoder.load import SAFE, loaded, model_folder, on_hub, refuse_foreign, refuse_pickle
 from nearfar.encoder.precision import Policy
 from nearfar.text.token_store import tokenizer_digest
@@ -61,9 +62,9 @@ class MultiVector:
 
     @contextmanager
     def inference(self, policy: Policy) -> Iterator[None]:
-        """Evaluation mode without gradients inside the block."""
+        """Evaluation mode with the fast kernels and without gradients inside the block."""
         self.model.to(policy.device).eval()
-        with torch.inference_mode(), policy.autocast:
+        with torch.inference_mode(), policy.autocast, inference_kernels(self.model.transformers_model):
             yield
 
     def fingerprint(self) -> str:

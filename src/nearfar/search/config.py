@@ -27,4 +27,4 @@ class SearchConfig(Config):
     feedback_weight: Annotated[float, Field(gt=0, lt=1)] = 0.4
     """How far it is moved."""
     budget_ms: Annotated[float, Field(gt=0)] | None = None
-    """Milliseconds in which a reranker reads what it can; left empty: it reads all that it is given."""
+    """Milliseconds, once the documents are found, in which a reranker reads what it can; left empty: it reads all."""

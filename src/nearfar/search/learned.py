@@ -44,8 +44,8 @@ class Learned:
 
         Scores of the two are of two scales.
         """
-        budget = Budget.of(ranking.config.budget_ms)
         candidates = pool(ranking, one, max(k, ranking.config.depth), allowed)
+        budget = Budget.of(ranking.config.budget_ms)
         rows = candidates.rows[0][candidates.rows[0] != PAD]
         if not len(rows):
             return rows, np.empty(0, np.float32)

@@ -52,9 +52,9 @@ class Reread:
 
     def best(self, ranking: Ranking, one: Asked, k: int, mode: Mode, allowed: Mask | None) -> tuple[Rows, Floats]:
         """Rows and scores of the best documents, (n,) each: the model's scores, then those of the search itself."""
-        budget, depth = Budget.of(ranking.config.budget_ms), ranking.config.depth
+        depth = ranking.config.depth
         rows, scores = (found[0] for found in ranking.ranked(one, max(k, depth), mode, allowed))
-        rows, scores = rows[rows != PAD], scores[rows != PAD]
+        rows, scores, budget = rows[rows != PAD], scores[rows != PAD], Budget.of(ranking.config.budget_ms)
         read = scores_read(self.scorer, one.texts[0], texts_of(ranking, rows[:depth]), budget)
         order = np.argsort(-read, kind="stable")
         rows[: len(read)], scores[: len(read)] = rows[order], read[order]
