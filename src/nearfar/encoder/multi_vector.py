@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -64,7 +64,9 @@ class MultiVector:
     def inference(self, policy: Policy) -> Iterator[None]:
         """Evaluation mode with the fast kernels and without gradients inside the block."""
         self.model.to(policy.device).eval()
-        with torch.inference_mode(), policy.autocast, inference_kernels(self.model.transformers_model):
+        transformer = self.model.transformers_model
+        kernels = nullcontext() if transformer is None else inference_kernels(transformer)
+        with torch.inference_mode(), policy.autocast, kernels:
             yield
 
     def fingerprint(self) -> str:
