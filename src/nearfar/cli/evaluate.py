@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -33,6 +33,12 @@ def evaluate(
         Mode | None, typer.Option(help="Measure the search of an index or run: by vectors, words, or both.")
     ] = None,
     k: Annotated[int | None, typer.Option("--k", min=1, help="Measure nDCG, recall and MRR at this depth.")] = None,
+    rerank: Annotated[
+        str | None, typer.Option(help="Measure it with what orders its first documents, as nearfar search takes it.")
+    ] = None,
+    budget_ms: Annotated[
+        float | None, typer.Option("--budget-ms", help="Milliseconds of a query in which --rerank reads what it can.")
+    ] = None,
     encoder: Annotated[str | None, typer.Option("--model", help="Of an index that lies in no run.")] = None,
     sparse: Annotated[str | None, typer.Option(help="Of an index whose sparse encoder was moved.")] = None,
     layers: Layers = None,
@@ -52,7 +58,7 @@ def evaluate(
     config = DataConfig.parse(merged({}, fields(context.args)), "options")
     if task != "retrieval":
         probed = {"--metric": metric, "--slices": by_slice, "--mode": mode, "--k": k, "--model": encoder,
-                  "--sparse": sparse}  # fmt: skip
+                  "--sparse": sparse, "--rerank": rerank, "--budget-ms": budget_ms}  # fmt: skip
         refuse(probed, f"--task {task}", "leave it out")
         if task == "mteb":
             refuse({"--base": base}, "--task mteb", "measure both, one after the other")
@@ -61,13 +67,23 @@ def evaluate(
     refuse({"--base": base}, "--task retrieval", "compare them: nearfar compare A B --data D")
     refuse({"--metric": metric if k else None}, "--k", "give one of them")
     metric = [f"{name}@{k}" for name in ("ndcg", "recall", "mrr")] if k else metric
-    if mode is not None or is_artifact(Path(model), "index"):
+    refuse({"--budget-ms": not rerank and budget_ms is not None}, "a search without --rerank", "name a reranker")
+    if mode is not None or rerank or is_artifact(Path(model), "index"):
         refuse({"--layers": layers, "--slices": by_slice}, "an index", "measure its model")
-        models = {"model": encoder, "sparse": sparse}
-        opening = storage_of(storage)
-        return _search(model, data, split or "test", metric, config, mode or "dense", models, opening, as_json=as_json)
+        asked = _Asked(mode, rerank, budget_ms)
+        opening = {"model": encoder, "sparse": sparse, "storage": storage_of(storage)}
+        return _search(model, data, split or "test", metric, config, asked, opening, as_json=as_json)
     refuse({"--model": encoder, "--sparse": sparse, "--storage-option": storage}, "a model", "name the index first")
     return _retrieval(model, data, split or "test", metric, config, layers, by_slice=by_slice, as_json=as_json)
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """How an index is asked."""
+
+    mode: Mode | None
+    rerank: str | None
+    budget_ms: float | None
 
 
 def _search(
@@ -76,9 +92,8 @@ def _search(
     split: str,
     metric: list[str] | None,
     config: DataConfig,
-    mode: Mode,
-    models: Mapping[str, str | None],
-    storage: dict[str, str],
+    asked: _Asked,
+    opening: Mapping[str, Any],
     *,
     as_json: bool,
 ) -> None:
@@ -86,14 +101,18 @@ def _search(
     from nearfar.pipeline.config import METRICS, EvalConfig
     from nearfar.pipeline.evaluate import with_split
     from nearfar.pipeline.search_eval import evaluate_index
+    from nearfar.search.config import SearchConfig
     from nearfar.search.index import Index
+    from nearfar.search.stages import mode_for
 
     metrics = EvalConfig.parse({"metrics": tuple(metric or METRICS)}, "options").metrics
     dataset = with_split(as_dataset(data, config), split, config)
-    opened = Index.open(index, models["model"], sparse=models["sparse"], storage=storage)
-    result = evaluate_index(opened, dataset, split, metrics, mode)
+    opened = Index.open(index, config=SearchConfig.parse({"budget_ms": asked.budget_ms}, "options"), **opening)
+    result = evaluate_index(opened, dataset, split, metrics, asked.mode, rerank=asked.rerank)
     if as_json:
-        shown = {"metrics": dict(result.metrics), "queries": len(result.queries), "mode": mode}
+        shown = {"metrics": dict(result.metrics), "queries": len(result.queries),
+                 "mode": mode_for(asked.mode, asked.rerank)}  # fmt: skip
+        shown |= {} if asked.rerank is None else {"rerank": asked.rerank}
         return typer.echo(show.json_line(shown))
     return typer.echo("\n".join(f"{name:<12}{value:.4f}" for name, value in result.metrics.items()))
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from nearfar.cli import show
-from nearfar.cli.options import AsJson, StorageOption, storage_of
+from nearfar.cli import show, show_search
+from nearfar.cli.options import AsJson, StorageOption, refuse, storage_of
 from nearfar.core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -139,6 +139,12 @@ def tune(
     index: Place,
     data: Annotated[str, typer.Option(help="Judged queries for documents of the index.")],
     split: Annotated[str, typer.Option(help="Of the judged queries; not those that you measure with.")] = "dev",
+    learn_to_rank: Annotated[
+        bool, typer.Option("--learn-to-rank", help="Learn an order too; it is kept if it is better.")
+    ] = False,
+    rerank: Annotated[
+        str | None, typer.Option(help="Cross- or multi-vector encoder that reads the first documents for that.")
+    ] = None,
     model: Model = None,
     sparse: Sparse = None,
     storage: StorageOption = None,
@@ -146,19 +152,26 @@ def tune(
 ) -> None:
     """Learn from judged queries how much words count in a hybrid search, and from which score on there is an answer.
 
-    Example: nearfar index tune index --data judged --model run
+    What an earlier call learned is replaced.
+
+    Examples: nearfar index tune index --data judged --model run
+    nearfar index tune index --data judged --model run --learn-to-rank --rerank reranker
     """
     from nearfar.data.config import DataConfig
     from nearfar.data.read import as_dataset
     from nearfar.pipeline.evaluate import with_split
+    from nearfar.pipeline.progress import Terminal
     from nearfar.pipeline.search_eval import tune_index
     from nearfar.search.index import Index
 
+    refuse({"--rerank": not learn_to_rank and rerank}, "a tuning without it", "add --learn-to-rank")
     dataset = with_split(as_dataset(data), split, DataConfig())
-    done = tune_index(Index.open(index, model, sparse=sparse, storage=storage_of(storage)), dataset, split)
+    opened = Index.open(index, model, sparse=sparse, storage=storage_of(storage))
+    done = tune_index(opened, dataset, split, learn_to_rank=learn_to_rank, rerank=rerank, reporter=Terminal())
     answered = ", ".join(f"{mode} {score:.3f}" for mode, score in done.answered_from.items()) or "nothing learnt"
     line = f"{done.queries:,} queries: vectors weigh {done.weight:.2f} in a hybrid search; answers from: {answered}"
-    typer.echo(show.json_line(asdict(done)) if as_json else line)
+    more = [] if done.learned is None else [show_search.learned_order(done.learned)]
+    typer.echo(show.json_line(done.record()) if as_json else "\n".join([line, *more]))
 
 
 @app.command("compact")

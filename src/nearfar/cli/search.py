@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from nearfar.cli import show
+from nearfar.cli import show, show_search
 from nearfar.cli.options import AsJson, StorageOption, Task, refuse, storage_of
 from nearfar.core.errors import BadInput
 from nearfar.search.config import Mode
 
 if TYPE_CHECKING:
     from nearfar.search.hits import Hit
+    from nearfar.search.index import Index
 
 NOTHING = "nothing found"
 NO_ANSWER = "no good answer: the best score is below that from which answers of judged queries were right"
@@ -26,7 +27,9 @@ def search(
     question: Annotated[str | None, typer.Argument(help="What to look for.")] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="Number of results.")] = 5,
     model: Annotated[str | None, typer.Option(help="Model to encode the question with, if not the run's own.")] = None,
-    mode: Annotated[Mode, typer.Option(help="By vectors, by words (BM25 or --sparse), or by both.")] = "dense",
+    mode: Annotated[
+        Mode | None, typer.Option(help="dense (by vectors; the default), lexical (BM25 or --sparse), or hybrid.")
+    ] = None,
     sparse: Annotated[
         str | None, typer.Option(help="The index's sparse encoder; left out: where it was when the index was built.")
     ] = None,
@@ -40,7 +43,13 @@ def search(
     topic: Annotated[
         str | None, typer.Option(help="In the place of a question: keywords of a topic, with commas.")
     ] = None,
-    rerank: Annotated[str | None, typer.Option(help="A cross-encoder that orders the first 100 documents.")] = None,
+    rerank: Annotated[
+        str | None,
+        typer.Option(help="Orders the first 100 documents: a cross- or multi-vector encoder, me:8, or learned."),
+    ] = None,
+    budget_ms: Annotated[
+        float | None, typer.Option("--budget-ms", help="Milliseconds in which --rerank reads what it can.")
+    ] = None,
     abstain: Annotated[
         bool, typer.Option("--abstain", help="Say so where there is no good answer; learnt by nearfar index tune.")
     ] = False,
@@ -73,14 +82,17 @@ def search(
 
     _check_one({"a question": question, "--like": like, "--topic": topic})
     own = {"--why-not": why_not, "--abstain": abstain, "--explain": explain, "--task": task}  # of a question
-    refuse({} if question else {**own, "--mode": mode != "dense"}, "--like or --topic", "ask a question for that")
+    refuse({} if question else {**own, "--mode": mode}, "--like or --topic", "ask a question for that")
     refuse({} if why_not is None else {"--explain": explain, "--abstain": abstain}, "--why-not", "leave it out")
     refuse({"--unlike": not like and unlike}, "what is not --like a text", "add --like")
-    refuse({"--weight": weight is not None and mode != "hybrid"}, f"--mode {mode}", "add --mode hybrid")
-    refuse({"--sparse": sparse and mode == "dense" and not explain}, "--mode dense", "add --mode lexical or hybrid")
+    refuse({"--budget-ms": not rerank and budget_ms is not None}, "a search without --rerank", "name a reranker")
+    refuse({"--weight": weight is not None and mode != "hybrid"}, f"--mode {mode or 'dense'}", "add --mode hybrid")
+    words_unused = mode in {None, "dense"} and not explain and rerank != "learned"
+    refuse({"--sparse": sparse and words_unused}, "--mode dense", "add --mode lexical or hybrid")
     refuse({"--feedback": mode == "lexical" and feedback}, "--mode lexical", "leave it out")
     refuse({"--rerank": (like or topic or why_not is not None or abstain) and rerank}, "that", "ask a question alone")
-    config = SearchConfig.parse({"weight": weight, "aggregate": aggregate, "feedback": feedback}, "search")
+    config = SearchConfig.parse({"weight": weight, "aggregate": aggregate, "feedback": feedback,
+                                 "budget_ms": budget_ms}, "search")  # fmt: skip
     index = Index.open(run, model, size_bytes=size_bytes, rescore=rescore, config=config, sparse=sparse,
                        storage=storage_of(storage))  # fmt: skip
     if like or topic:
@@ -90,12 +102,29 @@ def search(
         return _show(hits, {"like": like, "unlike": unlike, "topic": topic}, as_json=as_json)
     asked = str(question)
     if why_not is not None:
-        said = index.why_not(asked, why_not, k, filter=condition, mode=mode)
+        said = index.why_not(asked, why_not, k, filter=condition, mode=mode or "dense")
         return typer.echo(show.json_line(asdict(said)) if as_json else f"{said.stage}: {said.said}")
     hits = index.search(asked, k, task=task, filter=condition, mode=mode, rerank=rerank, explain=explain)
-    if abstain and not index.answers(hits, mode):
+    if abstain and not index.answers(hits, mode or "dense"):
         return typer.echo(show.json_line({"query": asked, "answered": False, "hits": []}) if as_json else NO_ANSWER)
+    if explain and hits and mode != "lexical":
+        return _show(*_with_training(index, asked, hits, model, run), as_json=as_json)
     return _show(hits, {"query": asked}, as_json=as_json)
+
+
+def _with_training(
+    index: Index, question: str, hits: Sequence[Hit], model: str | None, run: Path
+) -> tuple[Sequence[Hit], dict[str, Any]]:
+    """The hits and what was asked, with the training pairs nearest to it where the model's run holds them."""
+    from nearfar.pipeline.progress import Terminal
+    from nearfar.pipeline.training_pairs import TrainingPairs
+
+    folder = Path(model) if model else run if (run / "index").is_dir() else run.parent
+    pairs = TrainingPairs.of_run(folder, index.encoder, Terminal())
+    if pairs is None:
+        return hits, {"query": question}
+    nearest, explained = pairs.explained(question, hits)
+    return explained, {"query": question, "nearest_training_pair": nearest}
 
 
 def _check_one(given: dict[str, Any]) -> None:
@@ -106,6 +135,9 @@ def _check_one(given: dict[str, Any]) -> None:
 
 
 def _show(hits: Sequence[Hit], asked: dict[str, Any], *, as_json: bool) -> None:
+    nearest = asked.get("nearest_training_pair")
     if as_json:
+        asked = asked if nearest is None else {**asked, "nearest_training_pair": asdict(nearest)}
         return typer.echo(show.json_line({**asked, "hits": [asdict(hit) for hit in hits]}))
-    return typer.echo("\n\n".join(show.hit(hit) for hit in hits) or NOTHING)
+    lines = [show_search.hit(hit) for hit in hits] + ([] if nearest is None else [show_search.nearest_pair(nearest)])
+    return typer.echo("\n\n".join(lines) or NOTHING)

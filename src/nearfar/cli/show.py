@@ -22,10 +22,7 @@ if TYPE_CHECKING:
     from nearfar.pipeline.mine import Suspect
     from nearfar.pipeline.mteb_tasks import MtebResult
     from nearfar.pipeline.slices import Slice
-    from nearfar.search.explain import Explanation
-    from nearfar.search.hits import Hit, Span
 
-LINES_SHOWN = 8  # of a found document
 SUSPECTS_SHOWN = 5
 EXAMPLES_SHOWN = 3
 PROBES_SHOWN = 20
@@ -252,26 +249,3 @@ def _detail(finding: Finding) -> str:
 
 def _line(text: str) -> str:
     return shorten(text, WIDTH, placeholder=" …")
-
-
-def hit(found: Hit) -> str:
-    """One found document with what is known of it, what made its score, and the beginning of its text."""
-    shown = found.text.splitlines()
-    more = ["…"] if len(shown) > LINES_SHOWN else []
-    filled = {name: value for name, value in found.metadata.items() if value not in ("", [])}
-    known = [" ".join(f"{name}={value}" for name, value in filled.items())] if filled else []
-    why = [] if found.explanation is None else [_explained(found.explanation)]
-    lines = [*known, *why, *shown[:LINES_SHOWN], *more]
-    return "\n".join([f"{found.score:.3f}  {found.id}{_place(found.passage)}", *(f"       {line}" for line in lines)])
-
-
-def _place(span: Span | None) -> str:
-    if span is None:
-        return ""
-    return f", characters {span.start:,} to {span.end:,}" + "".join(f" > {heading}" for heading in span.heading)
-
-
-def _explained(why: Explanation) -> str:
-    dense = "" if why.dense is None else f"vectors {why.dense:.3f} ({why.dense_share:.0%} of the score), "
-    matched = ", ".join(f"{term} {part:.2f}" for term, part in why.matched.items())
-    return f"[{dense}words {why.lexical:.2f}{': ' if matched else ''}{matched}]"

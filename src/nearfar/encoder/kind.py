@@ -1,8 +1,9 @@
-"""What a model is, bi-encoder or cross-encoder, told from its folder without loading it."""
+"""What a model is, bi-encoder, cross-encoder or multi-vector encoder, told from its folder without loading it."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,8 +11,12 @@ from huggingface_hub import snapshot_download
 
 from nearfar.encoder.load import loaded, model_folder, on_hub
 
-Kind = Literal["bi-encoder", "cross-encoder"]
+Kind = Literal["bi-encoder", "cross-encoder", "multi-vector"]
 SETTINGS = "config_sentence_transformers.json"  # names the kind, in folders of Sentence Transformers 4 and later
+KINDS: Mapping[str, Kind] = {  # by what that file says; ColBERT is PyLate's name
+    "CrossEncoder": "cross-encoder", "MultiVectorEncoder": "multi-vector", "ColBERT": "multi-vector",
+}  # fmt: skip
+COLBERT = "HF_ColBERT"  # the architecture of its authors' checkpoints
 HEADS = ("ForSequenceClassification", "ForCausalLM")  # a bare transformer that gives scores
 
 
@@ -24,10 +29,12 @@ def kind_of(name: str) -> Kind:
     folder = model_folder(name) or Path(loaded(name, lambda: _settings_of(name)))
     stated = _read(folder / SETTINGS).get("model_type")
     if stated:
-        return "cross-encoder" if stated == "CrossEncoder" else "bi-encoder"
+        return KINDS.get(str(stated), "bi-encoder")
     if (folder / "modules.json").exists():
         return "bi-encoder"
     architectures = _read(folder / "config.json").get("architectures") or [""]
+    if architectures[0] == COLBERT:
+        return "multi-vector"
     return "cross-encoder" if str(architectures[0]).endswith(HEADS) else "bi-encoder"
 
 

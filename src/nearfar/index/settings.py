@@ -14,6 +14,17 @@ from nearfar.core.config import Config
 KIND, FOLDER = "search settings", "search"
 
 
+class LearnedOrder(Config):
+    """Of a learned order of documents; its trees are files beside the settings."""
+
+    reader: str = ""
+    """Model that reads the first documents; empty: none does."""
+    fingerprint: str = ""
+    """Of that model."""
+    depth: Annotated[int, Field(ge=0)] = 0
+    """Documents that it reads."""
+
+
 class Settings(Config):
     """Of searches over an index."""
 
@@ -22,10 +33,14 @@ class Settings(Config):
     answered_from: Mapping[str, float] = {}
     """Mode of search → score from which its best answer is likelier right than wrong."""
 
-    def save(self, index: Path) -> None:
-        """Keep them with an index folder, in the place of those that it has."""
-        with writing(index / FOLDER, KIND, self.model_dump(), overwrite=True):
-            pass
+    learned: LearnedOrder | None = None
+    """What orders the documents of a search, where one was learned and kept."""
+
+    def save(self, index: Path, files: Mapping[str, str] | None = None) -> None:
+        """Keep them with an index folder, with texts as files by their names, in the place of what it has."""
+        with writing(index / FOLDER, KIND, self.model_dump(), overwrite=True) as folder:
+            for name, text in (files or {}).items():
+                (folder / name).write_text(text, encoding="utf-8")
 
     @classmethod
     def load(cls, index: Path) -> Settings:

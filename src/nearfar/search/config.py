@@ -26,3 +26,5 @@ class SearchConfig(Config):
     """Best documents of a first search whose mean vector the query's is moved towards; 0: none."""
     feedback_weight: Annotated[float, Field(gt=0, lt=1)] = 0.4
     """How far it is moved."""
+    budget_ms: Annotated[float, Field(gt=0)] | None = None
+    """Milliseconds, once the documents are found, in which a reranker reads what it can; left empty: it reads all."""

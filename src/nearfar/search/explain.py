@@ -17,6 +17,14 @@ Stage = Literal["not indexed", "filter", "encoder", "words", "probe", "codes", "
 
 
 @dataclass(frozen=True)
+class TrainedOn:
+    """A training query that the model learned to answer with this document: the nearest to the question."""
+
+    query: str
+    similarity: float  # of the two queries
+
+
+@dataclass(frozen=True)
 class Explanation:
     """What made a document's score."""
 
@@ -24,6 +32,7 @@ class Explanation:
     lexical: float  # BM25, or that of the sparse encoder
     dense_share: float  # of the score
     matched: Mapping[str, float]  # terms of the query that the document has, and what each adds to that
+    trained_on: TrainedOn | None = None  # where the model's training pairs are at hand, see `pipeline.training_pairs`
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ import numpy as np
 
 from nearfar.core.errors import BadInput, excerpt
 from nearfar.core.unicode import check_encodable
-from nearfar.index.codes import Rescored, open_codes_of
 from nearfar.index.exact import Vectors
 from nearfar.index.generation import Generation, open_index
 from nearfar.index.location import Storage
@@ -20,15 +19,17 @@ from nearfar.search.config import Mode, SearchConfig
 from nearfar.search.explain import WhyNot, explained, why_not
 from nearfar.search.fusion import PAD, Found
 from nearfar.search.hits import Hit, hits_of
+from nearfar.search.opening import answering, places_of
 from nearfar.search.ranking import Asked, Mask, Ranking
 from nearfar.search.sparse import check_has_sparse, own_sparse, terms_of
+from nearfar.search.stages import Stage, mode_for, open_stage
 from nearfar.text.segments import Term
 
 if TYPE_CHECKING:  # reading an index must not import torch
     from sentence_transformers import SentenceTransformer, SparseEncoder
 
     from nearfar.encoder.encoder import Encoder, Role
-    from nearfar.encoder.reranker import Reranker
+    from nearfar.encoder.pair_scorer import Scorer
     from nearfar.encoder.sparse import SparseModel
 
 TOPIC_DOCUMENTS = 20  # nearest to the keywords of a topic, whose mean stands for it
@@ -76,21 +77,11 @@ class Index:
                 none are asked for that could choose; or it has no sparse encoder.
             FingerprintMismatch: the codes are those of another model.
         """
-        _check_rescore(rescore, size_bytes)
-        path = Path(path)
-        is_run = (path / "index").is_dir()
-        if not is_run and model is None:
-            beside = path.parent / "model"
-            model = beside if beside.is_dir() else None
-        if model is None and not is_run:
-            raise BadInput.at(path, expected="a run folder, or an index folder and its model", found="no model",
-                              do="name the model")  # fmt: skip
-        place = path / "index" if is_run else path
+        place, beside = places_of(Path(path), named=model is not None)
         generation = open_index(place, storage)
         check_has_sparse(generation, sparse)
-        codes = None if size_bytes is None else open_codes_of(place, size_bytes)
-        answering = Rescored(codes, generation.table.vectors, rescore) if codes and rescore else codes
-        return cls(Ranking(generation, answering, config or SearchConfig()), model or path / "model", sparse)
+        codes = answering(place, generation, size_bytes, rescore)
+        return cls(Ranking(generation, codes, config or SearchConfig()), beside if model is None else model, sparse)
 
     def __len__(self) -> int:
         return len(self.generation)
@@ -124,8 +115,8 @@ class Index:
         *,
         task: str = "",
         filter: str = "",  # noqa: A002
-        mode: Mode = "dense",
-        rerank: str | Path | Reranker | None = None,
+        mode: Mode | None = None,
+        rerank: Scorer | None = None,
         explain: bool = False,
     ) -> list[Hit]:
         """Return the k documents that answer `query` best, best first.
@@ -133,33 +124,40 @@ class Index:
         Args:
             task: what kind of question it is, where the model has a prompt for that.
             filter: a condition on the metadata, such as 'year >= 2020 and lang in ("en", "de")'; see docs/filters.md.
-            mode: by vectors, by words (BM25, or the index's sparse encoder), or by both.
-            rerank: a cross-encoder that reads the first `config.depth` documents and orders them.
+            mode: by vectors, by words (BM25, or the index's sparse encoder), or by both; left out: by vectors, and by
+                both for "learned".
+            rerank: a cross-encoder or multi-vector encoder that reads the first `config.depth` documents and orders
+                them, or "me:8" (see `encoder.multi_vector`); "learned": the order that `nearfar index tune` learned.
+                Where `config.budget_ms` ends its reading, the later hits keep their scores and order.
             explain: say of each hit what made its score before that.
 
         Raises:
-            BadInput: the query is no text or has no words, the filter cannot be read, or the model knows no such task.
+            BadInput: the query is no text or has no words, the filter cannot be read, the model knows no such task, or
+                the reranker cannot be had.
             FingerprintMismatch: the model is not the one the index was made with.
         """
+        mode = mode_for(mode, rerank)
         asked = self.asked([query], task, mode)
-        depth = k if rerank is None else max(k, self.ranking.config.depth)
-        hits = self.found(asked, depth, filter=filter, mode=mode, explain=explain)
-        return hits if rerank is None else _reranked(query, hits, rerank)[:k]
+        return self.found(asked, k, filter=filter, mode=mode, rerank=rerank, explain=explain)
 
     def found(
-        self, asked: Asked, k: int, *, filter: str = "", mode: Mode = "dense", explain: bool = False  # noqa: A002
+        self, asked: Asked, k: int, *, filter: str = "", mode: Mode = "dense",  # noqa: A002
+        rerank: Scorer | None = None, explain: bool = False,
     ) -> list[Hit]:  # fmt: skip
         """`search` for one query whose vector is there already.
 
         Raises:
             BadInput, FingerprintMismatch: as of `search`.
         """
-        allowed = self.allowed(filter)
-        rows, scores = self.ranking.ranked(asked, k, mode, allowed)
+        allowed, stage = self.allowed(filter), self.stage(rerank)
+        depth = k if stage is None else max(k, self.ranking.config.depth)
+        found = (self.ranking.ranked(asked, k, mode, allowed) if stage is None
+                 else stage.best(self.ranking, asked, k, mode, allowed))  # fmt: skip
+        rows, scores = np.atleast_2d(found[0]), np.atleast_2d(found[1])
         hits = self._hits((rows, scores))[0]
         if not explain:
             return hits
-        said = explained(self.ranking, asked, rows[0][rows[0] != PAD], k, mode, allowed)
+        said = explained(self.ranking, asked, rows[0][rows[0] != PAD], depth, mode, allowed)
         return [replace(hit, explanation=why) for hit, why in zip(hits, said, strict=True)]
 
     def similar(self, id: str, k: int = 10, *, filter: str = "") -> list[Hit]:  # noqa: A002
@@ -261,6 +259,24 @@ class Index:
         asked = self.asked([query], "", mode) if isinstance(query, str) else query
         return why_not(self.ranking, asked, id, k, mode, self.allowed(filter))
 
+    def stage(self, rerank: Scorer | None) -> Stage | None:
+        """What has the last word on the order of documents; one that is named is loaded once.
+
+        Raises:
+            BadInput: as of `search`.
+        """
+        if rerank is None:
+            return None
+        name = str(rerank) if isinstance(rerank, str | Path) else ""
+        found = self._stages.get(name) or open_stage(rerank, self.ranking, lambda: self.encoder)
+        if name:
+            self._stages[name] = found
+        return found
+
+    @cached_property
+    def _stages(self) -> dict[str, Stage]:
+        return {}
+
     def asked(self, queries: Sequence[str], task: str, mode: Mode, role: Role = "query") -> Asked:
         """Queries as the modes take them; without vectors where only words are asked for.
 
@@ -301,21 +317,3 @@ class Index:
 
     def _hits(self, found: Found) -> list[list[Hit]]:
         return hits_of(self.generation.table, found)
-
-
-def _reranked(query: str, hits: Sequence[Hit], name: str | Path | Reranker) -> list[Hit]:
-    """Hits by the scores of a cross-encoder, equal ones as they were."""
-    from nearfar.encoder.precision import Policy
-    from nearfar.encoder.reranker import load_reranker
-
-    scores = load_reranker(name).scores([(query, hit.text) for hit in hits], Policy())
-    order = np.argsort(-scores, kind="stable")
-    return [replace(hits[place], score=float(scores[place])) for place in order]
-
-
-def _check_rescore(rescore: int | None, size_bytes: int | None) -> None:
-    if rescore is not None and rescore < 1:
-        raise BadInput.at("rescore", expected="one document or more", found=str(rescore), do="such as 100")
-    if rescore is not None and size_bytes is None:
-        raise BadInput.at("rescore", expected="codes that choose the documents", found="the full vectors alone",
-                          do="say which codes: --bytes, or size_bytes")  # fmt: skip

@@ -38,10 +38,10 @@ class Asked:
         """Of each query: its words, or its tokens with learned weights."""
         return self.terms_of(self.texts)
 
-    def only(self, number: int) -> Asked:
+    def one(self, number: int) -> Asked:
         """One of them."""
-        one = slice(number, number + 1)
-        return Asked(self.texts[one], self.vectors[one], self.fingerprint, lambda _texts: self.terms[one])
+        only = slice(number, number + 1)
+        return Asked(self.texts[only], self.vectors[only], self.fingerprint, lambda _texts: self.terms[only])
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Ranking:
                               do="choose max")  # fmt: skip
         rows, scores = np.full((len(asked.texts), k), PAD, np.int32), np.zeros((len(asked.texts), k), np.float32)
         for number in range(len(asked.texts)):
-            best = self._documents(self.of_row, asked.only(number), k, mode, allowed)
+            best = self._documents(self.of_row, asked.one(number), k, mode, allowed)
             rows[number, : len(best.passages)], scores[number, : len(best.scores)] = best.passages, best.scores
         return rows, scores
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -49,6 +50,15 @@ class Term:
     weight: float  # in the query
     most: float  # that it adds to a score
     numbers: tuple[int | None, ...]  # in each segment
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """How much of a query some documents have, n of them."""
+
+    terms: Floats  # (n,) share of the query's terms that the document holds
+    weight: Floats  # (n,) share of their weight
+    lengths: Ints  # (n,) terms of each document
 
 
 @dataclass(frozen=True)
@@ -113,6 +123,22 @@ class Segments:
         parts = zip((term.name for term in terms), self._parts(terms, np.array([row]))[:, 0].tolist(), strict=True)
         return dict(sorted(((name, part) for name, part in parts if part > 0), key=lambda pair: -pair[1]))
 
+    def overlap(self, terms: Sequence[Term], asked: int, rows: NDArray[np.integer]) -> Overlap:
+        """Which part of a query's terms the document in each row holds; 0 where there is none.
+
+        Args:
+            asked: different terms of the query, those that no document holds included.
+        """
+        held = self._parts(terms, rows) > 0  # (terms, n)
+        weights = np.array([term.weight for term in terms], np.float32)
+        share = weights @ held / max(float(weights.sum()), 1e-9)
+        return Overlap(held.sum(axis=0, dtype=np.float32) / max(asked, 1), share, self._lengths[self._places(rows)])
+
+    @cached_property
+    def _lengths(self) -> Ints:
+        """Terms of the documents of all segments one after the other, and, where GONE points to, 0."""
+        return np.concatenate([*(segment.postings.lengths for segment in self.segments), np.zeros(1, np.int32)])
+
     def _search(self, terms: Sequence[Term], allowed: NDArray[np.bool_], heap: NDArray[np.int64]) -> None:
         for i, segment in enumerate(self.segments):
             held = [(term.numbers[i], term.weight, term.most) for term in terms if term.numbers[i] is not None]
@@ -127,10 +153,7 @@ class Segments:
     def _parts(self, terms: Sequence[Term], rows: NDArray[np.integer]) -> Floats:
         """What each term adds to the score of the document in each row, (terms, len(rows))."""
         parts = np.zeros((len(terms), len(rows)), np.float32)
-        inside = (rows >= 0) & (rows < len(self.places))
-        places = np.full(len(rows), GONE, np.int32)
-        places[inside] = self.places[rows[inside]]
-        start = 0
+        places, start = self._places(rows), 0
         for i, segment in enumerate(self.segments):
             mine = np.flatnonzero((places >= start) & (places < start + len(segment.rows)))
             documents = (places[mine] - start).astype(np.int32)
@@ -140,6 +163,13 @@ class Segments:
                     part[mine] = np.float32(term.weight) * self._share(segment.postings, number, documents)
             start += len(segment.rows)
         return parts
+
+    def _places(self, rows: NDArray[np.integer]) -> Ints:
+        """Of the document in each row, (len(rows),), GONE where there is none."""
+        inside = (rows >= 0) & (rows < len(self.places))
+        places = np.full(len(rows), GONE, np.int32)
+        places[inside] = self.places[rows[inside]]
+        return places
 
     def _share(self, postings: Postings, number: int, documents: Ints) -> Floats:
         """Share of a term in these documents, (len(documents),); 0 where they do not hold it."""
