@@ -22,7 +22,7 @@ help: ## print this list
 
 setup: $(VENV)/.with-offline,dev ## install everything that tests and checks need
 
-demo: $(VENV)/.with-offline ## train on Python's own standard library and show that the model got better
+demo: $(VENV)/.with-offline,serve ## train on Python's own standard library and show that the model got better
 	$(BIN)/nearfar demo --out run --overwrite
 
 test: setup ## run the tests

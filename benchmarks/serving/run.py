@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import os
@@ -18,9 +17,10 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))  # `measure` is shared, and benchmarks are not a package
 
-import measure
 import numpy as np
 from load import Load, loaded, request
+
+import measure
 
 PORT = 8350
 QUICK = {"seconds": 4.0, "repeats": 1, "clients": [16], "services": ["nearfar", "st-bfloat16"]}
@@ -49,7 +49,9 @@ def main() -> None:
                     print(rows[-1], flush=True)
     table = medians(rows)
     measure.show("Requests of 1 to 8 texts", table)
-    measure.finish({"rows": table, "ratios": ratios(table), "texts": len(bodies), **measure.facts(allocator)}, options.out)
+    measure.finish(
+        {"rows": table, "ratios": ratios(table), "texts": len(bodies), **measure.facts(allocator)}, options.out
+    )
 
 
 def folder_of_minilm() -> str:
@@ -85,7 +87,7 @@ def command(name: str, model: str, infinity: str | None) -> list[str]:
         return [sys.executable, "-m", "nearfar", "serve", model, "--port", str(PORT)]
     if name == "infinity":
         return [str(infinity), "v2", "--model-id", model, "--port", str(PORT), "--engine", "torch", "--device", "cpu",
-                "--dtype", "float32", "--no-model-warmup", "--url-prefix", "/v1", "--served-model-name", MODEL]  # fmt: skip
+                "--dtype", "float32", "--no-compile", "--no-bettertransformer", "--no-model-warmup", "--url-prefix", "/v1", "--served-model-name", MODEL]  # fmt: skip
     return [sys.executable, str(HERE / "peer.py"), str(PORT), model, name.partition("-")[2]]
 
 
@@ -109,7 +111,9 @@ def wait(name: str, process: subprocess.Popen[bytes]) -> None:
         if process.poll() is not None:
             raise SystemExit(f"{name} ended: {process.returncode}")
         try:
-            sent = urllib.request.Request(f"http://127.0.0.1:{PORT}/v1/embeddings", body, {"content-type": "application/json"})
+            sent = urllib.request.Request(
+                f"http://127.0.0.1:{PORT}/v1/embeddings", body, {"content-type": "application/json"}
+            )
             with urllib.request.urlopen(sent, timeout=30) as done:
                 if done.status == 200:
                     return
@@ -135,7 +139,9 @@ def medians(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         own = [row for row in rows if (row["service"], row["clients"]) == key]
         figures = {name: float(np.median([row[name] for row in own])) for name in
                    ("requests_per_s", "texts_per_s", "p50_ms", "p99_ms")}  # fmt: skip
-        table.append({"service": key[0], "clients": key[1], **figures, "others": sum(sum(row["others"].values()) for row in own)})
+        table.append(
+            {"service": key[0], "clients": key[1], **figures, "others": sum(sum(row["others"].values()) for row in own)}
+        )
     return table
 
 

@@ -180,7 +180,7 @@ def demo(
         for hit in hits:
             typer.echo(f"  {hit.score:.3f}  {hit.id}")
     typer.echo(f"\nthe five failures in {show.diagnosis(result.diagnosis)}\npage: {out / PAGE}")
-    return typer.echo(f'\nask more with: nearfar search {out} "your question"')
+    return typer.echo(f'\nask more with: nearfar search {out} "your question"\nor serve it: nearfar serve {out}')
 
 
 app.command("eval", context_settings=ANY_FIELD)(evaluate)

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from nearfar.core.errors import BadInput, excerpt
+from nearfar.core.unicode import check_encodable
 from nearfar.index.table import DOCUMENT, END, HEADING, ID, OWN, START, TEXT, Table
 from nearfar.search.explain import Explanation
 from nearfar.search.fusion import PAD, Found
+
+
+class UnknownDocument(BadInput):
+    """There is no document of that id."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,38 @@ def hits_of(table: Table, found: Found) -> list[list[Hit]]:
     known = dict(zip(wanted.tolist(), read, strict=True))
     return [[_hit(known[row], score) for row, score in zip(rows, scores, strict=True) if row != PAD]
             for rows, scores in zip(found[0].tolist(), found[1].tolist(), strict=True)]  # fmt: skip
+
+
+def row_of(table: Table, id_: str) -> int:
+    """Row of the document of an id, or of the passage of one.
+
+    Raises:
+        UnknownDocument: there is none.
+    """
+    check_encodable([id_], "id")
+    row = int(table.rows_of([id_])[0])
+    if row < 0:
+        raise _unknown(id_)
+    return row
+
+
+def document_of(table: Table, id_: str) -> Hit:
+    """A document whole, its passages one after another.
+
+    Raises:
+        UnknownDocument: there is none of that id.
+    """
+    check_encodable([id_], "id")
+    rows = table.rows_of_documents([id_])
+    if not len(rows):
+        raise _unknown(id_)
+    found = (rows[None].astype(np.int32), np.zeros((1, len(rows)), np.float32))
+    first, *rest = hits_of(table, found)[0]
+    return replace(first, text="\n\n".join([first.text, *(hit.text for hit in rest)]), passage=None)
+
+
+def _unknown(id_: str) -> BadInput:
+    return UnknownDocument.at("id", expected="a document of the index", found=excerpt(id_), do="check it")
 
 
 def _hit(values: Mapping[str, Any], score: float) -> Hit:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from nearfar.core.errors import BadInput, excerpt
+from nearfar.core.errors import BadInput
 from nearfar.core.unicode import check_encodable
 from nearfar.index.exact import Vectors
 from nearfar.index.generation import Generation, open_index
@@ -18,7 +18,7 @@ from nearfar.index.location import Storage
 from nearfar.search.config import Mode, SearchConfig
 from nearfar.search.explain import WhyNot, explained, why_not
 from nearfar.search.fusion import PAD, Found
-from nearfar.search.hits import Hit, hits_of
+from nearfar.search.hits import Hit, document_of, hits_of, row_of
 from nearfar.search.opening import answering, places_of
 from nearfar.search.ranking import Asked, Mask, Ranking
 from nearfar.search.sparse import check_has_sparse, own_sparse, terms_of
@@ -33,10 +33,6 @@ if TYPE_CHECKING:  # reading an index must not import torch
     from nearfar.encoder.sparse import SparseModel
 
 TOPIC_DOCUMENTS = 20  # nearest to the keywords of a topic, whose mean stands for it
-
-
-class UnknownDocument(BadInput):
-    """There is no document of that id."""
 
 
 @dataclass(frozen=True)
@@ -167,11 +163,7 @@ class Index:
             UnknownDocument: the index has no such document.
             BadInput: as of `search`.
         """
-        check_encodable([id], "id")
-        row = int(self.generation.table.rows_of([id])[0])
-        if row < 0:
-            raise UnknownDocument.at("id", expected="a document of the index", found=excerpt(id), do="check it")
-        allowed = self.allowed(filter)
+        row, allowed = row_of(self.generation.table, id), self.allowed(filter)
         others = np.ones(len(self), np.bool_) if allowed is None else allowed.copy()
         others[row] = False
         asked = self.with_vectors([""], self.ranking.vectors(np.array([row], np.int32)))
@@ -193,13 +185,7 @@ class Index:
         Raises:
             UnknownDocument: the index has no such document.
         """
-        check_encodable([id], "id")
-        rows = self.generation.table.rows_of_documents([id])
-        if not len(rows):
-            raise UnknownDocument.at("id", expected="a document of the index", found=excerpt(id), do="check it")
-        found = (rows[None].astype(np.int32), np.zeros((1, len(rows)), np.float32))
-        first, *rest = self._hits(found)[0]
-        return replace(first, text="\n\n".join([first.text, *(hit.text for hit in rest)]), passage=None)
+        return document_of(self.generation.table, id)
 
     def search_set(
         self, like: Sequence[str], unlike: Sequence[str] = (), k: int = 10, *, filter: str = ""  # noqa: A002
@@ -231,7 +217,7 @@ class Index:
             raise BadInput.at("topic", expected="a keyword or more", found="none", do="write some")
         allowed = self.allowed(filter)
         mean = self.asked(keywords, "", "dense", "document").vectors.mean(axis=0, keepdims=True)
-        nearest = self.ranking.dense(Asked([""], mean, self.fingerprint, self._terms), TOPIC_DOCUMENTS, allowed)[0][0]
+        nearest = self.ranking.dense(self.with_vectors([""], mean), TOPIC_DOCUMENTS, allowed)[0][0]
         nearest = nearest[nearest != PAD]
         return self._by_vector(self.ranking.vectors(nearest).mean(axis=0) if len(nearest) else mean[0], k, allowed)
 

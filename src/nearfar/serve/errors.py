@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from nearfar.core.errors import NearfarError
-from nearfar.search.index import UnknownDocument
+from nearfar.search.hits import UnknownDocument
 from nearfar.serve.batcher import Overloaded
 from nearfar.serve.schemas import CohereError, OpenAIError, TeiError
 
