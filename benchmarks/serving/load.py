@@ -27,8 +27,9 @@ class Load:
 
 def request(port: int, path: str, body: bytes) -> bytes:
     """A POST over HTTP/1.1."""
-    head = f"POST {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
-    return head.encode() + body
+    head = [f"POST {path} HTTP/1.1", f"host: 127.0.0.1:{port}", "content-type: application/json",
+            f"content-length: {len(body)}"]  # fmt: skip
+    return "\r\n".join([*head, "", ""]).encode() + body
 
 
 async def answered(reader: asyncio.StreamReader) -> int:

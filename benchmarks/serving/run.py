@@ -14,14 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent))  # `measure` is shared, and benchmarks are not a package
+sys.path.insert(0, str(Path(__file__).parents[1]))  # `measure` is shared, and benchmarks are not a package
 
 import numpy as np
 from load import Load, loaded, request
 
 import measure
 
+HERE = Path(__file__).parent
 PORT = 8350
 QUICK = {"seconds": 4.0, "repeats": 1, "clients": [16], "services": ["nearfar", "st-bfloat16"]}
 MOST = 8  # texts of a request
@@ -62,7 +62,7 @@ def folder_of_minilm() -> str:
 
 
 def requests_of(names: list[str]) -> list[list[str]]:
-    """Lists of texts as users send them: queries and documents of real sets, mixed; those of the standard library else."""
+    """Lists of texts as users send them: queries and documents of real sets, or of the standard library."""
     rng, texts = np.random.default_rng(0), []
     place = Path(os.environ.get("NEARFAR_DATA", HERE.parents[2] / "shared" / "data"))
     for name in names:
@@ -87,7 +87,8 @@ def command(name: str, model: str, infinity: str | None) -> list[str]:
         return [sys.executable, "-m", "nearfar", "serve", model, "--port", str(PORT)]
     if name == "infinity":
         return [str(infinity), "v2", "--model-id", model, "--port", str(PORT), "--engine", "torch", "--device", "cpu",
-                "--dtype", "float32", "--no-compile", "--no-bettertransformer", "--no-model-warmup", "--url-prefix", "/v1", "--served-model-name", MODEL]  # fmt: skip
+                "--dtype", "float32", "--no-compile", "--no-bettertransformer", "--no-model-warmup",
+                "--url-prefix", "/v1", "--served-model-name", MODEL]  # fmt: skip
     return [sys.executable, str(HERE / "peer.py"), str(PORT), model, name.partition("-")[2]]
 
 
