@@ -32,17 +32,17 @@ def request(port: int, path: str, body: bytes) -> bytes:
     return "\r\n".join([*head, "", ""]).encode() + body
 
 
-async def answered(reader: asyncio.StreamReader) -> int:
-    """Read one answer whole; its status."""
+async def answered(reader: asyncio.StreamReader) -> tuple[int, bool]:
+    """Read one answer whole; its status, and whether the connection ends with it."""
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    status = int(head[9:12])
+    status, closes = int(head[9:12]), b"connection: close" in head
     if b"content-length:" in head:
         await reader.readexactly(int(head.partition(b"content-length:")[2].partition(b"\r\n")[0]))
-        return status
+        return status, closes
     while size := int(await reader.readline(), 16):
         await reader.readexactly(size + 2)
     await reader.readline()
-    return status
+    return status, closes
 
 
 async def loaded(port: int, requests: list[tuple[bytes, int]], clients: int, seconds: float) -> Load:
@@ -57,7 +57,7 @@ async def loaded(port: int, requests: list[tuple[bytes, int]], clients: int, sec
             turn += clients
             began = time.perf_counter()
             writer.write(sent)
-            status = await answered(reader)
+            status, _ = await answered(reader)
             found.statuses[status] = found.statuses.get(status, 0) + 1
             if status == 200:
                 found.took.append(time.perf_counter() - began)

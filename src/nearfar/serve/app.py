@@ -39,5 +39,6 @@ def app_of(service: Service, key: str | None = None) -> FastAPI:
         app.include_router(router(service))
     install(app)
     paths = frozenset(app.openapi()["paths"])
-    app.add_middleware(Guard, metrics=service.metrics, key=key, loopback=service.config.is_loopback, paths=paths)
+    app.add_middleware(Guard, metrics=service.metrics, key=key, loopback=service.config.is_loopback, paths=paths,
+                       ending=lambda: not service.ready)  # fmt: skip
     return app

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import time
+from collections.abc import Callable
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -28,9 +29,11 @@ class Guard:
     """Refuses requests that are not to be answered, and counts all."""
 
     def __init__(
-        self, app: ASGIApp, *, metrics: Metrics | None, key: str | None, loopback: bool, paths: frozenset[str]
-    ) -> None:
+        self, app: ASGIApp, *, metrics: Metrics | None, key: str | None, loopback: bool, paths: frozenset[str],
+        ending: Callable[[], bool] = lambda: False,
+    ) -> None:  # fmt: skip
         self.app, self.metrics, self.key, self.loopback, self.paths = app, metrics, key, loopback, paths
+        self.ending = ending  # whether answers are the last of their connections
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -46,6 +49,8 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in SECURE.items():
                     headers.setdefault(name, value)
+                if self.ending():
+                    headers["connection"] = "close"
             await send(message)
 
         refusal = self._refusal(scope)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
+import signal
 import socket
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
 
 import uvicorn
 
@@ -15,6 +21,8 @@ from nearfar.serve.service import Service
 KEY = "NEARFAR_API_KEY"  # in the environment: what is on a command line, every process can read
 SHORTEST_KEY = 16  # characters
 CONNECTIONS = 2048  # that wait to be accepted
+LAST_REQUESTS_S = 2.0  # in which a connection that is open may send one
+POLL_S = 0.02
 
 
 def key_of(config: ServeConfig) -> str | None:
@@ -57,10 +65,52 @@ def url_of(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
+class Server(uvicorn.Server):
+    """A server that ends without losing what it accepted: open connections may send a last request each."""
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self.service = service
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more, answer what comes over connections that are there, and close each behind its answer."""
+        self.service.ready = False
+        same = [listening.dup() for listening in sockets or []]  # closing the last one resets what waits to be accepted
+        for server in self.servers:
+            server.close()
+        for listening in sockets or []:
+            listening.close()
+        await asyncio.gather(*map(self._accept_the_last, same))
+        for _ in range(int(LAST_REQUESTS_S / POLL_S)):
+            if not self.server_state.connections:
+                break
+            await asyncio.sleep(POLL_S)
+        await super().shutdown([])
+
+    async def _accept_the_last(self, listening: socket.socket) -> None:
+        listening.settimeout(0)
+        waiting = list(_accepted(listening))
+        listening.close()
+        kind: Any = self.config.http_protocol_class
+        protocol = partial(kind, config=self.config, server_state=self.server_state,
+                           app_state=self.lifespan.state)  # fmt: skip
+        loop = asyncio.get_running_loop()
+        for connection in waiting:
+            await loop.connect_accepted_socket(protocol, connection)
+
+
+def _accepted(listening: socket.socket) -> Iterator[socket.socket]:
+    """Connections that wait."""
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            yield listening.accept()[0]
+
+
 def run(service: Service, listening: socket.socket, key: str | None) -> None:
     """Answer until a signal to end, then finish what was accepted."""
     config = uvicorn.Config(
         app_of(service, key), lifespan="on", log_level="warning", access_log=False, server_header=False,
         timeout_keep_alive=15, timeout_graceful_shutdown=int(service.config.drain_s), backlog=CONNECTIONS,
     )  # fmt: skip
-    uvicorn.Server(config).run(sockets=[listening])
+    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn sends itself the signal again when it has ended
+    Server(config, service).run(sockets=[listening])
