@@ -71,13 +71,18 @@ def test_similar_documents_are_the_nearest_others(client, index):
     ({"query": "a", "k": 0}, "k: "),
     ({"query": "a", "k": 1001}, "k: "),
     ({"query": "a", "mode": "both"}, "mode: "),
-    ({"query": "a", "rerank": True}, "expected a service with a reranker"),
     ({"query": "a", "task": "code"}, "expected one that the model has a prompt for"),
 ])  # fmt: skip
 def test_a_bad_question_is_refused(client, body, words):
     done = client.post("/search", json=body)
     assert done.status_code == 422
     assert words in done.json()["error"]["message"]
+
+
+def test_a_reranker_that_is_not_there(client):
+    done = client.post("/search", json={"query": "a", "rerank": True})
+    assert done.status_code == 404
+    assert "expected a service with a reranker" in done.json()["error"]["message"]
 
 
 def test_a_document_that_is_not_there(client):

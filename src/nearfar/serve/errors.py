@@ -67,8 +67,12 @@ def documented(*statuses: int, of: type[OpenAIError | CohereError | TeiError] = 
         503: "Not ready, or it took too long; `Retry-After` says how long.",
     }
     every = {400, 401, 413, 422, 503, *statuses}
-    return {status: {"model": of, "description": said.get(status, "The request is not as it should be.")}
-            for status in sorted(every)}  # fmt: skip
+    found: dict[int | str, Any] = {
+        status: {"model": of, "description": said.get(status, "The request is not as it should be.")}
+        for status in sorted(every)
+    }
+    found[400]["content"] = {"text/plain": {}}  # of what is no HTTP, such as a path without an end
+    return found
 
 
 def install(app: FastAPI) -> None:
@@ -98,6 +102,9 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)  # noqa: S101
         said = answer(request.url.path, error.status_code, str(error.detail))
         said.headers.update(error.headers or {})
+        if error.status_code == 405:  # the header names the methods of the first route of the path alone
+            methods = request.app.openapi()["paths"].get(request.url.path, {})
+            said.headers["allow"] = ", ".join(sorted(map(str.upper, methods))) or said.headers["allow"]
         return said
 
     async def unforeseen(request: Request, error: Exception) -> JSONResponse:

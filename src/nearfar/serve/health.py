@@ -27,7 +27,7 @@ def router(service: Service) -> APIRouter:
             raise Refused(503, "not ready", retry_after_s=SOON_S)
         return "ready"
 
-    @paths.get("/metrics", responses=documented())
+    @paths.get("/metrics", response_class=PlainTextResponse, responses=documented())
     async def metrics() -> Response:
         """Counts for Prometheus."""
         return Response(service.metrics.text(), media_type=CONTENT_TYPE_LATEST)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from nearfar.search.config import Mode
 
@@ -12,13 +12,20 @@ LONGEST_ID = 1024  # characters
 MOST_RESULTS = 1000
 LONGEST_FILTER = 10_000  # characters
 
+
+def _is_whole(value: object) -> bool:
+    """Whether it is a whole number that came with a point, which JSON counts among them."""
+    return isinstance(value, float) and value.is_integer()
+
+
 Text = Annotated[str, StringConstraints(min_length=1)]
 Texts = Annotated[list[Text], Field(min_length=1)]
-TokenIds = Annotated[list[Annotated[int, Field(ge=0, lt=2**31)]], Field(min_length=1)]
+Whole = Annotated[int, BeforeValidator(lambda value: int(value) if _is_whole(value) else value)]
+TokenIds = Annotated[list[Annotated[Whole, Field(ge=0, lt=2**31)]], Field(min_length=1)]
 Role = Literal["query", "document"]
 Id = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_ID)]
-Count = Annotated[int, Field(ge=1, le=MOST_RESULTS)]
-Dimensions = Annotated[int, Field(ge=1, le=2**16)]
+Count = Annotated[Whole, Field(ge=1, le=MOST_RESULTS)]
+Dimensions = Annotated[Whole, Field(ge=1, le=2**16)]
 
 
 class Body(BaseModel):
@@ -111,7 +118,7 @@ class CohereRerankRequest(Body):
     query: Text
     documents: Annotated[list[Text | Document], Field(min_length=1)]
     model: str | None = None
-    top_n: Annotated[int, Field(ge=1)] | None = None
+    top_n: Annotated[Whole, Field(ge=1)] | None = None
     """Results; left out: all."""
     return_documents: bool = False
 

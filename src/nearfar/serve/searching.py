@@ -124,7 +124,7 @@ async def _asked(service: Service, index: Index, body: SearchRequest) -> Asked:
 
 async def _reranked(service: Service, query: str, hits: list[Hit]) -> list[Hit]:
     if service.reranker is None:
-        raise Refused(422, "rerank: expected a service with a reranker, found none; serve with --reranker")
+        raise Refused(404, "rerank: expected a service with a reranker, found none; serve with --reranker")
     if not hits:
         return hits
     scores = await service.rerank(query, [hit.text for hit in hits])
