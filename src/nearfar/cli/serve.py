@@ -22,6 +22,15 @@ def serve(
     reranker: Annotated[
         str | None, typer.Option(help="A cross-encoder for /rerank, and for searches that ask for it.")
     ] = None,
+    base: Annotated[
+        Path | None, typer.Option(help="A second run or index, whose results stand beside on the page.")
+    ] = None,
+    base_model: Annotated[
+        str | None, typer.Option(help="Model of the base's questions, if it does not lie beside its index.")
+    ] = None,
+    judgments: Annotated[
+        Path | None, typer.Option(help="Folder for results marked good or bad, which fit and eval read.")
+    ] = None,
     allow_writes: Annotated[
         bool, typer.Option("--allow-writes", help="Let requests change documents of the index.")
     ] = False,
@@ -36,11 +45,14 @@ def serve(
     except ModuleNotFoundError:
         raise MissingExtra.of("a service", "serve") from None
     from nearfar.serve.config import ServeConfig
+    from nearfar.serve.judgments import Judgments
     from nearfar.serve.service import Service
 
     config = ServeConfig(host=host, port=port, allow_writes=allow_writes)
     key = key_of(config)
     with bound(config) as listening:
         service = Service.open(path, config, model=model, reranker=reranker)
+        service.base = Service.open(base, ServeConfig(), model=base_model, policy=service.policy) if base else None
+        service.judgments = Judgments.open(judgments) if judgments else None
         typer.echo(f"nearfar serves '{service.name}' at {url_of(listening)}; Ctrl-C ends it")
         run(service, listening, key)

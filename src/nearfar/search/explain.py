@@ -24,6 +24,7 @@ class Explanation:
     lexical: float  # BM25
     dense_share: float  # of the score
     matched: Mapping[str, float]  # terms of the query that the document has, and what each adds to BM25
+    marks: tuple[tuple[int, int], ...] = ()  # first and last + 1 character of the words of the text that they are
 
 
 @dataclass(frozen=True)

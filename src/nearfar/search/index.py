@@ -20,6 +20,7 @@ from nearfar.search.config import Mode, SearchConfig
 from nearfar.search.explain import Explanation, WhyNot, explained, why_not
 from nearfar.search.fusion import PAD, Found
 from nearfar.search.ranking import Asked, Mask, Ranking
+from nearfar.text.words import spans
 
 if TYPE_CHECKING:  # reading an index must not import torch
     from sentence_transformers import SentenceTransformer
@@ -165,7 +166,8 @@ class Index:
         if not explain:
             return hits
         said = explained(self.ranking, asked, rows[0][rows[0] != PAD], k, mode, allowed)
-        return [replace(hit, explanation=why) for hit, why in zip(hits, said, strict=True)]
+        return [replace(hit, explanation=replace(why, marks=spans(hit.text, why.matched.keys())))
+                for hit, why in zip(hits, said, strict=True)]  # fmt: skip
 
     def similar(self, id: str, k: int = 10, *, filter: str = "") -> list[Hit]:  # noqa: A002
         """Return the k documents with the nearest vectors to that of one in the index, without that one.

@@ -24,6 +24,7 @@ from nearfar.search.ranking import Asked
 from nearfar.serve.batcher import Batcher, Overloaded
 from nearfar.serve.config import ServeConfig
 from nearfar.serve.errors import Refused
+from nearfar.serve.judgments import Judgments
 from nearfar.serve.living import LivingIndex
 from nearfar.serve.metrics import Metrics
 
@@ -77,6 +78,8 @@ class Service:
     fingerprint: str
     index: LivingIndex | None = None
     reranker: Reranker | None = None
+    base: Service | None = None  # its results stand beside on the page
+    judgments: Judgments | None = None
     search_pool: Pool = field(default_factory=lambda: Pool("search", SEARCHERS, MOST_WAITING))
     rerank_pool: Pool = field(default_factory=lambda: Pool("rerank", 1, 16 * MOST_WAITING))
     write_pool: Pool = field(default_factory=lambda: Pool("write", 1, 16))
@@ -111,6 +114,8 @@ class Service:
     def start(self) -> None:
         """Begin to answer, after the first text has been through the model."""
         self.batcher.start()
+        if self.base is not None:
+            self.base.start()
 
     async def warm(self) -> None:
         """Have the kernels compiled and the weights laid out before the first request."""
@@ -118,6 +123,8 @@ class Service:
         if self.index is not None:
             index, asked = self.index.now(), Asked(["warm"], found.vectors, self.fingerprint)
             await self.search_pool.run(lambda: index.found(asked, 1, mode="hybrid"))
+        if self.base is not None:
+            await self.base.warm()
         self.ready = True
 
     def close(self) -> None:
@@ -126,6 +133,8 @@ class Service:
         self.batcher.close()
         for pool in (self.search_pool, self.rerank_pool, self.write_pool):
             pool.executor.shutdown()
+        if self.base is not None:
+            self.base.close()
 
     def check_texts(self, texts: Sequence[object]) -> None:
         """Refuse more texts than a request may have.
