@@ -4,7 +4,7 @@ import { button, h } from "./dom";
 
 export type Mode = "dense" | "lexical" | "hybrid";
 export type System = "model" | "base";
-export interface About { model: string; documents: number | null; base: string | null; judgments: boolean; reranker: boolean; runs: boolean; map: boolean }
+export interface About { model: string; documents: number | null; base: string | null; judgments: boolean; reranker: boolean; runs: boolean }
 export interface Why { dense: number | null; lexical: number; dense_share: number; matched: Record<string, number>; marks: [number, number][] }
 export interface Hit {
   id: string; score: number; text: string; metadata: Record<string, unknown>;

@@ -12,6 +12,7 @@ from nearfar.encoder.precision import Policy
 from nearfar.serve.app import app_of
 from nearfar.serve.config import ServeConfig
 from nearfar.serve.judgments import Judgments
+from nearfar.serve.runs import detail
 from nearfar.serve.service import Service
 
 
@@ -56,7 +57,11 @@ def test_what_people_mark_is_measured_and_learnt_from(judged, place, folder, tmp
     assert json.loads(measured.out)["metrics"]["mrr@10"] == pytest.approx(by_hand)
     fitted = nearfar("fit", "--data", folder, "--base", "static", "--out", tmp_path / "run", "--json",
                      *options(train__epochs=1))  # fmt: skip
-    assert "base" in json.loads(fitted.out)["metrics"]
+    shown = detail(tmp_path / "run")
+    assert shown.state == "finished"
+    assert shown.metrics == json.loads(fitted.out)["metrics"]
+    assert shown.pages == ["report.html"]
+    assert len(shown.curves["train/loss"]) == json.loads((tmp_path / "run" / "run.json").read_text())["steps"]
 
 
 def test_the_last_mark_of_a_pair_counts(judged, folder):

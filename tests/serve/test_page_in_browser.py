@@ -38,11 +38,21 @@ def folder(tmp_path_factory):
     return folder
 
 
+def started(run):
+    """A run as it is while it trains."""
+    run.mkdir()
+    curves = [{"step": step, "train/loss": 1 / step} for step in (1, 2, 3)]
+    (run / "curves.jsonl").write_text("".join(json.dumps(line) + "\n" for line in curves))
+    (run / "started.json").write_text(json.dumps({"curves": str(run / "curves.jsonl")}))
+
+
 @pytest.fixture(scope="module")
 def url(folder):
     service = Service.open(folder, ServeConfig(), policy=Policy())
     service.base = Service.open(folder, ServeConfig(), policy=Policy())
     service.judgments = Judgments.open(folder / "judged")
+    service.runs = folder.parent
+    started(folder.parent / "going")
     with serving(service) as address:
         yield address
 
@@ -170,6 +180,29 @@ def test_the_keyboard_is_enough(page, folder):
     page.wait_for_selector("[data-name='nearest, model'] .hit")
     page.keyboard.press("/")
     assert page.evaluate("document.activeElement.id") == "query"
+
+
+def test_a_run_that_trains_is_seen_to_go_on(page, url, folder):
+    page.goto(f"{url}/#/runs")
+    page.click("a[href='#/runs/going']")
+    page.wait_for_selector(".figure svg path")
+    line = ".figure svg .mark-line path"
+    before = page.get_attribute(line, "d")
+    with (folder.parent / "going" / "curves.jsonl").open("a") as file:
+        file.write('{"step": 4, "train/loss": 0.25}\n')
+    page.wait_for_selector(f"{line}:not([d='{before}'])")
+    assert page.get_attribute(line, "d").count("L") == before.count("L") + 1
+
+
+def test_a_report_is_drawn_and_can_ask_for_nothing(page, url, folder):
+    (folder.parent / "going" / "report.html").write_text(
+        "<!doctype html><p id=said></p><script>said.textContent = 'drawn'; fetch('/about').then("
+        "() => { said.textContent = 'asked'; }, () => { said.textContent += ', refused'; })</script>"
+    )
+    said = page.context.new_page()
+    said.goto(f"{url}/runs/going/report.html")
+    said.wait_for_selector("text=drawn, refused")
+    assert said.evaluate("origin") == "null"
 
 
 def test_it_fits_a_telephone_and_asks_for_its_key_where_it_needs_one(browser, folder):

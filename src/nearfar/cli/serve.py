@@ -31,6 +31,9 @@ def serve(
     judgments: Annotated[
         Path | None, typer.Option(help="Folder for results marked good or bad, which fit and eval read.")
     ] = None,
+    runs: Annotated[
+        Path | None, typer.Option(help="Folder whose runs the page shows; left out, that of the run that is served.")
+    ] = None,
     allow_writes: Annotated[
         bool, typer.Option("--allow-writes", help="Let requests change documents of the index.")
     ] = False,
@@ -46,6 +49,7 @@ def serve(
         raise MissingExtra.of("a service", "serve") from None
     from nearfar.serve.config import ServeConfig
     from nearfar.serve.judgments import Judgments
+    from nearfar.serve.runs import is_run
     from nearfar.serve.service import Service
 
     config = ServeConfig(host=host, port=port, allow_writes=allow_writes)
@@ -53,6 +57,7 @@ def serve(
     with bound(config) as listening:
         service = Service.open(path, config, model=model, reranker=reranker)
         service.base = Service.open(base, ServeConfig(), model=base_model, policy=service.policy) if base else None
+        service.runs = runs or (path.resolve().parent if is_run(path) else None)
         service.judgments = Judgments.open(judgments) if judgments else None
         typer.echo(f"nearfar serves '{service.name}' at {url_of(listening)}; Ctrl-C ends it")
         run(service, listening, key)

@@ -8,12 +8,20 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from nearfar.serve import embeddings, health, judging, page, reranking, searching
+from nearfar.serve import embeddings, health, judging, page, reranking, running, searching
 from nearfar.serve.errors import install
 from nearfar.serve.guard import Guard
 from nearfar.serve.service import Service
 
-ROUTERS = (embeddings.router, reranking.router, searching.router, judging.router, health.router, page.router)
+ROUTERS = (
+    embeddings.router,
+    reranking.router,
+    searching.router,
+    judging.router,
+    running.router,
+    health.router,
+    page.router,
+)
 
 
 def app_of(service: Service, key: str | None = None) -> FastAPI:

@@ -28,6 +28,8 @@ class About(BaseModel):
     judgments: bool
     """Whether results can be marked."""
     reranker: bool
+    runs: bool
+    """Whether runs are shown."""
 
 
 def router(service: Service) -> APIRouter:
@@ -59,6 +61,7 @@ def router(service: Service) -> APIRouter:
         opened = index.now() if index else None
         documents = await service.search_pool.run(lambda: opened.generation.count) if opened else None
         return About(model=service.name, documents=documents, base=base.name if base else None,
-                     judgments=service.judgments is not None, reranker=service.reranker is not None)  # fmt: skip
+                     judgments=service.judgments is not None, reranker=service.reranker is not None,
+                     runs=service.runs is not None)  # fmt: skip
 
     return paths

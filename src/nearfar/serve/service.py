@@ -80,6 +80,7 @@ class Service:
     reranker: Reranker | None = None
     base: Service | None = None  # its results stand beside on the page
     judgments: Judgments | None = None
+    runs: Path | None = None  # folder of the runs that are shown
     search_pool: Pool = field(default_factory=lambda: Pool("search", SEARCHERS, MOST_WAITING))
     rerank_pool: Pool = field(default_factory=lambda: Pool("rerank", 1, 16 * MOST_WAITING))
     write_pool: Pool = field(default_factory=lambda: Pool("write", 1, 16))
