@@ -33,6 +33,7 @@ async function start(): Promise<void> {
 function viewsOf(about: About): Record<string, () => Promise<View>> {
   const views: Record<string, () => Promise<View>> = {};
   if (about.documents !== null) views["search"] = async () => new Search(about);
+  if (about.documents !== null) views["map"] = async () => new (await import("./map")).DocumentMap();
   if (about.runs) views["runs"] = async () => new (await import("./runs")).Runs();
   return views;
 }

@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from nearfar.serve import embeddings, health, judging, page, reranking, running, searching
+from nearfar.serve import embeddings, health, judging, mapping, page, reranking, running, searching
 from nearfar.serve.errors import install
 from nearfar.serve.guard import Guard
 from nearfar.serve.service import Service
@@ -19,6 +19,7 @@ ROUTERS = (
     searching.router,
     judging.router,
     running.router,
+    mapping.router,
     health.router,
     page.router,
 )

@@ -26,6 +26,7 @@ from nearfar.serve.config import ServeConfig
 from nearfar.serve.errors import Refused
 from nearfar.serve.judgments import Judgments
 from nearfar.serve.living import LivingIndex
+from nearfar.serve.map import DocumentMap
 from nearfar.serve.metrics import Metrics
 
 T = TypeVar("T")
@@ -81,6 +82,7 @@ class Service:
     base: Service | None = None  # its results stand beside on the page
     judgments: Judgments | None = None
     runs: Path | None = None  # folder of the runs that are shown
+    map: DocumentMap | None = None  # from when it is first asked for
     search_pool: Pool = field(default_factory=lambda: Pool("search", SEARCHERS, MOST_WAITING))
     rerank_pool: Pool = field(default_factory=lambda: Pool("rerank", 1, 16 * MOST_WAITING))
     write_pool: Pool = field(default_factory=lambda: Pool("write", 1, 16))
@@ -134,6 +136,8 @@ class Service:
         self.batcher.close()
         for pool in (self.search_pool, self.rerank_pool, self.write_pool):
             pool.executor.shutdown()
+        if self.map is not None:
+            self.map.close()
         if self.base is not None:
             self.base.close()
 
