@@ -8,6 +8,8 @@ import shutil
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when the libraries are imported: no test touches the network
+# Two processes of tests have two threads each on two cores: those that spin while they wait took two thirds of the time.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 @pytest.fixture(scope="session")

@@ -86,7 +86,7 @@ def damage(*, quick: bool) -> dict[str, Any]:
     from fault_worker import start
     from index_damage import damaged
 
-    from nearfar.index.generation import TABLE
+    from nearfar.index.location import TABLE
     from nearfar.index.writer import collect
 
     count, result = QUICK_DAMAGES if quick else DAMAGES, {}
@@ -134,7 +134,8 @@ def reopening(*, quick: bool) -> dict[str, Any]:
     import numpy as np
     import pyarrow as pa
 
-    from nearfar.index.generation import TABLE, Documents, write_index
+    from nearfar.index.generation import Documents, write_index
+    from nearfar.index.location import TABLE
     from nearfar.index.table import column_of, schema_of
 
     count = QUICK_DOCUMENTS if quick else DOCUMENTS

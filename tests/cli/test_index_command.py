@@ -77,6 +77,7 @@ BAD_FILES = {
 BUILD = ["index", "build", "--model", "model", "--out", "new"]
 ON_GOOD = ["index", "build", "--model", "model", "--data", "good.jsonl"]
 ADD = ["index", "add", "idx", "--data"]
+DELETE = ["index", "delete", "idx"]
 SEARCH = ["search", "idx", "stone"]
 EVAL = ["eval", "idx", "--data", "judged"]
 
@@ -211,9 +212,13 @@ CASES = [
     other("no such codec", [*ON_GOOD, "--out", "new", "--codec", "pqq"], "found 'pqq'; did you mean 'pq'?"),
     other("a codec of bits", [*ON_GOOD, "--out", "new", "--codec", "binary"], "codec: expected one with codebooks"),
     other("no bytes", [*ON_GOOD, "--out", "new", "--bytes", "0"], "'size_bytes': expected greater than or equal to 1"),
+    other("a table in memory", [*ON_GOOD, "--out", "new", "--table", "memory://x"], "--table: expected s3://… gs://…"),
+    other("a table at no URL", [*ON_GOOD, "--out", "new", "--table", "docs"], "found 'docs'; such as s3://bucket/docs"),
+    other("half a storage option", ["index", "check", "idx", "--storage-option", "secret"], "expected key=value"),
+    other("storage of a model", ["eval", "model", "--data", "judged", "--storage-option", "a=b"], "name the index"),
     # changes
     other("add to nothing", ["index", "add", "none", "--data", "good.jsonl"], "none: expected a nearfar index folder"),
-    other("add to a model", ["index", "add", "model", "--data", "good.jsonl"], "found model of format 1"),
+    other("add to a model", ["index", "add", "model", "--data", "good.jsonl"], "an index of format 1, found model of"),
     other("add by no model", ["index", "add", "alone/idx", "--data", "good.jsonl"], "found none named", "give --model"),
     other("add by another", [*ADD, "good.jsonl", "--model", "other"], "idx: expected its own model"),
     other("update by another", ["index", "update", "idx", "--data", "good.jsonl", "--model", "other"], "its own model"),
@@ -222,7 +227,10 @@ CASES = [
     of_line("soon", "document 'n': expected a whole number of 64 bits in 'year'", verb=["index", "add", "idx"]),
     of_line("unknown", ":2: expected a document of the index, found 'zz'", verb=["index", "update", "idx"]),
     of_line("no id", ":1: expected an '_id', found none", verb=["index", "update", "idx"]),
-    other("delete nothing", ["index", "delete", "idx"], "Missing argument 'ids'"),
+    other("delete nothing", ["index", "delete", "idx"], "index delete: expected ids or a filter, found neither"),
+    other("delete twofold", [*DELETE, "d1", "--filter", "year = 1"], "expected ids or a filter, found both"),
+    other("delete by no field", [*DELETE, "--filter", "yaer = 1"], "filter, character 1: expected a field", "'year'?"),
+    other("count by half a filter", [*DELETE, "--filter", "year =", "--dry-run"], "found the end"),
     other("delete Latin-1", ["index", "delete", "idx", "caf\udce9"], "id: expected UTF-8 text, found other bytes"),
     *(other(f"{verb} nothing", ["index", verb, "none"], "none: expected a nearfar index") for verb in
       ("compact", "gc", "check")),
@@ -334,6 +342,7 @@ def test_every_verb_says_so_in_words(copy):
         ("index", "add", "idx", "--data", "good.jsonl"): "0 documents added, 30 replaced; 30 documents in idx",
         ("index", "update", "idx", "--data", "good.jsonl"): "30 documents changed; 30 documents in idx",
         ("index", "delete", "idx", "d2"): "1 documents deleted; 29 documents in idx",
+        ("index", "delete", "idx", "d2", "d3", "--dry-run"): "1 documents would be deleted; 29 documents in idx",
         ("index", "compact", "idx"): "compacted; 29 documents in idx",
         (
             "index",
@@ -350,6 +359,35 @@ def test_every_verb_says_so_in_words(copy):
         done = nearfar(*arguments)
         assert (done.code, done.out.startswith(line)) == (0, True), done
     assert nearfar("index", "delete", "idx", "none", "none").lines == ["1 of 1 ids were not in the index"]
+
+
+def test_every_verb_works_on_a_table_at_a_url(copy):
+    at = ["--table", f"file://{copy}/store", "--storage-option", "aws_secret_access_key=sesame"]
+    option = at[2:]
+    assert told(*ON_GOOD, "--out", "far", *at)["documents"] == 30
+    (copy / "new.jsonl").write_text('{"_id": "n1", "text": "stone"}\n{"_id": "d1", "text": "river"}\n')
+    (copy / "change.jsonl").write_text('{"_id": "n1", "year": 1}\n')
+    counted = {"documents": 31, "added": 1, "replaced": 1}
+    assert told("index", "add", "far", "--data", "new.jsonl", *option).items() >= counted.items()
+    assert told("index", "update", "far", "--data", "change.jsonl", *option)["replaced"] == 1
+    year = ["--filter", "year = 2003 or year = 1"]
+    assert (
+        told("index", "delete", "far", *year, "--dry-run", *option).items() >= {"deleted": 7, "documents": 31}.items()
+    )
+    assert told("index", "delete", "far", *year, *option).items() >= {"deleted": 7, "documents": 24}.items()
+    assert told("index", "compact", "far", *option)["documents"] == 24
+    checked = told("index", "check", "far", *option)
+    assert checked["table"].startswith(f"file://{copy}/store/documents-")
+    assert told("index", "gc", "far", *option)["bytes_freed"] >= checked["bytes_to_free"] > 0
+    assert told("index", "check", "far", *option)["bytes_to_free"] == 0
+    assert told("search", "far", TEXTS[5], "-k", "1", "--mode", "hybrid", *option)["hits"][0]["id"] == "d5"
+    assert told("eval", "far", "--data", "judged", "--mode", "lexical", *option)["queries"] == 30
+    assert told("index", "tune", "far", "--data", "judged", *option)["queries"] == 30
+    assert told(*BUILD[:4], "--from", "far", "--out", "near", *option)["documents"] == 24
+    assert ids(copy / "near") == ids(copy / "far")
+    assert told(*ON_GOOD, "--out", "far", "--overwrite")["documents"] == 30
+    assert not [file for file in (copy / "store").rglob("*") if file.is_file()]
+    assert not any(b"sesame" in content for content in tree(copy).values() if content)
 
 
 def test_an_index_is_replaced_and_nothing_is_left_of_it(copy):

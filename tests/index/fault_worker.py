@@ -24,12 +24,14 @@ from nearfar.core.errors import NearfarError
 from nearfar.index.building import building
 from nearfar.index.canaries import TEXTS, Canaries
 from nearfar.index.config import IndexConfig
+from nearfar.index.location import Location
 from nearfar.index.settings import Settings
 from nearfar.index.table import column_of, schema_of
 from nearfar.index.writer import changing, collect
 
 D, DOCUMENTS = 16, 450
 CONFIG = IndexConfig(codec="pq", size_bytes=4, exact_below=300, documents_per_cell=20, scanned=10**6, candidates=10**6)
+AT_URL = "NEARFAR_FAULTS_AT_URL"  # in the environment: tables lie at URLs
 PLAN = {"source": "documents.jsonl", "fingerprint": "f"}
 
 
@@ -45,9 +47,14 @@ def batch(numbers: Sequence[int], seed: int, *, prices: bool = False) -> pa.Tabl
     return pa.table([*columns, column_of(vectors(len(ids), seed))], schema=schema_of(D, fields))
 
 
+def table_of(path: Path) -> Location | None:
+    """Where the table of an index lies: at a URL beside it where that is asked for, or in its folder."""
+    return Location.at(f"file://{path.parent}/table") if os.environ.get(AT_URL) else None
+
+
 def build(path: Path, seed: int = 0, config: IndexConfig = CONFIG) -> None:
     """Build the documents that are not there yet, a third at a time."""
-    with building(path, PLAN | {"seed": seed}) as unfinished:
+    with building(path, PLAN | {"seed": seed}, table_of(path)) as unfinished:
         whole = batch(range(DOCUMENTS), seed)
         for start in range(len(unfinished), DOCUMENTS, DOCUMENTS // 3):
             unfinished.append(whole.slice(start, DOCUMENTS // 3))

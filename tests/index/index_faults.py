@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from fault_worker import CONFIG, OPERATIONS, start, vectors
 
-from nearfar.core.artifact import MANIFEST, read_files
+from nearfar.core.artifact import MANIFEST, read_files, read_meta
 from nearfar.core.errors import BadInput
 from nearfar.index.config import IndexConfig
 from nearfar.index.generation import KIND, Generation, open_index
@@ -78,7 +78,9 @@ def orphans(path: Path) -> list[str]:
 def named(path: Path) -> set[Path]:
     """Files of an index that a manifest names, and the manifests: its own, and that of what judged queries taught."""
     settings = {path / SETTINGS / MANIFEST} if (path / SETTINGS).exists() else set()
-    return {path / MANIFEST, *(path / name for name in read_files(path, KIND))} | settings
+    table = read_meta(path, KIND).get("table", {"url": "", "files": {}})
+    there = {Path(table["url"].removeprefix("file://")) / name for name in table["files"]}
+    return {path / MANIFEST, *(path / name for name in read_files(path, KIND))} | settings | there
 
 
 @dataclass(frozen=True)
@@ -146,32 +148,32 @@ class World:
     whole: dict[str, dict[str, Any]] = field(default_factory=dict)  # undisturbed operations: moments, seconds
     after: dict[str, State | None] = field(default_factory=dict)
     built: dict[str, dict[str, Any]] = field(default_factory=dict)
+    before: State | None = None
 
     @classmethod
     def of(cls, folder: Path, own: Worker, operations: Sequence[str] = tuple(OPERATIONS),
            config: IndexConfig = CONFIG) -> World:  # fmt: skip
         world = cls(folder, own)
-        start(world.start, config)
+        (folder / "trial").mkdir()  # where it stays, as a table at a URL cannot be moved
+        start(folder / "trial" / "index", config)
+        world.before = State.of(folder / "trial" / "index")
+        shutil.copytree(folder / "trial", folder / "start")
         for name in operations:
             path = world.fresh(name)
             world.whole[name] = world.worker.run(name, path)
             assert world.whole[name]["status"] == 0, world.whole[name]
             world.after[name] = State.of(path)
             world.built[name] = parts(path)
-        world.before = State.of(world.start)
         return world
-
-    @property
-    def start(self) -> Path:
-        return self.folder / "start" / "index"
 
     def fresh(self, operation: str) -> Path:
         """A place with the index at the start, or none for a build."""
         place = self.folder / "trial"
         shutil.rmtree(place, ignore_errors=True)
-        place.mkdir()
-        if operation != "build":
-            shutil.copytree(self.start, place / "index")
+        if operation == "build":
+            place.mkdir()
+        else:
+            shutil.copytree(self.folder / "start", place)
         return place / "index"
 
     def trial(self, operation: str, fault: Fault) -> str:

@@ -15,7 +15,8 @@ from index_faults import Fault, State, World, every_moment, random_kills, told, 
 from nearfar.core.errors import BadInput
 from nearfar.index.building import building
 from nearfar.index.config import IndexConfig
-from nearfar.index.generation import TABLE, open_index
+from nearfar.index.generation import open_index
+from nearfar.index.location import TABLE
 from nearfar.index.writer import changing, collect
 
 pytestmark = pytest.mark.skipif(

@@ -15,7 +15,8 @@ from nearfar.core.artifact import read_meta
 from nearfar.core.errors import BadInput
 from nearfar.index.config import IndexConfig
 from nearfar.index.exact import top_k
-from nearfar.index.generation import KIND, TABLE, Documents, open_index, write_index
+from nearfar.index.generation import KIND, Documents, open_index, write_index
+from nearfar.index.location import TABLE
 from nearfar.index.table import column_of, schema_of
 from nearfar.index.writer import changing, collect
 from nearfar.text.bm25 import BM25

@@ -92,8 +92,84 @@ def test_a_document_is_replaced_and_deleted_with_all_its_passages(made, tmp_path
     assert opened.documents.count("doc4") == 1
     assert delete(made, ["doc30", "doc3", "nobody"]).deleted == 2
     assert not {"doc30", "doc3"} & set(open_index(made).documents)
-    with pytest.raises(BadInput, match="whole documents, for an index of passages"):
-        update(made, shorter, tiny_static())
+
+
+def contents(index):
+    """Passages of each document, with text, metadata and vector."""
+    opened, found = open_index(index), {}
+    table = opened.table.dataset.to_table().to_pylist()
+    assert [row["id"] for row in table] == list(opened.ids)
+    for row in table:
+        found.setdefault(row["_document"], []).append(row)
+    return found
+
+
+def test_changed_metadata_leaves_every_bit_of_the_passages(made, tmp_path):
+    before = contents(made)
+    changes = [{"_id": "doc4", "year": 1990, "lang": "en"}, {"_id": "doc7", "year": None}]
+    done = update(made, write(tmp_path / "changes.jsonl", changes))  # no model
+    assert (done.replaced, done.documents) == (2, 20)
+    after = contents(made)
+    assert after.keys() == before.keys()
+    for key, rows in after.items():
+        new = {"doc4": {"year": 1990, "lang": "en"}, "doc7": {"year": None}}.get(key, {})
+        assert rows == [row | {"lang": None} | new for row in before[key]]
+    assert Index.open(made, tiny_static()).search("stone", 9, filter="lang = 'en'")[0].id == "doc4"
+
+
+def test_a_changed_text_is_cut_again_as_if_the_document_were_added(made, tmp_path):
+    changes = [{"_id": "doc4", "text": document(9, 2)["text"]}, {"_id": "doc5", "text": document(3, 6)["text"],
+               "year": 1990}, {"_id": "doc6", "year": 1991}]  # fmt: skip
+    source = write(tmp_path / "changes.jsonl", changes)
+    done = update(made, source, tiny_static())
+    assert (done.replaced, done.documents) == (3, 20)
+    whole = {one["_id"]: one for one in DOCUMENTS}
+    for change in changes:
+        whole[change["_id"]] = whole[change["_id"]] | change
+    written = write(tmp_path / "whole.jsonl", whole.values())
+    build(written, tiny_static(), tmp_path / "again", config=IndexConfig(passages=LIMIT))
+    assert contents(made) == contents(tmp_path / "again")
+    assert open_index(made).count == 20
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"_id": "nobody", "year": 1}, "jsonl:1: expected a document of the index, found 'nobody'; add it"),
+        ({"_id": "doc4#0", "year": 1}, "jsonl:1: expected a document of the index, found 'doc4#0'; add it"),
+        ({"_id": "doc4", "title": "New"}, "jsonl:1: expected a text with the new title, .*; give both"),
+    ],
+)
+def test_what_cannot_be_changed_is_told_and_nothing_is(made, tmp_path, change, said):
+    before = contents(made)
+    with pytest.raises(BadInput, match=said):
+        update(made, write(tmp_path / "change.jsonl", [change]), tiny_static())
+    assert contents(made) == before
+
+
+def test_a_title_is_changed_with_its_text(made, tmp_path):
+    change = {"_id": "doc4", "title": "Rivers", "text": document(9, 2)["text"]}
+    update(made, write(tmp_path / "change.jsonl", [change]), tiny_static())
+    assert contents(made)["doc4"][0]["_start"] == 0
+    assert contents(made)["doc4"][0]["text"].startswith("Rivers ")
+    update(made, write(tmp_path / "same.jsonl", [{"_id": "doc4", "title": "Rivers", "year": 5}]))
+    assert {row["year"] for row in contents(made)["doc4"]} == {5}
+
+
+def test_documents_are_deleted_by_a_filter_and_counted_before(made):
+    before = contents(made)
+    wanted = {one["_id"] for one in DOCUMENTS if one["year"] < 2008}
+    counted = delete(made, where="year < 2008", dry_run=True)
+    assert (counted.deleted, counted.documents) == (len(wanted), 20)
+    assert contents(made) == before
+    done = delete(made, where="year < 2008")
+    assert (done.deleted, done.documents) == (len(wanted), 20 - len(wanted))
+    assert contents(made) == {key: rows for key, rows in before.items() if key not in wanted}
+    assert delete(made, where="year < 2008").deleted == 0
+    word = before["doc19"][-1]["text"].split()[-1].strip(".")
+    holding = {key for key, rows in contents(made).items() if any(word in row["text"].lower() for row in rows)}
+    assert delete(made, where=f"text contains '{word}'").deleted == len(holding) > 0
+    assert not holding & set(open_index(made).documents)
 
 
 def test_another_model_gets_the_same_passages(made, tmp_path):
@@ -101,3 +177,6 @@ def test_another_model_gets_the_same_passages(made, tmp_path):
     one, other = open_index(made), open_index(tmp_path / "other")
     assert (one.ids, one.texts, one.documents) == (other.ids, other.texts, other.documents)
     assert one.fingerprint != other.fingerprint
+    more = write(tmp_path / "more.jsonl", [document(30, 3)])
+    assert add(tmp_path / "other", more, tiny_static(seed=1)).documents == 21
+    assert open_index(tmp_path / "other").documents.count("doc30") > 1

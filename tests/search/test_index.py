@@ -14,7 +14,8 @@ from nearfar.encoder.precision import Policy
 from nearfar.encoder.save import save_encoder
 from nearfar.index.exact import top_k
 from nearfar.index.generation import Documents, open_index, write_index
-from nearfar.search.index import Hit, Index
+from nearfar.search.hits import Hit
+from nearfar.search.index import Index
 from tiny_models import sentences, tiny_static
 
 TEXTS = sentences(30, 9)

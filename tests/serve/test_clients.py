@@ -44,7 +44,9 @@ def test_a_language_model_searches_and_reads(place):
     mcp = pytest.importorskip("mcp")
     from mcp.client.stdio import StdioServerParameters, stdio_client
 
-    command = StdioServerParameters(command=sys.executable, args=["-m", "nearfar", "mcp", str(place)], env={**os.environ})
+    command = StdioServerParameters(
+        command=sys.executable, args=["-m", "nearfar", "mcp", str(place)], env={**os.environ}
+    )
 
     async def talk():
         async with stdio_client(command) as streams, mcp.ClientSession(*streams) as session:

@@ -158,7 +158,7 @@ def test_without_segments_or_queries():
 def test_counts_take_as_few_bytes_as_they_need(times, kind):
     texts = ["stone " * times, "stone river", "river"]
     index = all_live(texts)
-    assert index.segments[0].postings.counts.dtype == kind
+    assert index.inverted.segments[0].postings.counts.dtype == kind
     np.testing.assert_allclose(index.scores("stone", np.arange(3)), naive(texts, "stone"), rtol=1e-5)
     assert index.search(["stone"], 3)[0].tolist() == [[0, 1, -1]]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from nearfar.cli import show
-from nearfar.cli.options import AsJson, Layers, fields, refuse
+from nearfar.cli.options import AsJson, Layers, StorageOption, fields, refuse, storage_of
 from nearfar.core.artifact import is_artifact
 from nearfar.core.config import merged
 from nearfar.search.config import Mode
@@ -34,8 +34,10 @@ def evaluate(
     ] = None,
     k: Annotated[int | None, typer.Option("--k", min=1, help="Measure nDCG, recall and MRR at this depth.")] = None,
     encoder: Annotated[str | None, typer.Option("--model", help="Of an index that lies in no run.")] = None,
+    sparse: Annotated[str | None, typer.Option(help="Of an index whose sparse encoder was moved.")] = None,
     layers: Layers = None,
     by_slice: Annotated[bool, typer.Option("--slices", help="Also by length, rarity and label of the query.")] = False,
+    storage: StorageOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure how well a model, or bm25, retrieves on a data set; or what else its vectors are good for.
@@ -49,7 +51,8 @@ def evaluate(
 
     config = DataConfig.parse(merged({}, fields(context.args)), "options")
     if task != "retrieval":
-        probed = {"--metric": metric, "--slices": by_slice, "--mode": mode, "--k": k, "--model": encoder}
+        probed = {"--metric": metric, "--slices": by_slice, "--mode": mode, "--k": k, "--model": encoder,
+                  "--sparse": sparse}  # fmt: skip
         refuse(probed, f"--task {task}", "leave it out")
         if task == "mteb":
             refuse({"--base": base}, "--task mteb", "measure both, one after the other")
@@ -60,8 +63,10 @@ def evaluate(
     metric = [f"{name}@{k}" for name in ("ndcg", "recall", "mrr")] if k else metric
     if mode is not None or is_artifact(Path(model), "index"):
         refuse({"--layers": layers, "--slices": by_slice}, "an index", "measure its model")
-        return _search(model, data, split or "test", metric, config, mode or "dense", encoder, as_json=as_json)
-    refuse({"--model": encoder}, "a model", "name the index first")
+        models = {"model": encoder, "sparse": sparse}
+        opening = storage_of(storage)
+        return _search(model, data, split or "test", metric, config, mode or "dense", models, opening, as_json=as_json)
+    refuse({"--model": encoder, "--sparse": sparse, "--storage-option": storage}, "a model", "name the index first")
     return _retrieval(model, data, split or "test", metric, config, layers, by_slice=by_slice, as_json=as_json)
 
 
@@ -72,7 +77,8 @@ def _search(
     metric: list[str] | None,
     config: DataConfig,
     mode: Mode,
-    model: str | None,
+    models: Mapping[str, str | None],
+    storage: dict[str, str],
     *,
     as_json: bool,
 ) -> None:
@@ -84,7 +90,8 @@ def _search(
 
     metrics = EvalConfig.parse({"metrics": tuple(metric or METRICS)}, "options").metrics
     dataset = with_split(as_dataset(data, config), split, config)
-    result = evaluate_index(Index.open(index, model), dataset, split, metrics, mode)
+    opened = Index.open(index, models["model"], sparse=models["sparse"], storage=storage)
+    result = evaluate_index(opened, dataset, split, metrics, mode)
     if as_json:
         shown = {"metrics": dict(result.metrics), "queries": len(result.queries), "mode": mode}
         return typer.echo(show.json_line(shown))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nearfar.cli import show
-from nearfar.cli.options import AsJson
+from nearfar.cli.options import AsJson, StorageOption, storage_of
 from nearfar.core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ Documents = Annotated[
     str, typer.Option("--data", help="JSON lines, CSV, TSV, Parquet, a BEIR folder, or - for standard input.")
 ]
 Model = Annotated[str | None, typer.Option(help="The index's model: a run, a folder, a hub name; left out: its run's.")]
+Sparse = Annotated[
+    str | None, typer.Option(help="The index's sparse encoder; left out: where it was when the index was built.")
+]
 
 
 @app.command("build")
@@ -37,33 +40,48 @@ def build(
     passages: Annotated[
         int | None, typer.Option(min=1, help="Cut documents along their structure into passages of so many tokens.")
     ] = None,
+    sparse: Annotated[
+        str | None,
+        typer.Option(help="A sparse encoder (SPLADE), folder or hub name: its weights take the place of BM25's."),
+    ] = None,
     codec: Annotated[str | None, typer.Option(help="Codec of the codes in memory, one with codebooks.")] = None,
     size_bytes: Annotated[int | None, typer.Option("--bytes", help="Bytes of a code, at most.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the index in --out.")] = False,
+    table: Annotated[
+        str | None, typer.Option(metavar="URL", help="Keep texts, metadata and vectors there: s3://bucket/docs.")
+    ] = None,
+    storage: StorageOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Encode documents and write an index of them. Stopped, it goes on where it was when it is called again.
 
     Examples: nearfar index build --model run --data corpus.jsonl --out index
     nearfar index build --from index --model new-run --out new-index
+    nearfar index build --model run --data corpus.jsonl --out index --table s3://bucket/docs
     """
     from nearfar.index.config import IndexConfig
+    from nearfar.index.location import Location
     from nearfar.pipeline import indexing
     from nearfar.pipeline.progress import Terminal
 
     if (data is None) == (source is None):
         found = "neither" if data is None else "both"
         raise BadInput.at("index build", expected="--data or --from", found=found, do="give one of them")
-    given = {"passages": passages, "codec": codec, "size_bytes": size_bytes}
+    given = {"passages": passages, "sparse": sparse, "codec": codec, "size_bytes": size_bytes}
     config = IndexConfig.parse({name: value for name, value in given.items() if value is not None}, "index build")
     documents = str(data or source)
-    done = indexing.build(documents, model, out, config=config, overwrite=overwrite, reporter=Terminal())
+    opening = storage_of(storage)
+    at = Location.at(table, opening) if table is not None else Location("", opening)
+    done = indexing.build(documents, model, out, config=config, overwrite=overwrite, table=at, reporter=Terminal())
     line = f"{done.documents:,} documents in {done.path}; search them: nearfar search {done.path} --model {model}"
     typer.echo(show.json_line(asdict(done)) if as_json else line)
 
 
 @app.command("add")
-def add(index: Place, data: Documents, model: Model = None, as_json: AsJson = False) -> None:
+def add(
+    index: Place, data: Documents, model: Model = None, sparse: Sparse = None, storage: StorageOption = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
     """Add documents, and replace those whose id is there; all of them become visible at once.
 
     Example: nearfar index add index --model run --data new.jsonl
@@ -71,12 +89,15 @@ def add(index: Place, data: Documents, model: Model = None, as_json: AsJson = Fa
     from nearfar.pipeline import indexing
     from nearfar.pipeline.progress import Terminal
 
-    done = indexing.add(index, data, model, reporter=Terminal())
+    done = indexing.add(index, data, model, sparse=sparse, storage=storage_of(storage), reporter=Terminal())
     _told(done, f"{done.added:,} documents added, {done.replaced:,} replaced", as_json=as_json)
 
 
 @app.command("update")
-def update(index: Place, data: Documents, model: Model = None, as_json: AsJson = False) -> None:
+def update(
+    index: Place, data: Documents, model: Model = None, sparse: Sparse = None, storage: StorageOption = None,
+    as_json: AsJson = False,
+) -> None:  # fmt: skip
     """Change documents that are there: what is given of each is replaced, and a changed text is encoded again.
 
     Example: echo '{"_id": "7", "price": 12}' | nearfar index update index --data -
@@ -84,23 +105,33 @@ def update(index: Place, data: Documents, model: Model = None, as_json: AsJson =
     from nearfar.pipeline import indexing
     from nearfar.pipeline.progress import Terminal
 
-    done = indexing.update(index, data, model, reporter=Terminal())
+    done = indexing.update(index, data, model, sparse=sparse, storage=storage_of(storage), reporter=Terminal())
     _told(done, f"{done.replaced:,} documents changed", as_json=as_json)
 
 
 @app.command("delete")
 def delete(
-    index: Place, ids: Annotated[list[str], typer.Argument(help="Ids of the documents.")], as_json: AsJson = False
+    index: Place,
+    ids: Annotated[list[str] | None, typer.Argument(help="Ids of the documents.")] = None,
+    condition: Annotated[
+        str, typer.Option("--filter", help="In the place of ids: all documents that fulfil it: 'year < 2000'.")
+    ] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count them.")] = False,
+    storage: StorageOption = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Delete documents.
+    """Delete documents, by their ids or by a filter.
 
-    Example: nearfar index delete index 17 18
+    Examples: nearfar index delete index 17 18
+    nearfar index delete index --filter 'year < 2000' --dry-run
     """
     from nearfar.pipeline import indexing
     from nearfar.pipeline.progress import Terminal
 
-    done = indexing.delete(index, ids, reporter=Terminal())
-    _told(done, f"{done.deleted:,} documents deleted", as_json=as_json)
+    done = indexing.delete(index, ids or (), where=condition, dry_run=dry_run, storage=storage_of(storage),
+                           reporter=Terminal())  # fmt: skip
+    what = "documents would be deleted" if dry_run else "documents deleted"
+    _told(done, f"{done.deleted:,} {what}", as_json=as_json)
 
 
 @app.command("tune")
@@ -109,6 +140,8 @@ def tune(
     data: Annotated[str, typer.Option(help="Judged queries for documents of the index.")],
     split: Annotated[str, typer.Option(help="Of the judged queries; not those that you measure with.")] = "dev",
     model: Model = None,
+    sparse: Sparse = None,
+    storage: StorageOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Learn from judged queries how much words count in a hybrid search, and from which score on there is an answer.
@@ -122,35 +155,35 @@ def tune(
     from nearfar.search.index import Index
 
     dataset = with_split(as_dataset(data), split, DataConfig())
-    done = tune_index(Index.open(index, model), dataset, split)
+    done = tune_index(Index.open(index, model, sparse=sparse, storage=storage_of(storage)), dataset, split)
     answered = ", ".join(f"{mode} {score:.3f}" for mode, score in done.answered_from.items()) or "nothing learnt"
     line = f"{done.queries:,} queries: vectors weigh {done.weight:.2f} in a hybrid search; answers from: {answered}"
     typer.echo(show.json_line(asdict(done)) if as_json else line)
 
 
 @app.command("compact")
-def compact(index: Place, as_json: AsJson = False) -> None:
+def compact(index: Place, storage: StorageOption = None, as_json: AsJson = False) -> None:
     """Write small files together, and leave out what was deleted; gc then frees the space."""
     from nearfar.pipeline import indexing
 
-    _told(indexing.compact(index), "compacted", as_json=as_json)
+    _told(indexing.compact(index, storage_of(storage)), "compacted", as_json=as_json)
 
 
 @app.command("gc")
-def gc(index: Place, as_json: AsJson = False) -> None:
+def gc(index: Place, storage: StorageOption = None, as_json: AsJson = False) -> None:
     """Remove everything that only earlier generations need; processes that have the index open must open it again."""
     from nearfar.pipeline import indexing
 
-    done = indexing.gc(index)
+    done = indexing.gc(index, storage_of(storage))
     _told(done, f"{done.bytes_freed:,} bytes freed", as_json=as_json)
 
 
 @app.command("check")
-def check(index: Place, as_json: AsJson = False) -> None:
-    """Read every file of an index and compare it with its checksum; say what the index holds and needs."""
+def check(index: Place, storage: StorageOption = None, as_json: AsJson = False) -> None:
+    """Read every file of an index and compare it with its checksum, of a table at a URL its size; say what it needs."""
     from nearfar.pipeline import indexing
 
-    found = indexing.check(index)
+    found = indexing.check(index, storage_of(storage))
     line = (f"{found.documents:,} documents of {found.dimension} dimensions, generation {found.generation}, model "
             f"{found.fingerprint}: whole; {found.bytes_on_disk:,} bytes on disk, {found.bytes_to_free:,} "
             f"of them for gc, {found.bytes_in_memory:,} in memory to search")  # fmt: skip

@@ -16,7 +16,8 @@ def mcp(
     model: Annotated[str | None, typer.Option(help="Model of the questions, if not the run's own.")] = None,
     mode: Annotated[Mode, typer.Option(help="By vectors, by words (BM25), or by both.")] = "hybrid",
     port: Annotated[
-        int | None, typer.Option(min=0, max=65_535, help="Answer over HTTP at this port, in the place of standard input.")
+        int | None,
+        typer.Option(min=0, max=65_535, help="Answer over HTTP at this port, in the place of standard input."),
     ] = None,
     host: Annotated[
         str, typer.Option(help="Address; another than this machine's own needs NEARFAR_API_KEY.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,6 +22,12 @@ Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an earlier
 Layers = Annotated[int | None, typer.Option(help="Use the model's first layers alone, so many.")]
 SkipBadRows = Annotated[bool, typer.Option("--skip-bad-rows", help="Leave bad rows out, and count and list them.")]
 Task = Annotated[str, typer.Option(help="What kind of queries they are, where the model has a prompt for that.")]
+StorageOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--storage-option", metavar="KEY=VALUE", help="What opens object storage, such as aws_region=eu-west-1."
+    ),
+]
 DEFAULT_CONFIG = Path("nearfar.yaml")
 ANY_FIELD = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -100,6 +106,19 @@ def mode_of(*, resume: bool, overwrite: bool) -> Any:
     if resume and overwrite:
         raise BadInput.at("options", expected="--resume or --overwrite", found="both", do="choose one")
     return "resume" if resume else "overwrite" if overwrite else "new"
+
+
+def storage_of(given: Sequence[str] | None) -> dict[str, str]:
+    """Names and values of `--storage-option`.
+
+    Raises:
+        BadInput: one is no name with a value.
+    """
+    for option in given or ():
+        if not option.partition("=")[0] or "=" not in option:  # it may be a secret, which is not shown again
+            raise BadInput.at("--storage-option", expected="key=value", found="another form",
+                              do="such as aws_region=eu-west-1")  # fmt: skip
+    return {name: value for name, _, value in (option.partition("=") for option in given or ())}
 
 
 def names(text: str) -> list[str]:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nearfar.cli import show
-from nearfar.cli.options import AsJson, Task, refuse
+from nearfar.cli.options import AsJson, StorageOption, Task, refuse, storage_of
 from nearfar.core.errors import BadInput
 from nearfar.search.config import Mode
 
 if TYPE_CHECKING:
-    from nearfar.search.index import Hit
+    from nearfar.search.hits import Hit
 
 NOTHING = "nothing found"
 NO_ANSWER = "no good answer: the best score is below that from which answers of judged queries were right"
@@ -26,7 +26,10 @@ def search(
     question: Annotated[str | None, typer.Argument(help="What to look for.")] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="Number of results.")] = 5,
     model: Annotated[str | None, typer.Option(help="Model to encode the question with, if not the run's own.")] = None,
-    mode: Annotated[Mode, typer.Option(help="By vectors, by words (BM25), or by both.")] = "dense",
+    mode: Annotated[Mode, typer.Option(help="By vectors, by words (BM25 or --sparse), or by both.")] = "dense",
+    sparse: Annotated[
+        str | None, typer.Option(help="The index's sparse encoder; left out: where it was when the index was built.")
+    ] = None,
     condition: Annotated[
         str, typer.Option("--filter", help='Condition on the metadata: \'year >= 2020 and lang in ("en", "de")\'.')
     ] = "",
@@ -56,6 +59,7 @@ def search(
         int | None, typer.Option(min=1, help="Rank so many documents that the codes choose by their full vectors.")
     ] = None,
     task: Task = "",
+    storage: StorageOption = None,
     as_json: AsJson = False,
 ) -> None:
     """Ask an index a question.
@@ -73,10 +77,12 @@ def search(
     refuse({} if why_not is None else {"--explain": explain, "--abstain": abstain}, "--why-not", "leave it out")
     refuse({"--unlike": not like and unlike}, "what is not --like a text", "add --like")
     refuse({"--weight": weight is not None and mode != "hybrid"}, f"--mode {mode}", "add --mode hybrid")
+    refuse({"--sparse": sparse and mode == "dense" and not explain}, "--mode dense", "add --mode lexical or hybrid")
     refuse({"--feedback": mode == "lexical" and feedback}, "--mode lexical", "leave it out")
     refuse({"--rerank": (like or topic or why_not is not None or abstain) and rerank}, "that", "ask a question alone")
     config = SearchConfig.parse({"weight": weight, "aggregate": aggregate, "feedback": feedback}, "search")
-    index = Index.open(run, model, size_bytes=size_bytes, rescore=rescore, config=config)
+    index = Index.open(run, model, size_bytes=size_bytes, rescore=rescore, config=config, sparse=sparse,
+                       storage=storage_of(storage))  # fmt: skip
     if like or topic:
         words = [word.strip() for word in (topic or "").split(",") if word.strip()]
         hits = (index.search_set(like, unlike or [], k, filter=condition) if like

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -59,5 +60,10 @@ def serve(
         service.base = Service.open(base, ServeConfig(), model=base_model, policy=service.policy) if base else None
         service.runs = runs or (path.resolve().parent if is_run(path) else None)
         service.judgments = Judgments.open(judgments) if judgments else None
+        if allow_writes and service.index is not None:
+            from nearfar.pipeline.served import ServedIndex
+
+            own = partial(service.batcher.embed_now, role="document")
+            service.writable = ServedIndex(service.index.path, service.encoder, own)
         typer.echo(f"nearfar serves '{service.name}' at {url_of(listening)}; Ctrl-C ends it")
         run(service, listening, key)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nearfar.pipeline.mteb_tasks import MtebResult
     from nearfar.pipeline.slices import Slice
     from nearfar.search.explain import Explanation
-    from nearfar.search.index import Hit, Span
+    from nearfar.search.hits import Hit, Span
 
 LINES_SHOWN = 8  # of a found document
 SUSPECTS_SHOWN = 5

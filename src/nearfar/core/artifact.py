@@ -202,7 +202,7 @@ def _load_manifest(folder: Path, kind: str) -> dict[str, Any]:
     if (manifest["kind"], manifest["format"]) != (kind, FORMAT):
         raise BadInput.at(
             folder,
-            expected=f"a {kind} of format {FORMAT}",
+            expected=f"{_a(kind)} of format {FORMAT}",
             found=f"{manifest['kind']} of format {manifest['format']}",
             do="check the path",
         )
@@ -224,6 +224,10 @@ def _check_file(path: Path, entry: Mapping[str, Any]) -> None:
 
 def _damaged(path: Path, *, expected: str, found: str) -> BadInput:
     return BadInput.at(path, expected=expected, found=found, do="make the artifact again")
+
+
+def _a(kind: str) -> str:
+    return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind}"
 
 
 def _seal(manifest: Mapping[str, Any]) -> str:

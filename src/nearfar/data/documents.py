@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -66,6 +66,19 @@ def read_documents(source: str) -> Iterator[Document]:
         raise BadInput.at(source, expected="documents", found="none", do="write some")
 
 
+def as_documents(rows: Iterable[Mapping[str, Any]], where: str) -> Iterator[Document]:
+    """The same of objects that are in memory; the number of one that is none is named, from 1.
+
+    Raises:
+        BadInput: one is none.
+    """
+    for number, values in enumerate(rows, 1):
+        try:
+            yield _document(values, f"{where}:{number}")
+        except BadRow as bad:
+            raise bad.at(f"{where}:{number}", None) from None
+
+
 def _rows(source: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if source == STDIN:
         rows, source = _standard_input(), NAMED
@@ -91,31 +104,42 @@ def _file(path: Path) -> Iterator[Row]:
 
 def _table(path: Path) -> Iterator[Row]:
     import pyarrow as pa  # noqa: PLC0415
-    from pyarrow import csv, parquet  # noqa: PLC0415
+    from pyarrow import parquet  # noqa: PLC0415
 
     is_parquet = path.suffix.lower() == ".parquet"
     number, missing = (1, None) if is_parquet else (2, "")  # a row, or a line below the header; an empty cell
-
-    def batches() -> Iterable[Any]:
-        if is_parquet:
-            return parquet.ParquetFile(path).iter_batches()
-        options = csv.ParseOptions(delimiter="\t" if path.suffix.lower() == ".tsv" else ",", newlines_in_values=True)
-        names = {name: pa.string() for name in (*IDS, "text", "title")}
-        reading = csv.ReadOptions(use_threads=False)  # threads lose the number of a damaged row
-        convert = csv.ConvertOptions(column_types=names)
-        return csv.open_csv(path, read_options=reading, parse_options=options, convert_options=convert)
-
     try:
-        for batch in batches():
-            names = batch.schema.names
-            if twice := next((name for name in names if names.count(name) > 1), None):
-                raise BadInput.at(path, expected="each column once", found=f"'{twice}' twice", do="rename one")
+        for batch in parquet.ParquetFile(path).iter_batches() if is_parquet else _csv_blocks(path):
+            _check_once(path, batch.schema.names)
             for values in batch.to_pylist():
                 yield Row(number, {name: _present(value, missing) for name, value in values.items()})
                 number += 1
     except (pa.ArrowException, OSError, ValueError) as error:
         raise BadInput.at(path, expected="a table", found=str(error).splitlines()[0],
                           do="write it again or check the suffix") from None  # fmt: skip
+
+
+def _csv_blocks(path: Path) -> Iterable[Any]:
+    """Rows, some at a time; a column is of the type that all its cells have in common."""
+    import pyarrow as pa  # noqa: PLC0415
+    from pyarrow import csv  # noqa: PLC0415
+
+    parse = csv.ParseOptions(delimiter="\t" if path.suffix.lower() == ".tsv" else ",", newlines_in_values=True)
+    read = csv.ReadOptions(use_threads=False)  # threads lose the number of a damaged row
+    types = dict.fromkeys((*IDS, "text", "title"), pa.string())
+    names = csv.open_csv(path, read_options=read, parse_options=parse).schema.names
+    _check_once(path, names)
+    if rest := [name for name in names if name not in types]:  # a stream goes by its first block alone
+        convert = csv.ConvertOptions(include_columns=rest)
+        whole = csv.read_csv(path, read_options=read, parse_options=parse, convert_options=convert)
+        types |= {one.name: one.type for one in whole.schema}
+    return csv.open_csv(path, read_options=read, parse_options=parse,
+                        convert_options=csv.ConvertOptions(column_types=types))  # fmt: skip
+
+
+def _check_once(path: Path, names: Sequence[str]) -> None:
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise BadInput.at(path, expected="each column once", found=f"'{twice}' twice", do="rename one")
 
 
 def _present(value: Any, missing: str | None) -> Any:

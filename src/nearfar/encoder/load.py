@@ -7,7 +7,7 @@ import importlib.util
 import json
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,18 +135,23 @@ def _open_modules(folder: Path, device: str) -> SentenceTransformer:
     then take it from the folder first: its loading with classes at hand asks for none.
     """
     known = known_modules()
-    types = set(_types(folder))
-    foreign = [name for name in types - known.keys() if not name.startswith("sentence_transformers.")]
-    if foreign:
-        raise BadInput.at(folder, expected="modules of sentence-transformers or of a registered pooling",
-                          found=f"'{foreign[0]}'", do="import the file that registers it first")  # fmt: skip
+    refuse_foreign(folder, known)
     options: dict[str, Any] = {"device": device, "local_files_only": True, "model_kwargs": SAFE}
-    if types & known.keys():
+    if set(module_types(folder)) & known.keys():
         return SentenceTransformer._load_with_module_classes(str(folder), known, trust_remote_code=False, **options)
     return SentenceTransformer(str(folder), trust_remote_code=False, **options)
 
 
-def _types(folder: Path) -> Iterator[str]:
+def refuse_foreign(folder: Path, known: Container[str]) -> None:
+    """Raise BadInput when a Sentence Transformers folder names a class that is neither that library's nor known."""
+    foreign = [name for name in module_types(folder)
+               if name not in known and not name.startswith("sentence_transformers.")]  # fmt: skip
+    if foreign:
+        raise BadInput.at(folder, expected="modules of sentence-transformers or of a registered pooling",
+                          found=f"'{foreign[0]}'", do="import the file that registers it first")  # fmt: skip
+
+
+def module_types(folder: Path) -> Iterator[str]:
     """Names of the classes of a folder's modules, and of those behind a Router."""
     for entry in json.loads((folder / "modules.json").read_text(encoding="utf-8")):
         yield entry["type"]

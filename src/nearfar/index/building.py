@@ -8,33 +8,34 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
-import lance
 import numpy as np
 import pyarrow as pa
 
-from nearfar.core.artifact import MANIFEST, check_place, write_json
+from nearfar.core.artifact import MANIFEST, check_place, is_artifact, read_meta, write_json
 from nearfar.core.disk import disk_told
 from nearfar.core.errors import BadInput, Interrupted
 from nearfar.core.swap import put
 from nearfar.index.canaries import Canaries
 from nearfar.index.config import IndexConfig
-from nearfar.index.generation import GENERATIONS, TABLE, Parts, cells_of, check_finite, leave_only, meta_of, seal
+from nearfar.index.generation import GENERATIONS, KIND, Parts, cells_of, check_finite, leave_only, meta_of, seal
 from nearfar.index.lexicon import Lexicon
+from nearfar.index.location import TABLE, Location, Storage
 from nearfar.index.lock import alone
-from nearfar.index.table import DOCUMENT, ID, MANIFEST_OF_VERSION, TEXT, VECTOR, VERSIONS, Table, forget_later, numbers
-from nearfar.index.unreadable import read_back
+from nearfar.index.table import DOCUMENT, ID, VECTOR, Table, numbers
+from nearfar.index.unreadable import first_of, reached, read_back
 
-PLAN = "plan.json"  # what an unfinished index is to become
+PLAN, URL = "plan.json", "url"  # what an unfinished index is to become, and in it, where its table is
 
 
 class Building:
     """An unfinished index, which goes on where it stopped."""
 
-    def __init__(self, target: Path, folder: Path) -> None:
-        self.target, self.folder = target, folder
-        self._table: Any = _begun(folder / TABLE)
+    def __init__(self, target: Path, folder: Path, location: Location) -> None:
+        self.target, self.folder, self.location = target, folder, location
+        self._table: Any = _begun(folder, location)
 
     def __len__(self) -> int:
         return 0 if self._table is None else int(self._table.count_rows())
@@ -74,7 +75,7 @@ class Building:
 
     def _insert(self, documents: pa.Table) -> None:
         if self._table is None:
-            self._table = lance.write_dataset(documents, str(self.folder / TABLE), enable_v2_manifest_paths=True)
+            self._table = self.location.create(documents)
             return
         for name in documents.schema.names:
             if name not in self._table.schema.names:
@@ -88,22 +89,27 @@ class Building:
         try:
             yield
         except Exception:
-            forget_later(self.folder / TABLE, version)
+            self.location.forget_later(version)
             raise
 
-    def finish(self, canaries: Canaries, config: IndexConfig, *, fingerprint: str, similarity: str) -> int:
+    def finish(
+        self, canaries: Canaries, config: IndexConfig, *, fingerprint: str, similarity: str, sparse: str = ""
+    ) -> int:  # fmt: skip
         """Fit the codes, and put the index in its place in one step; how many documents it holds."""
         with self._taken_back():
             self._table.optimize.compact_files()
-            self._table = lance.dataset(self._table.uri)
+            self._table = self.location.open()
             table = Table.of(self._table)
             list(table.values(ID))
-        leave_only(self.folder, [self.folder / PLAN, *table.files(self.folder / TABLE)])
-        lexicon = Lexicon.begin(self.folder, "1", table.values(TEXT))
+        names = table.names()
+        leave_only(self.folder, [self.folder / PLAN, *(self.folder / TABLE / name for name in names)])
+        if self.location.remote:
+            self.location.leave_only(names, table.version)
+        lexicon = Lexicon.begin(self.folder, "1", table)
         Parts(cells_of(table, config), lexicon, canaries).save(self.folder / GENERATIONS / "1", fingerprint)
         meta = meta_of((len(table), table.dimension), fingerprint=fingerprint, similarity=similarity, config=config,
-                       version=table.version)  # fmt: skip
-        seal(self.folder, table, lexicon, meta)
+                       version=table.version, sparse=sparse)  # fmt: skip
+        seal(self.folder, table, self.location, lexicon, meta)
         count = table.documents
         put(self.folder, self.target)
         (self.target / PLAN).unlink()
@@ -111,41 +117,68 @@ class Building:
 
 
 @contextmanager
-def building(path: Path, plan: Mapping[str, Any]) -> Iterator[Building]:
+def building(path: Path, plan: Mapping[str, Any], table: Location | None = None) -> Iterator[Building]:
     """An index of this plan to be built; an unfinished one of the same plan is gone on with, any other is dropped.
 
+    Args:
+        table: the URL below which its table is to lie, and what opens object storage; with no URL, or None, the table
+            lies in the folder.
+
     Raises:
-        BadInput: another process is building it, or the disk cannot take it.
+        BadInput: another process is building it, or the disk or the object storage cannot take it.
     """
     check_place(path)
+    table = table or Location("")
+    plan = {**plan, "table": table.uri}
     target, folder = Path(os.path.realpath(path)), _folder_of(path)
     # of what is to be replaced: changes made meanwhile would be lost
     own = alone(target, path) if target.exists() else nullcontext()
-    with disk_told(path, path, folder), read_back(path):
+    with disk_told(path, path, folder), reached(table.uri) if table.uri else read_back(path):
+        if table.uri:
+            table.begun()  # asked before anything is made: a mistyped URL leaves nothing
         with own:
             folder.mkdir(parents=True, exist_ok=True)
             with alone(folder, path):
-                if _plan_of(folder) != dict(plan):
-                    leave_only(folder, [])
-                    write_json(folder / PLAN, plan)
+                location = _place_of(folder, plan, table)
                 (folder / MANIFEST).unlink(missing_ok=True)  # it may name files that are yet to be written
                 (target / PLAN).unlink(missing_ok=True)
-                with _kept(unfinished := Building(target, folder)):
+                with _kept(unfinished := Building(target, folder, location)):
                     yield unfinished
         with suppress(BadInput, OSError):  # the new one is visible already; gc takes what stays
-            drop_replaced(path)  # which `own` was the lock of
+            drop_replaced(path, table.storage)  # which `own` was the lock of
 
 
-def drop_replaced(path: Path) -> None:
+def drop_replaced(path: Path, storage: Storage | None = None) -> None:
     """Remove what was in the place of an index before it, which a process that was stopped may have left.
 
     Raises:
-        BadInput: another process is building there.
+        BadInput: another process is building there, or its table cannot be reached.
     """
     folder = _folder_of(path)
     if folder.exists() and not (folder / PLAN).exists():
         with alone(folder, path):
+            _drop_table(folder, storage)
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _place_of(folder: Path, plan: Mapping[str, Any], table: Location) -> Location:
+    """Where the table of an unfinished index of this plan is or is to be; what the folder has of another plan goes."""
+    kept = _plan_of(folder)
+    if {**kept, URL: None} != {**plan, URL: None}:
+        _drop_table(folder, table.storage)
+        leave_only(folder, [])
+        # a name of its own for each build: the table of an index that is replaced stays until then
+        kept = {**plan, URL: f"{table.uri}/documents-{token_hex(8)}.lance" if table.uri else None}
+        write_json(folder / PLAN, kept)
+    return Location(kept[URL] or str(folder / TABLE), table.storage)
+
+
+def _drop_table(folder: Path, storage: Storage | None) -> None:
+    """Remove the table at a URL that a folder's plan or manifest names, where it names one."""
+    meta = read_meta(folder, KIND) if is_artifact(folder, KIND) else {}
+    if url := _plan_of(folder).get(URL) or meta.get("table", {}).get("url"):
+        with reached(url):
+            Location(url, storage).drop()
 
 
 def _folder_of(path: Path) -> Path:
@@ -153,14 +186,14 @@ def _folder_of(path: Path) -> Path:
     return target.parent / f".{target.name}.building"
 
 
-def _begun(path: Path) -> Any:
+def _begun(folder: Path, location: Location) -> Any:
     """The table of an unfinished index; None where it has no documents yet."""
-    if not any((path / VERSIONS).glob(f"*{MANIFEST_OF_VERSION}")):  # a process can be stopped in its first write
+    if not location.begun():
         return None
     try:
-        return lance.dataset(path)
+        return location.open()
     except (ValueError, OSError) as error:
-        raise BadInput.at(path.parent, expected="an unfinished index", found=str(error).split(",")[0],
+        raise BadInput.at(folder, expected="an unfinished index", found=first_of(error),
                           do="remove it to begin again") from None  # fmt: skip
 
 
@@ -171,6 +204,7 @@ def _kept(unfinished: Building) -> Iterator[None]:
         yield
     except BaseException as error:
         if not len(unfinished):
+            _drop_table(unfinished.folder, unfinished.location.storage)
             shutil.rmtree(unfinished.folder)
         elif isinstance(error, KeyboardInterrupt):
             kept = f"{len(unfinished):,} documents are kept"
@@ -178,8 +212,8 @@ def _kept(unfinished: Building) -> Iterator[None]:
         raise
 
 
-def _plan_of(folder: Path) -> Any:
-    return json.loads((folder / PLAN).read_text(encoding="utf-8")) if (folder / PLAN).exists() else None
+def _plan_of(folder: Path) -> dict[str, Any]:
+    return dict(json.loads((folder / PLAN).read_text(encoding="utf-8"))) if (folder / PLAN).exists() else {}
 
 
 def batch_of(columns: Mapping[str, Any], schema: pa.Schema) -> pa.Table:

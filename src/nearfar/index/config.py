@@ -16,6 +16,8 @@ class IndexConfig(Config):
 
     passages: Annotated[int, Field(ge=0)] = 0
     """Tokens of the passages that documents are cut into along their structure; 0: they stay whole."""
+    sparse: str = ""
+    """Folder or hub name of a sparse encoder (SPLADE) whose weights of tokens take the place of BM25's; empty: none."""
     codec: str = "opq_p"
     """Codec of the codes in memory, with codebooks; it is fitted to vectors less the centroid of their cell."""
     size_bytes: Positive = 48

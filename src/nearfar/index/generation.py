@@ -25,12 +25,13 @@ from nearfar.index.config import IndexConfig
 from nearfar.index.exact import Vectors, check_space, highest, top_k
 from nearfar.index.filters import compiled
 from nearfar.index.lexicon import Lexicon
+from nearfar.index.location import TABLE, Location, Storage
 from nearfar.index.lock import LOCK
 from nearfar.index.settings import Settings
 from nearfar.index.table import DOCUMENT, ID, TEXT, VECTOR, Table, column_of, schema_of
 
 KIND = "index"
-TABLE, GENERATIONS, CELLS, WORDS = "documents.lance", "generations", "cells", "words"
+GENERATIONS, CELLS, WORDS = "generations", "cells", "words"
 HINT = "_versions/latest_version_hint.json"  # Lance's
 WRITE_ROWS = 1 << 14
 PAD = -1
@@ -44,12 +45,14 @@ class Generation:
     number: int
     fingerprint: str
     similarity: str
+    location: Location
     table: Table
     config: IndexConfig
     cells: Cells | None  # None: few documents, or none
     lexicon: Lexicon
     canaries: Canaries | None
     settings: Settings = Settings()  # noqa: RUF009 -- frozen
+    sparse: str = ""  # fingerprint of the sparse encoder whose weights take the place of BM25's; empty: none
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
@@ -166,17 +169,19 @@ def write_index(
         dataset = lance.write_dataset(pa.RecordBatchReader.from_batches(schema, batches), str(folder / TABLE),
                                       enable_v2_manifest_paths=True)  # fmt: skip
         (folder / TABLE / HINT).unlink()  # it changes with every version, and nothing reads it that knows its version
-        cells, lexicon = cells_of(Table.of(dataset), config), Lexicon.begin(folder, "1", documents.texts)
+        table = Table.of(dataset)
+        cells, lexicon = cells_of(table, config), Lexicon.begin(folder, "1", table)
         Parts(cells, lexicon, documents.canaries).save(folder / GENERATIONS / "1", fingerprint)
 
 
 def meta_of(
-    shape: tuple[int, ...], *, fingerprint: str, similarity: str, config: IndexConfig, number: int = 1, version: int = 1
-) -> dict[str, Any]:
+    shape: tuple[int, ...], *, fingerprint: str, similarity: str, config: IndexConfig, number: int = 1,
+    version: int = 1, sparse: str = "",
+) -> dict[str, Any]:  # fmt: skip
     """What the manifest says of a generation."""
     documents, dimension = shape
     return {"fingerprint": fingerprint, "similarity": similarity, "documents": documents, "dimension": dimension,
-            "generation": number, "version": version, "config": config.model_dump()}  # fmt: skip
+            "generation": number, "version": version, "config": config.model_dump(), "sparse": sparse}  # fmt: skip
 
 
 def check_finite(ids: Sequence[str], vectors: Vectors) -> None:
@@ -217,11 +222,15 @@ class Parts:
             self.canaries.save(folder)
 
 
-def seal(path: Path, table: Table, lexicon: Lexicon, meta: Mapping[str, Any]) -> None:
+def seal(path: Path, table: Table, location: Location, lexicon: Lexicon, meta: Mapping[str, Any]) -> None:
     """Make the generation of a number that has been written visible, in one step."""
-    own = path / GENERATIONS / str(meta["generation"])
-    beside = [file for file in own.rglob("*") if file.is_file()]
-    write_manifest(path, KIND, meta, [*table.files(path / TABLE), *lexicon.files(path), *beside])
+    own, names = path / GENERATIONS / str(meta["generation"]), table.names()
+    files = [*lexicon.files(path), *(file for file in own.rglob("*") if file.is_file())]
+    if location.remote:
+        sizes = location.sizes(table.version)
+        there = {"url": location.uri, "files": {name: sizes[name] for name in sorted(names)}}
+        return write_manifest(path, KIND, {**meta, "table": there}, files)
+    return write_manifest(path, KIND, meta, [*(path / TABLE / name for name in names), *files])
 
 
 def leave_only(path: Path, files: Iterable[Path]) -> None:
@@ -234,17 +243,20 @@ def leave_only(path: Path, files: Iterable[Path]) -> None:
             inside.rmdir()
 
 
-def open_index(path: Path) -> Generation:
-    """Open an index folder; every file of it is checked before.
+def open_index(path: Path, storage: Storage | None = None) -> Generation:
+    """Open an index folder; every file of it is checked before, of a table at a URL the sizes alone.
+
+    Args:
+        storage: what opens object storage, in addition to the environment.
 
     Raises:
-        BadInput: there is none, or it is damaged, or an earlier version wrote it.
+        BadInput: there is none, or it is damaged, or an earlier version wrote it, or the table cannot be reached.
     """
     while True:
         seen = identity(path, KIND)
         try:
             manifest = read_whole(path, KIND)
-            found = _opened(path, manifest["meta"])
+            found = _opened(path, manifest["meta"], storage)
             if all((path / name).exists() for name in manifest["files"]):  # none ever changes, or comes again
                 return found
         except (BadInput, OSError):
@@ -253,16 +265,20 @@ def open_index(path: Path) -> Generation:
         # other generations have been made visible, and this one was removed while it was opened
 
 
-def _opened(path: Path, meta: Mapping[str, Any]) -> Generation:
+def _opened(path: Path, meta: Mapping[str, Any], storage: Storage | None) -> Generation:
     if "generation" not in meta:
         raise BadInput.at(path, expected="an index of this version of nearfar", found="one of an earlier version",
                           do="build it again: nearfar index build")  # fmt: skip
     own, fingerprint = path / GENERATIONS / str(meta["generation"]), meta["fingerprint"]
     config = IndexConfig.parse(meta["config"], str(path))
     cells = Cells.load(own / CELLS, config.codec, fingerprint) if (own / CELLS).exists() else None
-    return Generation(path, meta["generation"], fingerprint, meta["similarity"],
-                      Table.open(path / TABLE, meta["version"]), config, cells,
-                      Lexicon.load(own / WORDS, path), Canaries.load(own), Settings.load(path))  # fmt: skip
+    location, sparse = Location.of(path, meta, storage), meta.get("sparse", "")
+    table = Table.open(location, meta["version"])
+    if location.remote:
+        location.check(meta["version"], meta["table"]["files"])
+    lexicon = Lexicon.load(own / WORDS, path, learned=bool(sparse))
+    return Generation(path, meta["generation"], fingerprint, meta["similarity"], location, table, config, cells,
+                      lexicon, Canaries.load(own), Settings.load(path), sparse)  # fmt: skip
 
 
 def _batch(documents: Documents, part: slice, schema: pa.Schema) -> pa.RecordBatch:

@@ -5,27 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, Self
 
-import lance
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from nearfar.core.errors import BadInput
+from nearfar.index.location import Location
 from nearfar.index.places import Addresses, Places
 from nearfar.index.plain import PlainVectors
-from nearfar.index.unreadable import told
+from nearfar.index.unreadable import first_of, told
 
 ID, TEXT, VECTOR = "id", "text", "vector"
 DOCUMENT, START, END, HEADING = "_document", "_start", "_end", "_heading"  # of a passage, where documents are cut
+TOKENS, WEIGHTS = "_tokens", "_weights"  # of a learned sparse encoder, where the index has one
 ADDRESS = "_rowaddr"  # Lance's name of the place of a row, which stays while the row does
-VERSIONS, MANIFEST_OF_VERSION, LAST_VERSION = "_versions", ".manifest", (1 << 64) - 1  # Lance's; names count down
 BATCH_ROWS = 8192
 KEY = {b"lance-schema:unenforced-primary-key": b"true"}  # without it, writers at the same time make rows twice
 
-OWN = frozenset({ID, TEXT, VECTOR, DOCUMENT, START, END, HEADING})
+OWN = frozenset({ID, TEXT, VECTOR, DOCUMENT, START, END, HEADING, TOKENS, WEIGHTS})
 
 Rows = NDArray[np.int64]
 Vectors = NDArray[np.float32]
@@ -39,17 +38,18 @@ class Table:
     places: Places  # of the rows
 
     @classmethod
-    def open(cls, path: Path | str, version: int) -> Self:
-        """Open a version of the table at a path or URL.
+    def open(cls, location: Location, version: int) -> Self:
+        """Open a version of the table at a place.
 
         Raises:
-            BadInput: there is none.
+            BadInput: there is none, or the place cannot be reached.
         """
         try:
-            return cls.of(lance.dataset(str(path), version=version))
+            return cls.of(location.open(version))
         except (ValueError, OSError) as error:
-            raise BadInput.at(str(path), expected=f"version {version} of a Lance table", found=str(error).split(",")[0],
-                              do="build the index again") from None  # fmt: skip
+            do = "check the URL, the credentials and the network" if location.remote else "build the index again"
+            raise BadInput.at(location.uri, expected=f"version {version} of a Lance table",
+                              found=first_of(error), do=do) from None  # fmt: skip
 
     @classmethod
     def of(cls, dataset: Any) -> Self:
@@ -84,6 +84,11 @@ class Table:
     def has_passages(self) -> bool:
         """Whether a row is a passage of a document, and not a document."""
         return DOCUMENT in self.dataset.schema.names
+
+    @property
+    def has_token_weights(self) -> bool:
+        """Whether its rows have weights of tokens."""
+        return TOKENS in self.dataset.schema.names
 
     @property
     def documents(self) -> int:
@@ -173,10 +178,10 @@ class Table:
         wanted = set(ids)
         return np.array([row for row, key in enumerate(self.values(DOCUMENT)) if key in wanted], np.int64)
 
-    def files(self, path: Path) -> list[Path]:
-        """Files below the table's folder that this version is made of."""
+    def names(self) -> list[str]:
+        """Files below the table's place that this version is made of."""
         found = self.dataset.tracked_files(min_version=self.version).read_all().to_pylist()
-        return [path / file["path"] for file in found if file["version"] == self.version]
+        return [file["path"] for file in found if file["version"] == self.version]
 
     def _scan(self, columns: list[str]) -> Iterator[tuple[int, pa.RecordBatch]]:
         start = 0
@@ -184,13 +189,6 @@ class Table:
             for batch in self.dataset.scanner(columns=columns, batch_size=BATCH_ROWS, scan_in_order=True).to_batches():
                 yield start, batch
                 start += len(batch)
-
-
-def forget_later(path: Path, version: int) -> None:
-    """Remove the versions of a table that came after this one."""
-    for file in (path / VERSIONS).glob(f"*{MANIFEST_OF_VERSION}"):
-        if int(file.stem) < LAST_VERSION - version:
-            file.unlink()
 
 
 def passage_fields() -> list[Any]:

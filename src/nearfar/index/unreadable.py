@@ -11,10 +11,16 @@ from nearfar.core.disk import DISK_MESSAGES
 from nearfar.core.errors import BadInput, DiskTrouble
 
 CUT_SHORT = re.compile(r"LanceError\(IO\)|Io error")  # in what Lance and pyarrow say of a file
+FROM_STORAGE = re.compile(r"LanceError|Io error|Error performing|not found", re.IGNORECASE)  # and of a URL
 
 
 class Unreadable(BadInput):
     """A file of a table is gone, or cut short."""
+
+
+def first_of(error: Exception) -> str:
+    """The first part of what Lance says, which goes on with its own files, and whole answers of a server."""
+    return str(error).splitlines()[0].split(",")[0]
 
 
 @contextmanager
@@ -28,7 +34,24 @@ def told(place: str) -> Iterator[None]:
         yield
     except (OSError, ValueError) as error:
         raise Unreadable.at(place, expected="the files of the generation that was opened",
-                            found=str(error).split(",")[0], do="open the index again") from None  # fmt: skip
+                            found=first_of(error), do="open the index again") from None  # fmt: skip
+
+
+@contextmanager
+def reached(uri: str) -> Iterator[None]:
+    """Tell what keeps the table at a URL from being read or written.
+
+    Raises:
+        BadInput: so.
+    """
+    try:
+        yield
+    except (Unreadable, OSError, ValueError, RuntimeError) as error:
+        if not isinstance(error, Unreadable) and not FROM_STORAGE.search(str(error)):
+            raise
+        found = error.found if isinstance(error, Unreadable) else first_of(error)
+        raise BadInput.at(uri, expected="object storage that answers", found=found,
+                          do="check the URL, the credentials and the network") from error  # fmt: skip
 
 
 @contextmanager

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import lance
 import numpy as np
 import pyarrow as pa
 
@@ -22,7 +21,6 @@ from nearfar.index.cells import Rows
 from nearfar.index.generation import (
     GENERATIONS,
     KIND,
-    TABLE,
     WORDS,
     Generation,
     Parts,
@@ -33,10 +31,12 @@ from nearfar.index.generation import (
     open_index,
     seal,
 )
+from nearfar.index.lexicon import postings_of
+from nearfar.index.location import Location, Storage
 from nearfar.index.lock import alone
 from nearfar.index.settings import FOLDER as SETTINGS
-from nearfar.index.table import DOCUMENT, ID, TEXT, VECTOR, Table, forget_later, numbers
-from nearfar.index.unreadable import read_back
+from nearfar.index.table import DOCUMENT, ID, VECTOR, Table, numbers
+from nearfar.index.unreadable import reached, read_back
 
 IDS_AT_ONCE = 5000  # of one condition
 
@@ -50,15 +50,19 @@ class Put:
 
 
 @contextmanager
-def changing(path: Path) -> Iterator[Writer]:
+def changing(path: Path, storage: Storage | None = None) -> Iterator[Writer]:
     """Change an index: when the block ends, all changes are visible at once, and when it raises, none is.
 
+    Args:
+        storage: what opens object storage, in addition to the environment.
+
     Raises:
-        BadInput: there is no index, it is damaged, another process is changing it, or the disk cannot take the change.
+        BadInput: there is no index, it is damaged, another process is changing it, or the disk or the object storage
+            cannot take the change.
     """
-    read_meta(path, KIND)
-    with disk_told(path, path), read_back(path), alone(path):
-        writer = Writer(open_index(path))
+    location = Location.of(path, read_meta(path, KIND))
+    with disk_told(path, path), reached(location.uri) if location.remote else read_back(path), alone(path):
+        writer = Writer(open_index(path, storage))
         yield writer
         writer.publish()
 
@@ -69,8 +73,8 @@ class Writer:
     def __init__(self, start: Generation) -> None:
         self.start = start
         self._compacted = False  # and nothing else
-        forget_later(start.path / TABLE, start.table.version)  # of a process that was stopped before
-        self._dataset: Any = lance.dataset(start.table.dataset.uri)
+        start.location.forget_later(start.table.version)  # of a process that was stopped before
+        self._dataset: Any = start.location.open()
 
     @property
     def table(self) -> Table:
@@ -131,7 +135,7 @@ class Writer:
         """Write what is left of files with deletions anew, and small files together."""
         self._compacted = self._dataset.version == self.start.table.version
         self._dataset.optimize.compact_files(materialize_deletions_threshold=0.0)
-        self._dataset = lance.dataset(self._dataset.uri)
+        self._dataset = self.start.location.open()
 
     def publish(self) -> None:
         """Make the changes visible, in one step."""
@@ -145,8 +149,8 @@ class Writer:
         parts = self._parts(table, str(number))
         parts.save(folder, start.fingerprint)
         meta = meta_of((len(table), table.dimension), fingerprint=start.fingerprint, similarity=start.similarity,
-                       config=start.config, number=number, version=table.version)  # fmt: skip
-        seal(start.path, table, parts.lexicon, meta)
+                       config=start.config, number=number, version=table.version, sparse=start.sparse)  # fmt: skip
+        seal(start.path, table, start.location, parts.lexicon, meta)
         _keep(start.path / GENERATIONS, {str(number), str(start.number)})  # the last one, for who has just come to it
         _keep(start.path / WORDS, {*parts.lexicon.names, *start.lexicon.names})
 
@@ -154,8 +158,7 @@ class Writer:
         """Codes and words of the documents as they are now: those of new ones are made, the others taken over."""
         start = self.start
         kept, new = self._moved(start.table, table)
-        texts = [str(text) for text in table.take(new, [TEXT])[TEXT].to_pylist()]
-        lexicon = start.lexicon.changed(start.path, name, kept, texts)
+        lexicon = start.lexicon.changed(start.path, name, kept, postings_of(table, new))
         if start.cells is None or len(table) < start.config.exact_below // 2:
             return Parts(cells_of(table, start.config), lexicon, start.canaries)
         return Parts(start.cells.changed(kept, table.vectors(new)), lexicon, start.canaries)
@@ -170,19 +173,29 @@ class Writer:
         return np.arange(0), np.arange(len(table))
 
 
-def collect(path: Path) -> int:
+def collect(path: Path, storage: Storage | None = None) -> int:
     """Remove everything that the visible generation does not need; how many bytes that freed.
 
     Raises:
-        BadInput: there is no index, it is damaged, another process is changing it, or the disk is in trouble.
+        BadInput: there is no index, it is damaged, another process is changing it, or the disk or the object storage is
+            in trouble.
     """
     read_meta(path, KIND)
     with disk_told(path, path), alone(path):
-        before = _bytes(path)
+        before, whole = _bytes(path), read_whole(path, KIND)
         settings = (path / SETTINGS).rglob("*")  # a folder with a manifest of its own
-        leave_only(path, [*(path / name for name in read_whole(path, KIND)["files"]), *settings])
-        drop_replaced(path)
-        return before - _bytes(path)
+        leave_only(path, [*(path / name for name in whole["files"]), *settings])
+        drop_replaced(path, storage)
+        return before - _bytes(path) + _collected(path, whole["meta"], storage)
+
+
+def _collected(path: Path, meta: Mapping[str, Any], storage: Storage | None) -> int:
+    """Bytes that were freed at the URL of an index's table."""
+    location = Location.of(path, meta, storage)
+    if not location.remote:
+        return 0
+    with reached(location.uri):
+        return location.leave_only(meta["table"]["files"], meta["version"])
 
 
 def check_once(ids: Sequence[str]) -> None:
@@ -198,14 +211,21 @@ def check_once(ids: Sequence[str]) -> None:
         seen.add(key)
 
 
-def sizes(path: Path) -> tuple[int, int]:
-    """Bytes of all files of an index folder, and of those that the visible generation needs.
+def sizes(path: Path, storage: Storage | None = None) -> tuple[int, int]:
+    """Bytes of all files of an index, and of those that the visible generation needs.
 
     Raises:
-        BadInput: there is no index.
+        BadInput: there is no index, or its table cannot be reached.
     """
+    meta = read_meta(path, KIND)
     needed = sum(entry["bytes"] for entry in read_files(path, KIND).values()) + (path / MANIFEST).stat().st_size
-    return _bytes(path), int(needed) + (_bytes(path / SETTINGS) if (path / SETTINGS).exists() else 0)
+    needed += _bytes(path / SETTINGS) if (path / SETTINGS).exists() else 0
+    location = Location.of(path, meta, storage)
+    if not location.remote:
+        return _bytes(path), int(needed)
+    with reached(location.uri):
+        there = sum(location.sizes(meta["version"]).values())
+    return _bytes(path) + there, int(needed) + sum(meta["table"]["files"].values())
 
 
 def _keep(folder: Path, names: set[str]) -> None:

@@ -14,7 +14,8 @@ from nearfar.pipeline.fit import fit
 from nearfar.pipeline.progress import Reporter, Terminal
 from nearfar.pipeline.run import Run
 from nearfar.pipeline.session import Mode
-from nearfar.search.index import Hit, Index
+from nearfar.search.hits import Hit
+from nearfar.search.index import Index
 
 QUESTIONS = (
     "split a string by a regular expression",

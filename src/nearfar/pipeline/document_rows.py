@@ -1,4 +1,4 @@
-"""Documents as rows of an index: whole or in passages, with their metadata, and vectors of the index's own model."""
+"""Documents as rows of an index: whole or in passages, with their metadata, and what the index's own models say."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-from numpy.typing import NDArray
 
 from nearfar.core.errors import BadInput, FingerprintMismatch
 from nearfar.data.documents import Document
@@ -27,43 +26,47 @@ from nearfar.index.table import (
     OWN,
     START,
     TEXT,
+    TOKENS,
     VECTOR,
-    column_of,
-    numbers,
+    WEIGHTS,
     passage_fields,
     schema_of,
 )
+from nearfar.pipeline.encoded import Encoded, Vectors
 from nearfar.pipeline.place import Place
+from nearfar.search.sparse import own_sparse
 from nearfar.text.kinds import kind_of
 from nearfar.text.passages import Passage, PassageConfig, passages
 
 if TYPE_CHECKING:
     from nearfar.encoder.encoder import Encoder
     from nearfar.encoder.precision import Policy
-
-Vectors = NDArray[np.float32]
+    from nearfar.encoder.sparse import SparseModel
 
 
 @dataclass(frozen=True)
 class Model:
-    """The model of an index, loaded when it is needed."""
+    """The model of an index and its sparse encoder, loaded when they are needed."""
 
     name: str | Path | None  # None: of an index that lies in no run
     config: IndexConfig
-    wanted: tuple[str, str] | None = None  # an index, and the fingerprint of its model
+    index: Generation | None = None  # one that is there, to which they must belong
+    sparse_name: str | Path | None = None  # None: what the index remembers
 
     @classmethod
-    def of(cls, place: Place, name: str | Path | None, index: Generation) -> Model:
-        """The model that is named, which is loaded now, or that of the index's run.
+    def of(cls, place: Place, name: str | Path | None, index: Generation, sparse: str | Path | None = None) -> Model:
+        """The models that are named, which are loaded now, or that of the index's run and what the index remembers.
 
         Raises:
             BadInput: it cannot be loaded.
             FingerprintMismatch: it is another one than the index's.
         """
         beside = place.run / "model" if place.run else None
-        model = cls(name or beside, index.config, (str(place.index), index.fingerprint))
+        model = cls(name or beside, index.config, index, sparse)
         if name is not None:
             _ = model.encoder
+        if sparse is not None:
+            _ = model.sparse
         return model
 
     @cached_property
@@ -77,14 +80,28 @@ class Model:
         from nearfar.encoder.load import load_encoder  # noqa: PLC0415, torch, which most changes do not need
 
         if self.name is None:
-            raise BadInput.at(self.wanted[0] if self.wanted else "model", expected="the model of the index",
+            raise BadInput.at(self.index.path if self.index else "model", expected="the model of the index",
                               found="none named, and none beside it", do="give --model")  # fmt: skip
         encoder = load_encoder(self.name, self._policy.device)
-        if self.wanted is not None and (found := encoder.fingerprint()) != self.wanted[1]:
-            index, own = self.wanted
-            raise FingerprintMismatch(f"{index}: expected its own model {own}, found {found}; give that one, or make "
-                                      f"another index: nearfar index build --from {index} --model …")  # fmt: skip
+        if self.index is not None and (found := encoder.fingerprint()) != self.index.fingerprint:
+            where, own = self.index.path, self.index.fingerprint
+            raise FingerprintMismatch(f"{where}: expected its own model {own}, found {found}; give that one, or make "
+                                      f"another index: nearfar index build --from {where} --model …")  # fmt: skip
         return encoder
+
+    @cached_property
+    def sparse(self) -> SparseModel | None:
+        """The sparse encoder, loaded; None where the index has none.
+
+        Raises:
+            BadInput: it cannot be loaded.
+            FingerprintMismatch: it is another one than the index's.
+        """
+        from nearfar.encoder.sparse import load_sparse  # noqa: PLC0415
+
+        if self.index is not None:
+            return own_sparse(self.index, self.sparse_name, self._policy.device)
+        return load_sparse(self.config.sparse, self._policy.device) if self.config.sparse else None
 
     @cached_property
     def _policy(self) -> Policy:
@@ -92,7 +109,12 @@ class Model:
 
         return choose_policy()
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
+    def encode(self, texts: Sequence[str]) -> Encoded:
+        """What they say of documents."""
+        weights = self.sparse.encode(texts, "document", self._policy) if self.config.sparse and self.sparse else None
+        return Encoded(self.vectors(texts), weights)
+
+    def vectors(self, texts: Sequence[str]) -> Vectors:
         """Vectors of documents (n, d)."""
         from nearfar.encoder.encode import encode  # noqa: PLC0415
 
@@ -118,8 +140,8 @@ class Rows:
         """Rows of a table that is there."""
         return cls(model, {one.name: one for one in schema or () if one.name not in OWN})
 
-    def of(self, documents: Sequence[Document], vectors: Vectors | None = None) -> pa.Table:
-        """Ids, texts, metadata, and vectors (n, d): those given, or those of the texts."""
+    def of(self, documents: Sequence[Document], encoded: Encoded | None = None) -> pa.Table:
+        """Ids, texts, metadata, and what the models say of the texts, or what is given of that."""
         for one in documents:
             if not one.whole:
                 raise BadInput.at(one.where, expected="a text", found="none", do="write one, or leave it out")
@@ -136,16 +158,15 @@ class Rows:
             places = np.repeat(np.arange(len(cuts)), [len(cut) for cut in cuts])
             columns = {name: values.take(pa.array(places)) for name, values in columns.items()}
             columns |= _columns([row for one, cut in zip(documents, cuts, strict=True) for row in _passages(one, cut)])
-        vectors = self.model.encode([str(text) for text in columns[TEXT].to_pylist()]) if vectors is None else vectors
-        own = passage_fields() if DOCUMENT in columns else []
-        return batch_of(
-            columns | {VECTOR: column_of(vectors)}, schema_of(vectors.shape[1], [*own, *self.fields.values()])
-        )
+        said = encoded or self.model.encode([str(text) for text in columns[TEXT].to_pylist()])
+        own = [*(passage_fields() if DOCUMENT in columns else []), *said.fields]
+        return batch_of(columns | said.columns(), schema_of(said.vectors.shape[1], [*own, *self.fields.values()]))
 
     def first_other(self, documents: Sequence[Document], kept: pa.Table) -> int | None:
         """Place of the first document that is not as it was kept, or is lacking; None where all are."""
-        again = self.of(documents, numbers(kept[VECTOR])[: len(documents)])
-        new, old = (table.drop_columns([VECTOR]).to_pylist() for table in (again, kept))
+        again = self.of(documents, Encoded.stored(kept.slice(0, len(documents))))
+        encoded = [name for name in (VECTOR, TOKENS, WEIGHTS) if name in kept.schema.names]
+        new, old = (table.drop_columns(encoded).to_pylist() for table in (again, kept))
         pairs = enumerate(zip_longest(map(_filled, new), map(_filled, old)))
         return next((place for place, (one, other) in pairs if one != other), None)
 

@@ -21,9 +21,9 @@ class Explanation:
     """What made a document's score."""
 
     dense: float | None  # similarity of the vectors; None where only words were asked for
-    lexical: float  # BM25
+    lexical: float  # BM25, or that of the sparse encoder
     dense_share: float  # of the score
-    matched: Mapping[str, float]  # terms of the query that the document has, and what each adds to BM25
+    matched: Mapping[str, float]  # terms of the query that the document has, and what each adds to that
     marks: tuple[tuple[int, int], ...] = ()  # first and last + 1 character of the words of the text that they are
 
 
@@ -42,11 +42,11 @@ def explained(
     ranking: Ranking, asked: Asked, rows: Rows, k: int, mode: Mode, allowed: Mask | None
 ) -> list[Explanation]:  # fmt: skip
     """What made the scores of these rows, which are among the k best for the one query that was asked."""
-    bm25, (text,) = ranking.generation.lexicon.bm25, asked.texts
-    lexical = bm25.scores(text, rows).tolist()
-    matched = [bm25.matched(text, row) for row in rows.tolist()]
+    inverted, (terms,) = ranking.generation.lexicon.inverted, asked.terms
+    lexical = inverted.scores(terms, rows).tolist()
+    matched = [inverted.matched(terms, row) for row in rows.tolist()]
     if mode == "lexical":
-        return [Explanation(None, score, 0.0, terms) for score, terms in zip(lexical, matched, strict=True)]
+        return [Explanation(None, *both) for both in zip(lexical, [0.0] * len(rows), matched, strict=True)]
     dense = (ranking.vectors(rows) @ asked.vectors[0]).tolist()
     shares = [1.0] * len(rows)
     if mode == "hybrid":
@@ -77,7 +77,7 @@ def why_not(ranking: Ranking, asked: Asked, id_: str, k: int, mode: Mode, allowe
     words = (
         None
         if mode == "dense"
-        else _place(generation.lexicon.bm25.search(asked.texts, len(generation), allowed)[0][0], row)
+        else _place(generation.lexicon.inverted.search(asked.terms, len(generation), allowed)[0][0], row)
     )
     stage, said = _lost(ranking, asked, row, (dense, words, place), (k, mode), allowed)
     return WhyNot(stage, said, dense, words, place)

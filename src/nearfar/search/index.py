@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,18 +15,22 @@ from nearfar.core.unicode import check_encodable
 from nearfar.index.codes import Rescored, open_codes_of
 from nearfar.index.exact import Vectors
 from nearfar.index.generation import Generation, open_index
-from nearfar.index.table import DOCUMENT, END, HEADING, ID, OWN, START, TEXT
+from nearfar.index.location import Storage
 from nearfar.search.config import Mode, SearchConfig
-from nearfar.search.explain import Explanation, WhyNot, explained, why_not
+from nearfar.search.explain import WhyNot, explained, why_not
 from nearfar.search.fusion import PAD, Found
+from nearfar.search.hits import Hit, hits_of
 from nearfar.search.ranking import Asked, Mask, Ranking
+from nearfar.search.sparse import check_has_sparse, own_sparse, terms_of
+from nearfar.text.segments import Term
 from nearfar.text.words import spans
 
 if TYPE_CHECKING:  # reading an index must not import torch
-    from sentence_transformers import SentenceTransformer
+    from sentence_transformers import SentenceTransformer, SparseEncoder
 
     from nearfar.encoder.encoder import Encoder, Role
     from nearfar.encoder.reranker import Reranker
+    from nearfar.encoder.sparse import SparseModel
 
 TOPIC_DOCUMENTS = 20  # nearest to the keywords of a topic, whose mean stands for it
 
@@ -36,32 +40,12 @@ class UnknownDocument(BadInput):
 
 
 @dataclass(frozen=True)
-class Span:
-    """Where a passage lies in its document."""
-
-    start: int  # characters
-    end: int
-    heading: tuple[str, ...]  # above it, outermost first
-
-
-@dataclass(frozen=True)
-class Hit:
-    """One found document."""
-
-    id: str
-    score: float  # similarity of the model, BM25, or what fusion or a reranker made of them
-    text: str
-    metadata: Mapping[str, Any] = field(default_factory=dict)
-    passage: Span | None = None  # of the document, where the index is one of passages; `text` is that with its context
-    explanation: Explanation | None = None
-
-
-@dataclass(frozen=True)
 class Index:
     """An index and the model its documents were encoded with."""
 
     ranking: Ranking
     model: str | Path | SentenceTransformer | Encoder
+    sparse: str | Path | SparseEncoder | SparseModel | None = None
 
     @classmethod
     def open(
@@ -72,20 +56,25 @@ class Index:
         size_bytes: int | None = None,
         rescore: int | None = None,
         config: SearchConfig | None = None,
+        sparse: str | Path | SparseEncoder | SparseModel | None = None,
+        storage: Storage | None = None,
     ) -> Index:
         """Open a run folder, or an index folder with the model to encode questions with.
 
-        The model is loaded at the first search that needs vectors.
+        The model is loaded at the first search that needs vectors, the sparse encoder at the first that needs words.
 
         Args:
             size_bytes: of the codes that are to answer, which `nearfar.compress` makes; None for the index's own.
             rescore: documents that the codes choose for each question, to be ranked by their full vectors; None for
                 the codes' own ranking.
             config: how a search ranks.
+            sparse: the index's sparse encoder, where it is not any more what it was built with by name.
+            storage: what opens the object storage that the index's table may be on, in addition to the environment, by
+                Lance's names.
 
         Raises:
             BadInput: there is no index, or it is damaged, or no model is known for it; or it has no such codes, or
-                none are asked for that could choose.
+                none are asked for that could choose; or it has no sparse encoder.
             FingerprintMismatch: the codes are those of another model.
         """
         _check_rescore(rescore, size_bytes)
@@ -98,10 +87,11 @@ class Index:
             raise BadInput.at(path, expected="a run folder, or an index folder and its model", found="no model",
                               do="name the model")  # fmt: skip
         place = path / "index" if is_run else path
-        generation = open_index(place)
+        generation = open_index(place, storage)
+        check_has_sparse(generation, sparse)
         codes = None if size_bytes is None else open_codes_of(place, size_bytes)
         answering = Rescored(codes, generation.table.vectors, rescore) if codes and rescore else codes
-        return cls(Ranking(generation, answering, config or SearchConfig()), model or path / "model")
+        return cls(Ranking(generation, answering, config or SearchConfig()), model or path / "model", sparse)
 
     def __len__(self) -> int:
         return len(self.generation)
@@ -123,6 +113,11 @@ class Index:
         """Fingerprint of the model that encodes the questions."""
         return self.encoder.fingerprint()
 
+    @cached_property
+    def sparse_model(self) -> SparseModel | None:
+        """The sparse encoder, loaded; None where the index has none."""
+        return own_sparse(self.generation, self.sparse)
+
     def search(
         self,
         query: str,
@@ -139,7 +134,7 @@ class Index:
         Args:
             task: what kind of question it is, where the model has a prompt for that.
             filter: a condition on the metadata, such as 'year >= 2020 and lang in ("en", "de")'; see docs/filters.md.
-            mode: by vectors, by words (BM25), or by both.
+            mode: by vectors, by words (BM25, or the index's sparse encoder), or by both.
             rerank: a cross-encoder that reads the first `config.depth` documents and orders them.
             explain: say of each hit what made its score before that.
 
@@ -183,7 +178,7 @@ class Index:
         allowed = self.allowed(filter)
         others = np.ones(len(self), np.bool_) if allowed is None else allowed.copy()
         others[row] = False
-        asked = Asked([""], self.ranking.vectors(np.array([row], np.int32)), self.generation.fingerprint)
+        asked = self.with_vectors([""], self.ranking.vectors(np.array([row], np.int32)))
         return self._hits(self.ranking.dense(asked, k, others))[0]
 
     def search_many(
@@ -196,7 +191,7 @@ class Index:
         """
         return self._hits(self.ranking.ranked(self.asked(queries, task, mode), k, mode, self.allowed(filter)))
 
-    def document(self, id: str) -> Hit:
+    def document(self, id: str) -> Hit:  # noqa: A002
         """Return the document of an id, whole; of its passages the score is 0 and the text is one after another.
 
         Raises:
@@ -240,7 +235,7 @@ class Index:
             raise BadInput.at("topic", expected="a keyword or more", found="none", do="write some")
         allowed = self.allowed(filter)
         mean = self.asked(keywords, "", "dense", "document").vectors.mean(axis=0, keepdims=True)
-        nearest = self.ranking.dense(Asked([""], mean, self.fingerprint), TOPIC_DOCUMENTS, allowed)[0][0]
+        nearest = self.ranking.dense(Asked([""], mean, self.fingerprint, self._terms), TOPIC_DOCUMENTS, allowed)[0][0]
         nearest = nearest[nearest != PAD]
         return self._by_vector(self.ranking.vectors(nearest).mean(axis=0) if len(nearest) else mean[0], k, allowed)
 
@@ -278,14 +273,21 @@ class Index:
         if not all(query.strip() for query in queries):
             raise BadInput.at("question", expected="words", found="none", do="write some")
         if mode == "lexical":
-            return Asked(queries, np.empty((len(queries), 0), np.float32), self.generation.fingerprint)
+            return self.with_vectors(queries, np.empty((len(queries), 0), np.float32))
         from nearfar.encoder.encode import encode
         from nearfar.encoder.precision import Policy
         from nearfar.encoder.prompts import check_task
 
         check_task(self.encoder.model, task)
         vectors = encode(self.encoder, queries, role, Policy(), tasks=[task] * len(queries))
-        return Asked(queries, vectors, self.fingerprint)
+        return Asked(queries, vectors, self.fingerprint, self._terms)
+
+    def with_vectors(self, queries: Sequence[str], vectors: Vectors) -> Asked:
+        """Queries whose vectors (Q, d) the index's own model has made already."""
+        return Asked(queries, vectors, self.generation.fingerprint, self._terms)
+
+    def _terms(self, queries: Sequence[str]) -> list[list[Term]]:
+        return terms_of(self.generation, queries, self.sparse_model)
 
     def allowed(self, filter: str) -> Mask | None:  # noqa: A002
         """Documents (n,) that fulfil a condition; None for all.
@@ -296,18 +298,11 @@ class Index:
         return self.generation.allowed(filter) if filter.strip() else None
 
     def _by_vector(self, vector: Vectors, k: int, allowed: Mask | None) -> list[Hit]:
-        asked = Asked([""], np.ascontiguousarray(vector[None], np.float32), self.fingerprint)
+        asked = Asked([""], np.ascontiguousarray(vector[None], np.float32), self.fingerprint, self._terms)
         return self._hits(self.ranking.dense(asked, k, allowed))[0]
 
     def _hits(self, found: Found) -> list[list[Hit]]:
-        """What is known of the documents of each query, read at once."""
-        wanted = np.unique(found[0][found[0] != PAD])
-        table = self.generation.table
-        columns = [ID, TEXT, *table.columns, *([DOCUMENT, START, END, HEADING] if table.has_passages else [])]
-        read = table.take(wanted, columns).to_pylist() if len(wanted) else []
-        known = dict(zip(wanted.tolist(), read, strict=True))
-        return [[_hit(known[row], score) for row, score in zip(rows, scores, strict=True) if row != PAD]
-                for rows, scores in zip(found[0].tolist(), found[1].tolist(), strict=True)]  # fmt: skip
+        return hits_of(self.generation.table, found)
 
 
 def _reranked(query: str, hits: Sequence[Hit], name: str | Path | Reranker) -> list[Hit]:
@@ -318,14 +313,6 @@ def _reranked(query: str, hits: Sequence[Hit], name: str | Path | Reranker) -> l
     scores = load_reranker(name).scores([(query, hit.text) for hit in hits], Policy())
     order = np.argsort(-scores, kind="stable")
     return [replace(hits[place], score=float(scores[place])) for place in order]
-
-
-def _hit(values: Mapping[str, Any], score: float) -> Hit:
-    metadata = {name: value for name, value in values.items() if name not in OWN and value is not None}
-    if DOCUMENT not in values:
-        return Hit(values[ID], score, values[TEXT], metadata)
-    span = Span(values[START], values[END], tuple(values[HEADING] or ()))
-    return Hit(values[DOCUMENT], score, values[TEXT], metadata, span)
 
 
 def _check_rescore(rescore: int | None, size_bytes: int | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -16,6 +16,7 @@ from nearfar.index.generation import Generation
 from nearfar.search.aggregate import DocumentOfRow, RankedDocuments, aggregated
 from nearfar.search.config import Mode, SearchConfig
 from nearfar.search.fusion import COSINE_LOWEST, DEFAULT_WEIGHT, PAD, Candidates, Found, convex, reciprocal_ranks
+from nearfar.text.segments import Term
 
 PASSAGES_A_DOCUMENT = 4  # looked for at first, of each document that is wanted
 
@@ -30,6 +31,17 @@ class Asked:
     texts: Sequence[str]
     vectors: Vectors  # (Q, d); (Q, 0) where only words are asked for
     fingerprint: str  # of the model
+    terms_of: Callable[[Sequence[str]], Sequence[Sequence[Term]]]  # called when words are asked for
+
+    @cached_property
+    def terms(self) -> Sequence[Sequence[Term]]:
+        """Of each query: its words, or its tokens with learned weights."""
+        return self.terms_of(self.texts)
+
+    def only(self, number: int) -> Asked:
+        """One of them."""
+        one = slice(number, number + 1)
+        return Asked(self.texts[one], self.vectors[one], self.fingerprint, lambda _texts: self.terms[one])
 
 
 @dataclass(frozen=True)
@@ -65,9 +77,8 @@ class Ranking:
             raise BadInput.at("aggregate", expected="max, or mean in dense search", found=f"mean in {mode} search",
                               do="choose max")  # fmt: skip
         rows, scores = np.full((len(asked.texts), k), PAD, np.int32), np.zeros((len(asked.texts), k), np.float32)
-        for number, text in enumerate(asked.texts):
-            one = Asked([text], asked.vectors[number : number + 1], asked.fingerprint)
-            best = self._documents(self.of_row, one, k, mode, allowed)
+        for number in range(len(asked.texts)):
+            best = self._documents(self.of_row, asked.only(number), k, mode, allowed)
             rows[number, : len(best.passages)], scores[number, : len(best.scores)] = best.passages, best.scores
         return rows, scores
 
@@ -95,7 +106,7 @@ class Ranking:
     def rows(self, asked: Asked, k: int, mode: Mode, allowed: Mask | None = None) -> Found:
         """Rows and scores (Q, k) of the best documents or passages, best first, row −1 in places left over."""
         if mode == "lexical":
-            return self.generation.lexicon.bm25.search(asked.texts, k, allowed)
+            return self.generation.lexicon.inverted.search(asked.terms, k, allowed)
         if mode == "dense":
             return self.dense(asked, k, allowed)
         candidates = self.candidates(asked, k, allowed)
@@ -108,9 +119,9 @@ class Ranking:
         depth = max(k, self.config.depth)
         return Candidates.of(
             self.dense(asked, depth, allowed),
-            self.generation.lexicon.bm25.search(asked.texts, depth, allowed),
+            self.generation.lexicon.inverted.search(asked.terms, depth, allowed),
             lambda query, rows: self.vectors(rows) @ asked.vectors[query],
-            lambda query, rows: self.generation.lexicon.bm25.scores(asked.texts[query], rows),
+            lambda query, rows: self.generation.lexicon.inverted.scores(asked.terms[query], rows),
         )
 
     def dense(self, asked: Asked, k: int, allowed: Mask | None = None) -> Found:

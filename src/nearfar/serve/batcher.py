@@ -21,6 +21,7 @@ from nearfar.encoder.precision import Policy
 TURN_TOKENS = 1024  # that a request may take of a batch before the next has its turn: short ones pass long ones
 CHARACTERS_A_TOKEN = 3  # a guess that is only used to bound what waits
 SPECIAL_TOKENS = 3
+NOW_TEXTS = 256  # of documents to be written, at a time: questions go between
 FIRST_RATE = 5_000.0  # tokens a second, before any was measured
 SMOOTHING = 0.1  # of the measured rate
 ENTRY_BYTES = 500  # what Python adds to a text and an entry, about
@@ -28,6 +29,7 @@ ENTRY_BYTES = 500  # what Python adds to a text and an entry, about
 Given = str | tuple[int, ...]  # a text, or its token ids
 Kind = tuple[Role, str, bool]  # role, task, whether they are token ids: those of one kind are embedded together
 Key = tuple[Kind, Given]
+Vectors = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -116,10 +118,19 @@ class Batcher:
         self.rate = FIRST_RATE  # tokens a second
         self._changed = threading.Condition()
         self._ended = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._run, name="embed", daemon=True)
+
+    def embed_now(self, texts: Sequence[str], role: Role) -> Vectors:
+        """Vectors of texts (len(texts), d), for a thread that is not the event loop's."""
+        assert self._loop is not None  # noqa: S101 -- set when the service starts
+        parts = [texts[start : start + NOW_TEXTS] for start in range(0, len(texts), NOW_TEXTS)]
+        found = [asyncio.run_coroutine_threadsafe(self.embed(part, role), self._loop).result() for part in parts]
+        return np.concatenate([part.vectors for part in found])
 
     def start(self) -> None:
         """Begin to embed."""
+        self._loop = asyncio.get_running_loop()
         self._thread.start()
 
     def close(self) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Sequence
-from typing import cast
 
 import numpy as np
 import orjson
@@ -81,8 +80,8 @@ def _given(body: EmbeddingRequest) -> list[Given]:
     if isinstance(found, str):
         return [found]
     if isinstance(found[0], int):
-        return [tuple(cast("list[int]", found))]
-    return [row if isinstance(row, str) else tuple(row) for row in cast("list[str] | list[list[int]]", found)]
+        return [tuple(found)]
+    return [row if isinstance(row, str) else tuple(row) for row in found]
 
 
 def _role(prompt_name: str | None) -> Role:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from nearfar.core.artifact import MANIFEST
 from nearfar.encoder.encoder import Encoder
+from nearfar.encoder.sparse import SparseModel
 from nearfar.index.exact import check_space
 from nearfar.search.config import SearchConfig
 from nearfar.search.index import Index
@@ -42,7 +43,8 @@ class LivingIndex:
         stamp = _stamp(self.path)
         if stamp != self.stamp and self.lock.acquire(blocking=False):
             try:
-                self.opened, self.stamp = _opened(self.path, self.encoder, self.config), stamp
+                self.opened = _opened(self.path, self.encoder, self.config, self.opened.sparse_model)
+                self.stamp = stamp
             finally:
                 self.lock.release()
         return self.opened
@@ -54,7 +56,7 @@ def _stamp(path: Path) -> Stamp:
     return found.st_ino, found.st_mtime_ns
 
 
-def _opened(path: Path, encoder: Encoder, config: SearchConfig) -> Index:
-    index = Index.open(path, encoder, config=config)
+def _opened(path: Path, encoder: Encoder, config: SearchConfig, sparse: SparseModel | None = None) -> Index:
+    index = Index.open(path, encoder, config=config, sparse=sparse)
     check_space(index.generation.fingerprint, index.fingerprint)
     return index

@@ -13,7 +13,8 @@ from mcp.server.mcpserver.exceptions import ToolError
 
 from nearfar.core.errors import NearfarError
 from nearfar.search.config import Mode
-from nearfar.search.index import Hit, Index
+from nearfar.search.hits import Hit
+from nearfar.search.index import Index
 from nearfar.serve.config import ServeConfig
 from nearfar.serve.guard import Guard
 from nearfar.serve.run import bound, key_of, url_of
@@ -30,8 +31,8 @@ def server_of(index: Index, mode: Mode) -> MCPServer:
     Args:
         mode: how it is searched.
     """
-    server: MCPServer = MCPServer("nearfar", instructions="Search a collection of documents, then fetch those that matter.",
-                                  log_level="ERROR")  # fmt: skip
+    use = "Search a collection of documents, then fetch those that matter."
+    server: MCPServer = MCPServer("nearfar", instructions=use, log_level="ERROR")
 
     @server.tool()
     async def search(query: str) -> dict[str, list[dict[str, Any]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -13,11 +14,23 @@ from fastapi import APIRouter, Path, Query, Response
 
 from nearfar.core.unicode import check_encodable
 from nearfar.encoder.prompts import check_task
-from nearfar.search.index import Hit, Index
+from nearfar.search.hits import Hit
+from nearfar.search.index import Index
 from nearfar.search.ranking import Asked
 from nearfar.serve.errors import Refused, documented
-from nearfar.serve.schemas import LONGEST_FILTER, LONGEST_ID, MOST_RESULTS, SearchRequest, SearchResponse
-from nearfar.serve.service import RERANK_DEPTH, Service
+from nearfar.serve.schemas import (
+    LONGEST_FILTER,
+    LONGEST_ID,
+    MOST_RESULTS,
+    Changed,
+    DeleteRequest,
+    SearchRequest,
+    SearchResponse,
+    UpsertRequest,
+)
+from nearfar.serve.service import RERANK_DEPTH, Service, Writable
+
+NO_INDEX = "expected a service with an index, found a model alone; serve a run or an index"
 
 
 def router(service: Service) -> APIRouter:
@@ -29,7 +42,8 @@ def router(service: Service) -> APIRouter:
         """Find the documents that answer a question."""
         start = time.perf_counter()
         async with asyncio.timeout(service.config.timeout_s):
-            index, asked = _index(service), await _asked(service, body)
+            index = _index(service)
+            asked = await _asked(service, index, body)
             depth = max(body.k, RERANK_DEPTH) if body.rerank else body.k
             hits = await service.search_pool.run(
                 lambda: index.found(asked, depth, filter=body.filter, mode=body.mode, explain=body.explain)
@@ -58,25 +72,54 @@ def router(service: Service) -> APIRouter:
         return _json({"hits": list(map(asdict, hits)), "why_not": None,
                       "took_ms": 1000 * (time.perf_counter() - start)})  # fmt: skip
 
+    @paths.post("/documents", responses=documented(403, 404, 429))
+    async def upsert(body: UpsertRequest) -> Changed:
+        """Add documents to the index, or put them in the place of those with their ids."""
+        service.check_texts(body.documents)
+        writable = _writable(service)
+        documents = [one.model_dump() for one in body.documents]
+        return await _changed(service, lambda: writable.upsert(documents))
+
+    @paths.delete("/documents", responses=documented(403, 404, 429))
+    async def delete(body: DeleteRequest) -> Changed:
+        """Delete documents of the index; ids that are not there are no error."""
+        service.check_texts(body.ids)
+        writable = _writable(service)
+        return await _changed(service, lambda: writable.delete(body.ids))
+
     return paths
+
+
+def _writable(service: Service) -> Writable:
+    if service.index is None:
+        raise Refused(404, NO_INDEX)
+    if service.writable is None:
+        raise Refused(403, "expected a service that may be written to; serve with --allow-writes")
+    return service.writable
+
+
+async def _changed(service: Service, work: Callable[[], Any]) -> Changed:
+    """What became of the documents; a change that was begun is ended, whoever waits for it."""
+    done = await asyncio.shield(service.write_pool.run(work))
+    return Changed(documents=done.documents, added=done.added, replaced=done.replaced, deleted=done.deleted)
 
 
 def _index(service: Service) -> Index:
     if service.index is None:
-        raise Refused(404, "expected a service with an index, found a model alone; serve a run or an index")
+        raise Refused(404, NO_INDEX)
     return service.index.now()
 
 
-async def _asked(service: Service, body: SearchRequest) -> Asked:
+async def _asked(service: Service, index: Index, body: SearchRequest) -> Asked:
     """The question as the mode takes it."""
     check_encodable([body.query, body.filter, body.task], "query")
     if not body.query.strip():
         raise Refused(422, "query: expected words, found none")
     check_task(service.encoder.model, body.task)
     if body.mode == "lexical":
-        return Asked([body.query], np.empty((1, 0), np.float32), service.fingerprint)
+        return index.with_vectors([body.query], np.empty((1, 0), np.float32))
     found = await service.batcher.embed([body.query], "query", body.task)
-    return Asked([body.query], found.vectors, service.fingerprint)
+    return index.with_vectors([body.query], found.vectors)
 
 
 async def _reranked(service: Service, query: str, hits: list[Hit]) -> list[Hit]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +20,6 @@ from nearfar.encoder.encoder import Encoder
 from nearfar.encoder.load import load_encoder
 from nearfar.encoder.precision import Policy, choose_policy
 from nearfar.encoder.reranker import Reranker, load_reranker
-from nearfar.search.ranking import Asked
 from nearfar.serve.batcher import Batcher, Overloaded
 from nearfar.serve.config import ServeConfig
 from nearfar.serve.errors import Refused
@@ -66,6 +65,14 @@ class Pool:
             self.seconds += 0.05 * ((time.perf_counter() - start) / count - self.seconds)
 
 
+class Writable(Protocol):
+    """An index that requests may change."""
+
+    def upsert(self, documents: Sequence[Mapping[str, Any]]) -> Any: ...
+
+    def delete(self, ids: Sequence[str]) -> Any: ...
+
+
 @dataclass
 class Service:
     """A model and what belongs to it, as requests need them."""
@@ -79,6 +86,7 @@ class Service:
     fingerprint: str
     index: LivingIndex | None = None
     reranker: Reranker | None = None
+    writable: Writable | None = None  # handed in where requests may write
     base: Service | None = None  # its results stand beside on the page
     judgments: Judgments | None = None
     runs: Path | None = None  # folder of the runs that are shown
@@ -112,7 +120,8 @@ class Service:
         living = LivingIndex.open(index, encoder) if index else None
         metrics = Metrics.of(batcher)
         return cls(_name(path), encoder, policy, config, batcher, metrics, encoder.fingerprint(), living,
-                   load_reranker(reranker) if reranker else None)  # fmt: skip
+                   load_reranker(reranker) if reranker else None,
+                   search_pool=Pool("search", _searchers(living), MOST_WAITING))  # fmt: skip
 
     def start(self) -> None:
         """Begin to answer, after the first text has been through the model."""
@@ -124,7 +133,8 @@ class Service:
         """Have the kernels compiled and the weights laid out before the first request."""
         found = await self.batcher.embed(["warm"], "query")
         if self.index is not None:
-            index, asked = self.index.now(), Asked(["warm"], found.vectors, self.fingerprint)
+            index = self.index.now()
+            asked = index.with_vectors(["warm"], found.vectors)
             await self.search_pool.run(lambda: index.found(asked, 1, mode="hybrid"))
         if self.base is not None:
             await self.base.warm()
@@ -180,6 +190,11 @@ class Service:
         is_cosine = self.reranker is None and self.encoder.similarity == "cosine"
         shares: NDArray[np.float32] = np.clip((1 + scores) / 2, 0, 1) if is_cosine else expit(scores)
         return shares
+
+
+def _searchers(living: LivingIndex | None) -> int:
+    """Threads that search; one where they run a sparse encoder, whose tokenizer is one thread's."""
+    return 1 if living is not None and living.opened.generation.sparse else SEARCHERS
 
 
 def _parts(path: Path, model: str | Path | None) -> tuple[Path | None, str | Path]:

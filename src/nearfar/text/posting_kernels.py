@@ -14,7 +14,8 @@ from nearfar.core.compiled import compiled
 BLOCK = 1 << 15  # documents scored at a time: their scores stay in a cache
 LAST_ROW = 0x7FFFFFFF
 NONE = -1
-ROUNDED_UP = 1 + 1e-5  # a bound on sums of numbers of 24 bits
+ROUNDING = 1e-6  # more than the share of itself by which a number of 24 bits is off
+HALF = np.float32(2.0**112)  # between the exponents of a float16 and those of a float32 with the same bits
 
 Ints = NDArray[np.int32]
 Longs = NDArray[np.int64]
@@ -38,20 +39,23 @@ def live_frequencies(offsets: Longs, documents: Ints, rows: Ints) -> Ints:
 
 
 @kernel
-def add_best(query: tuple[Longs, Floats], arrays: Arrays, rows: Ints, allowed: NDArray[np.bool_], heap: Longs) -> None:
+def add_best(
+    query: tuple[Longs, Floats, Floats], arrays: Arrays, rows: Ints, allowed: NDArray[np.bool_], heap: Longs
+) -> None:
     """Put the best documents of a segment into a heap of keys, its lowest first (MaxScore: Turtle and Flood, 1995).
 
     A key is the bits of the score, then those of the row counted from above: the better, the higher as an integer.
 
     Args:
-        query: of each of its terms: where the postings begin and end (terms, 2), and its weight (terms,), falling.
+        query: of each of its terms: where the postings begin and end (terms, 2), its weight (terms,), and the most
+            that it adds to a score (terms,), falling.
         rows: (D,) row of each document, negative where it is gone.
         allowed: (rows,), or empty where all are.
     """
-    spans, weights = query
+    spans, weights, bounds = query
     starts, ends = spans[:, 0].copy(), spans[:, 0].copy()
     scores, touched = np.zeros(BLOCK, np.float32), np.empty(BLOCK, np.int32)
-    most, leading = _most(weights), len(weights)
+    most, leading = _most(bounds), len(weights)
     for first in range(0, len(rows), BLOCK):
         for term in range(len(weights)):
             starts[term] = ends[term]
@@ -76,7 +80,7 @@ def _sum(terms: tuple[Floats, Longs, Longs], arrays: Arrays, first: int, scores:
             if scores[place] == 0:
                 touched[found] = place
                 found += 1
-            scores[place] += weights[term] * _saturation(counts[i], lengths[document], norm)
+            scores[place] += weights[term] * _share(counts[i], lengths[document], norm)
     return found
 
 
@@ -108,7 +112,7 @@ def _offer(
                 break
             i = _find(documents, first + place, starts[term], ends[term])
             if i != NONE:
-                score += weights[term] * _saturation(counts[i], lengths[first + place], norm)
+                score += weights[term] * _share(counts[i], lengths[first + place], norm)
         key = (np.int64(np.float32(score).view(np.int32)) << 32) | (LAST_ROW - row)
         if key > heap[0]:
             _replace_lowest(heap, key)
@@ -128,10 +132,14 @@ def _find(documents: Any, document: Any, start: Any, end: Any) -> Any:
 
 
 @inlined
-def _saturation(count: Any, length: Any, norm: Any) -> Any:
-    """A share of the term's weight: tf / (tf + norm[0] + norm[1] · length)."""
-    tf = np.float32(count)
-    return tf / (tf + (norm[0] + norm[1] * np.float32(length)))
+def _share(count: Any, length: Any, norm: Any) -> Any:
+    """Share of the term's weight: tf / (tf + norm[0] + norm[1] · length); without a norm the float16 of these bits."""
+    if len(norm) == 0:
+        share = np.int32(np.int32(count) << 13).view(np.float32) * HALF
+    else:
+        tf = np.float32(count)
+        share = tf / (tf + (norm[0] + norm[1] * np.float32(length)))
+    return share
 
 
 @inlined
@@ -140,13 +148,13 @@ def _score(key: Any) -> Any:
 
 
 @kernel
-def _most(weights: Floats) -> Floats:
+def _most(bounds: Floats) -> Floats:
     """The most that terms t, t + 1, … can add to a score, (terms + 1,)."""
-    most = np.zeros(len(weights) + 1, np.float32)
+    most = np.zeros(len(bounds) + 1, np.float32)
     total = 0.0
-    for term in range(len(weights) - 1, -1, -1):
-        total += weights[term]
-        most[term] = total * ROUNDED_UP
+    for term in range(len(bounds) - 1, -1, -1):
+        total += bounds[term]
+        most[term] = total * (1 + (len(bounds) + 8) * ROUNDING)
     return most
 
 

@@ -1,4 +1,4 @@
-"""Postings: which documents hold each term and how often, as plain arrays that never change once they are made."""
+"""Postings: which documents hold each term and how much of it, as plain arrays that never change once they are made."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Postings:
     ends: Longs  # (T,) of each term in `letters`
     offsets: Longs  # (T + 1,)
     documents: Ints  # (P,)
-    counts: NDArray[np.unsignedinteger[Any]]  # (P,) of the term in the document, in as few bytes as hold the largest
+    counts: NDArray[np.unsignedinteger[Any]]  # (P,) of the term, or bits of its weight, in as few bytes as hold them
     lengths: Ints  # (D,) terms of each document
 
     @classmethod
@@ -55,6 +55,15 @@ class Postings:
         documents = np.repeat(np.arange(len(counted), dtype=np.int32), counted)
         rows = place[np.asarray(terms, np.int32)]
         return _postings([names[i] for i in order], (rows, documents, np.ones(len(rows), np.int32)), counted)
+
+    @classmethod
+    def weighted(cls, weights: sparse.csr_array[np.float32]) -> Postings:
+        """Postings of documents whose V tokens have weights (D, V) above 0, which are kept as the bits of float16s."""
+        lengths = np.diff(weights.indptr).astype(np.int32)
+        documents = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+        bits = weights.data.astype(np.float16).view(np.uint16).astype(np.int32)
+        names = [_bytes(token_term(token)) for token in range(weights.shape[1])]
+        return _postings(names, (weights.indices, documents, bits), lengths)
 
     @classmethod
     def open(cls, folder: Path) -> Postings:
@@ -103,6 +112,11 @@ class Postings:
     @cached_property
     def _views(self) -> tuple[memoryview, memoryview]:
         return self.letters.data, self.ends.data  # several times as fast to index as arrays
+
+
+def token_term(token: int) -> str:
+    """The term that stands for a token of this number: its digits, so many that the order is that of the numbers."""
+    return f"{token:08}"
 
 
 def merged(segments: Sequence[Postings], rows: Sequence[Ints]) -> Postings:
