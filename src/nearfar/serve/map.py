@@ -40,24 +40,29 @@ class DocumentMap:
 
     def start(self) -> None:
         """Place the points, in the background."""
-        threading.Thread(target=self._place, name="map", daemon=True).start()
+        threading.Thread(target=self._run, name="map", daemon=True).start()
 
     def close(self) -> None:
         """End what is under way."""
         if self.elsewhere is not None:
             self.elsewhere.end()
 
+    def _run(self) -> None:
+        try:
+            self._place()
+        finally:
+            self.is_final = True
+
     def _place(self) -> None:
         vectors = np.concatenate([self.index.generation.table.vectors(self.rows), self.query_vectors])
         reduced = components(vectors)
-        self.layout, self.version, self.is_final = by_components(reduced), 1, len(reduced) < FEWEST
-        if self.is_final:
+        self.layout, self.version = by_components(reduced), 1
+        if len(reduced) < FEWEST:
             return
         self.elsewhere = Elsewhere(reduced)
         places = self.elsewhere.places()
         if places is not None:
             self.layout, self.version = Layout(places, self.layout.clusters, "UMAP"), 2
-        self.is_final = True
 
     @property
     def fields(self) -> list[str]:
