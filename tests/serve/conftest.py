@@ -1,8 +1,6 @@
 """A service over a small index, in this process and behind a port."""
 
 import json
-import threading
-import time
 
 import httpx
 import pytest
@@ -30,27 +28,12 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="session")
 def url(place):
     """The address of a service over it, which other programs can call."""
-    import uvicorn
-
-    from nearfar.serve.app import app_of
     from nearfar.serve.config import ServeConfig
-    from nearfar.serve.run import bound, url_of
     from nearfar.serve.service import Service
+    from serving import serving
 
-    config = ServeConfig(port=0)
-    service = Service.open(place, config, policy=Policy())
-    listening = bound(config)
-    server = uvicorn.Server(uvicorn.Config(app_of(service), log_level="warning"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    address = url_of(listening)
-    for _ in range(600):
-        if server.started:
-            break
-        time.sleep(0.05)
-    yield address
-    server.should_exit = True
-    thread.join()
+    with serving(Service.open(place, ServeConfig(), policy=Policy())) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,18 @@ def serve(
     reranker: Annotated[
         str | None, typer.Option(help="A cross-encoder for /rerank, and for searches that ask for it.")
     ] = None,
+    base: Annotated[
+        Path | None, typer.Option(help="A second run or index, whose results stand beside on the page.")
+    ] = None,
+    base_model: Annotated[
+        str | None, typer.Option(help="Model of the base's questions, if it does not lie beside its index.")
+    ] = None,
+    judgments: Annotated[
+        Path | None, typer.Option(help="Folder for results marked good or bad, which fit and eval read.")
+    ] = None,
+    runs: Annotated[
+        Path | None, typer.Option(help="Folder whose runs the page shows; left out, that of the run that is served.")
+    ] = None,
     allow_writes: Annotated[
         bool, typer.Option("--allow-writes", help="Let requests change documents of the index.")
     ] = False,
@@ -37,12 +49,17 @@ def serve(
     except ModuleNotFoundError:
         raise MissingExtra.of("a service", "serve") from None
     from nearfar.serve.config import ServeConfig
+    from nearfar.serve.judgments import Judgments
+    from nearfar.serve.runs import is_run
     from nearfar.serve.service import Service
 
     config = ServeConfig(host=host, port=port, allow_writes=allow_writes)
     key = key_of(config)
     with bound(config) as listening:
         service = Service.open(path, config, model=model, reranker=reranker)
+        service.base = Service.open(base, ServeConfig(), model=base_model, policy=service.policy) if base else None
+        service.runs = runs or (path.resolve().parent if is_run(path) else None)
+        service.judgments = Judgments.open(judgments) if judgments else None
         if allow_writes and service.index is not None:
             from nearfar.pipeline.served import ServedIndex
 

@@ -32,6 +32,7 @@ class Explanation:
     lexical: float  # BM25, or that of the sparse encoder
     dense_share: float  # of the score
     matched: Mapping[str, float]  # terms of the query that the document has, and what each adds to that
+    marks: tuple[tuple[int, int], ...] = ()  # first and last + 1 character of the words of the text that they are
     trained_on: TrainedOn | None = None  # where the model's training pairs are at hand, see `pipeline.training_pairs`
 
 

@@ -24,6 +24,7 @@ from nearfar.search.ranking import Asked, Mask, Ranking
 from nearfar.search.sparse import check_has_sparse, own_sparse, terms_of
 from nearfar.search.stages import Stage, mode_for, open_stage
 from nearfar.text.segments import Term
+from nearfar.text.words import spans
 
 if TYPE_CHECKING:  # reading an index must not import torch
     from sentence_transformers import SentenceTransformer, SparseEncoder
@@ -154,7 +155,8 @@ class Index:
         if not explain:
             return hits
         said = explained(self.ranking, asked, rows[0][rows[0] != PAD], depth, mode, allowed)
-        return [replace(hit, explanation=why) for hit, why in zip(hits, said, strict=True)]
+        return [replace(hit, explanation=replace(why, marks=spans(hit.text, why.matched.keys())))
+                for hit, why in zip(hits, said, strict=True)]  # fmt: skip
 
     def similar(self, id: str, k: int = 10, *, filter: str = "") -> list[Hit]:  # noqa: A002
         """Return the k documents with the nearest vectors to that of one in the index, without that one.

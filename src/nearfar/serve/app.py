@@ -8,12 +8,21 @@ from importlib.metadata import version
 
 from fastapi import FastAPI
 
-from nearfar.serve import embeddings, health, reranking, searching
+from nearfar.serve import embeddings, health, judging, mapping, page, reranking, running, searching
 from nearfar.serve.errors import install
 from nearfar.serve.guard import Guard
 from nearfar.serve.service import Service
 
-ROUTERS = (embeddings.router, reranking.router, searching.router, health.router)
+ROUTERS = (
+    embeddings.router,
+    reranking.router,
+    searching.router,
+    judging.router,
+    running.router,
+    mapping.router,
+    health.router,
+    page.router,
+)
 
 
 def app_of(service: Service, key: str | None = None) -> FastAPI:
@@ -37,6 +46,8 @@ def app_of(service: Service, key: str | None = None) -> FastAPI:
     )  # fmt: skip
     for router in ROUTERS:
         app.include_router(router(service))
+    if service.base is not None:
+        app.include_router(searching.router(service.base), prefix="/base")
     install(app)
     paths = frozenset(app.openapi()["paths"])
     app.add_middleware(Guard, metrics=service.metrics, key=key, loopback=service.config.is_loopback, paths=paths,

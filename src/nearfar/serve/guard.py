@@ -13,7 +13,7 @@ from nearfar.serve.config import LOOPBACK
 from nearfar.serve.errors import answer
 from nearfar.serve.metrics import Metrics
 
-OPEN = frozenset({"/livez", "/readyz", "/health"})  # a prober has no key
+OPEN = frozenset({"/", "/livez", "/readyz", "/health"})  # a prober has no key, nor has a page before it asks
 SECURE = {
     "content-security-policy": "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
     "worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -66,7 +66,7 @@ class Guard:
         path, headers = scope["path"], Headers(scope=scope)
         if self.loopback and _host(headers.get("host", "")) not in LOOPBACK:  # a page that had its name point here
             return answer(path, 403, "expected a request to this machine by its own name, found another host")
-        if self.key is None or path in OPEN:
+        if self.key is None or path in OPEN or path.startswith("/assets/"):
             return None
         given = headers.get("authorization", "").removeprefix("Bearer ").encode()
         if not hmac.compare_digest(given, self.key.encode()):

@@ -197,6 +197,8 @@ class Why(BaseModel):
     lexical: float
     dense_share: float
     matched: dict[str, float]
+    marks: list[tuple[int, int]] = []
+    """First and last + 1 character (code points) of the words of the text that matched."""
 
 
 class Hit(BaseModel):

@@ -23,7 +23,9 @@ from nearfar.encoder.reranker import Reranker, load_reranker
 from nearfar.serve.batcher import Batcher, Overloaded
 from nearfar.serve.config import ServeConfig
 from nearfar.serve.errors import Refused
+from nearfar.serve.judgments import Judgments
 from nearfar.serve.living import LivingIndex
+from nearfar.serve.map import DocumentMap
 from nearfar.serve.metrics import Metrics
 
 T = TypeVar("T")
@@ -85,6 +87,10 @@ class Service:
     index: LivingIndex | None = None
     reranker: Reranker | None = None
     writable: Writable | None = None  # handed in where requests may write
+    base: Service | None = None  # its results stand beside on the page
+    judgments: Judgments | None = None
+    runs: Path | None = None  # folder of the runs that are shown
+    map: DocumentMap | None = None  # from when it is first asked for
     search_pool: Pool = field(default_factory=lambda: Pool("search", SEARCHERS, MOST_WAITING))
     rerank_pool: Pool = field(default_factory=lambda: Pool("rerank", 1, 16 * MOST_WAITING))
     write_pool: Pool = field(default_factory=lambda: Pool("write", 1, 16))
@@ -120,6 +126,8 @@ class Service:
     def start(self) -> None:
         """Begin to answer, after the first text has been through the model."""
         self.batcher.start()
+        if self.base is not None:
+            self.base.start()
 
     async def warm(self) -> None:
         """Have the kernels compiled and the weights laid out before the first request."""
@@ -128,6 +136,8 @@ class Service:
             index = self.index.now()
             asked = index.with_vectors(["warm"], found.vectors)
             await self.search_pool.run(lambda: index.found(asked, 1, mode="hybrid"))
+        if self.base is not None:
+            await self.base.warm()
         self.ready = True
 
     def close(self) -> None:
@@ -136,6 +146,10 @@ class Service:
         self.batcher.close()
         for pool in (self.search_pool, self.rerank_pool, self.write_pool):
             pool.executor.shutdown()
+        if self.map is not None:
+            self.map.close()
+        if self.base is not None:
+            self.base.close()
 
     def check_texts(self, texts: Sequence[object]) -> None:
         """Refuse more texts than a request may have.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection
 from functools import lru_cache
 from typing import Any
 
@@ -41,6 +42,11 @@ def words(text: str) -> list[str]:
     if not text.isascii():
         text = unicodedata.normalize("NFKC", text).translate(INVISIBLE)
     return [term for word in WORD.findall(text) for term in _terms(word)]
+
+
+def spans(text: str, terms: Collection[str]) -> tuple[tuple[int, int], ...]:
+    """First and last + 1 character of the words of `text` that give one of `terms`."""
+    return tuple(match.span() for match in WORD.finditer(text) if not set(words(match[0])).isdisjoint(terms))
 
 
 @lru_cache(CACHED_WORDS)
