@@ -53,6 +53,8 @@ async def tried(model: Path, number: int) -> tuple[Counter[str], float]:
     process = subprocess.Popen([sys.executable, "-m", "nearfar", "serve", str(model), "--port", str(PORT)],
                                stdout=subprocess.DEVNULL)  # fmt: skip
     while not await open_now():
+        if process.poll() is not None:
+            raise SystemExit(f"the service ended: {process.returncode}")
         await asyncio.sleep(0.1)
     counts: Counter[str] = Counter()
     clients = [asyncio.create_task(client(kept=n % 2 == 0, counts=counts)) for n in range(CLIENTS)]
