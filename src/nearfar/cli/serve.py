@@ -65,5 +65,7 @@ def serve(
 
             own = partial(service.batcher.embed_now, role="document")
             service.writable = ServedIndex(service.index.path, service.encoder, own)
+        policy = service.policy
+        typer.echo(f"computing on {policy.device} in {policy.precision} ({policy.reason})", err=True)
         typer.echo(f"'{service.name}' is served at {url_of(listening)}; Ctrl-C ends it")
         run(service, listening, key)

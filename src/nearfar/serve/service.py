@@ -20,6 +20,8 @@ from nearfar.encoder.encoder import Encoder
 from nearfar.encoder.load import load_encoder
 from nearfar.encoder.precision import Policy, choose_policy
 from nearfar.encoder.reranker import Reranker, load_reranker
+from nearfar.index.canaries import TEXTS
+from nearfar.index.table import TEXT
 from nearfar.serve.batcher import Batcher, Overloaded
 from nearfar.serve.config import ServeConfig
 from nearfar.serve.errors import Refused
@@ -27,6 +29,7 @@ from nearfar.serve.judgments import Judgments
 from nearfar.serve.living import LivingIndex
 from nearfar.serve.map import DocumentMap
 from nearfar.serve.metrics import Metrics
+from nearfar.serve.parity import PROBES, agreed
 
 T = TypeVar("T")
 SEARCHERS = 2  # threads; a search is a few milliseconds on one core
@@ -115,9 +118,9 @@ class Service:
         """
         index, own = _parts(path, model)
         encoder = load_encoder(own)
-        policy = policy or choose_policy("cpu")
-        batcher = Batcher(encoder, policy, queue_tokens=config.queue_tokens, cache_bytes=config.cache_bytes)
         living = LivingIndex.open(index, encoder) if index else None
+        policy = policy or agreed(encoder, _probes(living), choose_policy())
+        batcher = Batcher(encoder, policy, queue_tokens=config.queue_tokens, cache_bytes=config.cache_bytes)
         metrics = Metrics.of(batcher)
         return cls(_name(path), encoder, policy, config, batcher, metrics, encoder.fingerprint(), living,
                    load_reranker(reranker) if reranker else None,
@@ -190,6 +193,15 @@ class Service:
         is_cosine = self.reranker is None and self.encoder.similarity == "cosine"
         shares: NDArray[np.float32] = np.clip((1 + scores) / 2, 0, 1) if is_cosine else expit(scores)
         return shares
+
+
+def _probes(living: LivingIndex | None) -> Sequence[str]:
+    """Texts to try a precision with: documents from all over the index, or those that every index is probed with."""
+    if living is None or len(living.opened) < PROBES:
+        return TEXTS
+    table = living.opened.generation.table
+    rows = np.linspace(0, len(table) - 1, PROBES).astype(np.int64)
+    return [str(text) for text in table.take(rows, [TEXT])[TEXT].to_pylist()]
 
 
 def _searchers(living: LivingIndex | None) -> int:
