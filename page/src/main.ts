@@ -35,12 +35,13 @@ function viewsOf(about: About): Record<string, () => Promise<View>> {
   if (about.documents !== null) views["search"] = async () => new Search(about);
   if (about.documents !== null) views["map"] = async () => new (await import("./map")).DocumentMap();
   if (about.runs) views["runs"] = async () => new (await import("./runs")).Runs();
+  views["interface"] = async () => new (await import("./interface")).Interface();
   return views;
 }
 
 async function route(views: Record<string, () => Promise<View>>): Promise<void> {
   const wanted = location.hash.slice(2).split(/[?/]/)[0] ?? "", name = wanted in views ? wanted : Object.keys(views)[0];
-  if (name === undefined) return main.replaceChildren(h("p", {}, "This service has a model alone; serve a run or an index to search."));
+  if (name === undefined) return;
   for (const link of nav.querySelectorAll("a")) link.toggleAttribute("aria-current", link.dataset["view"] === name);
   if (name === current) return shown?.restore?.();
   shown?.leave?.();

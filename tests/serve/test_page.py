@@ -56,6 +56,12 @@ def test_nothing_else_is(client, path):
     assert client.get(path).status_code == 404
 
 
+def test_docs_are_a_view_of_the_page(client):
+    done = client.get("/docs")
+    assert done.status_code == 307
+    assert done.headers["location"] == "/#/interface"
+
+
 def test_the_page_needs_no_key_but_what_it_shows_does(place):
     service = Service.open(place, ServeConfig(), policy=Policy())
     with TestClient(app_of(service, "a key that is long enough"), base_url="http://localhost") as client:

@@ -13,7 +13,7 @@ from nearfar.serve.config import LOOPBACK
 from nearfar.serve.errors import answer
 from nearfar.serve.metrics import Metrics
 
-OPEN = frozenset({"/", "/livez", "/readyz", "/health"})  # a prober has no key, nor has a page before it asks
+OPEN = frozenset({"/", "/docs", "/livez", "/readyz", "/health"})  # a prober has no key, nor has a page before it asks
 SECURE = {
     "content-security-policy": "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
     "worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
+from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 
 from nearfar.core.fingerprint import digest
@@ -49,6 +50,10 @@ def router(service: Service) -> APIRouter:
     @paths.get("/", include_in_schema=False)
     async def entry(if_none_match: Annotated[str, Header()] = "") -> Response:
         return served(ENTRY, if_none_match)
+
+    @paths.get("/docs", include_in_schema=False)
+    async def docs() -> Response:
+        return RedirectResponse("/#/interface")
 
     @paths.get("/assets/{name}", include_in_schema=False)
     async def asset(name: str, if_none_match: Annotated[str, Header()] = "") -> Response:
