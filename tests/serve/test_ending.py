@@ -56,4 +56,5 @@ def test_what_was_accepted_is_answered_and_the_process_ends_well(place):
     for thread in threads:
         thread.join(30)
     assert outcomes.count(200) > 8
-    assert set(outcomes) == {200, "ConnectionRefusedError"}
+    assert set(outcomes) <= {200, "ConnectionRefusedError", "ConnectionResetError"}
+    assert outcomes.count("ConnectionResetError") <= 1  # who comes in the moment in which the socket closes

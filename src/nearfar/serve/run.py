@@ -89,6 +89,7 @@ class Server(uvicorn.Server):
 
     async def _accept_the_last(self, listening: socket.socket) -> None:
         listening.settimeout(0)
+        listening.listen(0)  # the kernel takes no more than one that could come between here and the end
         waiting = list(_accepted(listening))
         listening.close()
         kind: Any = self.config.http_protocol_class
