@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import os
 import signal
@@ -44,8 +45,10 @@ def main() -> None:
     for _ in range(options.repeats):  # every round has all of them, so that they meet the same machine
         for name in services:
             with service(name, model, options.infinity) as port:
-                for clients in options.clients:
-                    rows.append(measured(name, port, bodies, clients, options.seconds))
+                share = len(bodies) // len(options.clients)  # each load has texts of its own: no cache answers
+                for turn, clients in enumerate(options.clients):
+                    own = bodies[turn * share : (turn + 1) * share]
+                    rows.append(measured(name, port, own, clients, options.seconds))
                     print(rows[-1], flush=True)
     table = medians(rows)
     measure.show("Requests of 1 to 8 texts", table)
@@ -66,10 +69,10 @@ def requests_of(names: list[str]) -> list[list[str]]:
     rng, texts = np.random.default_rng(0), []
     place = Path(os.environ.get("NEARFAR_DATA", HERE.parents[2] / "shared" / "data"))
     for name in names:
-        for file in ("queries.jsonl", "corpus.jsonl"):
-            if (place / name / file).exists():
-                lines = (place / name / file).read_text(encoding="utf-8").splitlines()
-                texts += [json.loads(line)["text"] for line in lines]
+        for file in ("queries.jsonl", "corpus.jsonl", "corpus.jsonl.gz"):
+            if (path := place / name / file).exists():
+                with gzip.open(path, "rt") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
+                    texts += [json.loads(line)["text"] for line in lines]
     if not texts:
         from nearfar.data.stdlib import stdlib_dataset
 
@@ -77,7 +80,7 @@ def requests_of(names: list[str]) -> list[list[str]]:
         texts = [*data.queries.texts, *data.documents.texts]
     texts = [text for text in texts if text.strip()]
     chosen = iter(rng.permutation(len(texts)).tolist() * 4)
-    sizes = rng.integers(1, MOST + 1, size=4000).tolist()
+    sizes = rng.integers(1, MOST + 1, size=6000).tolist()
     return [[texts[next(chosen)] for _ in range(size)] for size in sizes]
 
 
@@ -127,8 +130,9 @@ def measured(name: str, port: int, bodies: list[list[str]], clients: int, second
     """One load, after a short one that warms up; texts of the two are others, so that no cache answers."""
     sent = [(request(port, "/v1/embeddings", json.dumps({"model": MODEL, "input": texts}).encode()), len(texts))
             for texts in bodies]  # fmt: skip
-    asyncio.run(loaded(port, sent[-400:], clients, min(3.0, seconds)))
-    found: Load = asyncio.run(loaded(port, sent[:-400], clients, seconds))
+    warm = len(sent) // 4
+    asyncio.run(loaded(port, sent[-warm:], clients, min(3.0, seconds)))
+    found: Load = asyncio.run(loaded(port, sent[:-warm], clients, seconds))
     wrong = {status: count for status, count in found.statuses.items() if status != 200}
     return {"service": name, "clients": clients, **found.figures(), "others": wrong}
 
