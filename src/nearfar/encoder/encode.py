@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 
 from nearfar.core.ragged import Ragged
 from nearfar.encoder.encoder import Encoder, Role, Rows
-from nearfar.encoder.packing import pack
+from nearfar.encoder.packed import PackedLayers
+from nearfar.encoder.packing import PADDING, pack
 from nearfar.encoder.precision import Policy
 from nearfar.text.token_store import TokenStore
 
 STATIC_TEXTS = 1024  # pooled at a time: their vectors are still in the cache when they are normalised and copied
+UNSEEN_PADDING = 0.5  # where layers skip it: fewer, larger products are worth more (LOG.md)
 INFERENCE_BUDGET = 4  # without a backward, this many times the training tokens fit the same cache
 
 
@@ -121,9 +123,16 @@ def _packed(
     encoder: Encoder, store: TokenStore, rows: NDArray[np.int64], policy: Policy
 ) -> Iterator[tuple[NDArray[np.int64], Rows]]:
     framed = [encoder.framed(store[row], encoder.max_tokens) for row in rows]
-    packing = pack(np.fromiter(map(len, framed), np.int64, len(framed)), INFERENCE_BUDGET * policy.budget_tokens)
+    lengths = np.fromiter(map(len, framed), np.int64, len(framed))
+    padding = UNSEEN_PADDING if _skips_padding(encoder) else PADDING
+    packing = pack(lengths, INFERENCE_BUDGET * policy.budget_tokens, padding)
     for index in packing.micro_batches:
         yield index, [framed[i] for i in index]
+
+
+def _skips_padding(encoder: Encoder) -> bool:
+    """Whether the layers see the real tokens alone, which they do inside `encoder.inference` on a CPU."""
+    return any(isinstance(module, PackedLayers) for model in encoder.transformers for module in model.modules())
 
 
 def open_store(encoder: Encoder) -> TokenStore:

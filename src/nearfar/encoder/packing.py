@@ -26,24 +26,24 @@ class Packing:
         return self.padded_tokens / max(self.real_tokens, 1)
 
 
-def pack(lengths: NDArray[np.int64], budget_tokens: int) -> Packing:
+def pack(lengths: NDArray[np.int64], budget_tokens: int, padding: float = PADDING) -> Packing:
     """Pack rows of these lengths (n,), longest first, into micro-batches of at most `budget_tokens` padded tokens.
 
-    A micro-batch ends early where padding would pass PADDING of its tokens. A row longer than the budget gets a
+    A micro-batch ends early where padding would pass that share of its tokens. A row longer than the budget gets a
     micro-batch of its own. Equal lengths keep their order.
     """
     order = np.argsort(-lengths, kind="stable")
-    micro_batches = [order[start:stop] for start, stop in _cuts(lengths[order].tolist(), budget_tokens)]
+    micro_batches = [order[start:stop] for start, stop in _cuts(lengths[order].tolist(), budget_tokens, padding)]
     padded = sum(len(rows) * int(lengths[rows[0]]) for rows in micro_batches)
     return Packing(micro_batches, int(lengths.sum()), padded)
 
 
-def _cuts(lengths: list[int], budget_tokens: int) -> Iterator[tuple[int, int]]:
+def _cuts(lengths: list[int], budget_tokens: int, padding: float) -> Iterator[tuple[int, int]]:
     start = real = 0
     for i, length in enumerate(lengths):
         padded = (i + 1 - start) * lengths[start]
         wasted = padded - real - length
-        if i > start and (padded > budget_tokens or wasted > max(PADDING * padded, SLACK_TOKENS)):
+        if i > start and (padded > budget_tokens or wasted > max(padding * padded, SLACK_TOKENS)):
             yield start, i
             start, real = i, 0
         real += length
