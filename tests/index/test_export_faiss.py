@@ -57,7 +57,7 @@ def test_fast_scan_finds_our_best_with_our_scores(tmp_path, name):
 
 def test_fast_scan_that_chooses_others_is_refused_and_nothing_is_left(tmp_path, monkeypatch):
     monkeypatch.setattr("nearfar.index.export_faiss.CHOSEN", 1)
-    left = leaving(codec_of("four bits"), VECTORS, QUERIES)
+    left = leaving(codec_of("four bits, uneven groups"), VECTORS, QUERIES)
     with pytest.raises(BadInput, match=r"out: expected .* found .*; "):
         write_faiss(tmp_path / "out", left)
     assert list(tmp_path.iterdir()) == []
