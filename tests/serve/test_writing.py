@@ -1,6 +1,8 @@
 """Documents that requests add and delete are found, and gone, as the command line's are."""
 
 import shutil
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -11,6 +13,7 @@ from nearfar.encoder.precision import Policy
 from nearfar.pipeline import indexing
 from nearfar.pipeline.served import ServedIndex
 from nearfar.search.index import Index
+from nearfar.serve import living
 from nearfar.serve.app import app_of
 from nearfar.serve.config import ServeConfig
 from nearfar.serve.service import Service
@@ -90,3 +93,23 @@ def test_many_at_once_are_all_there(writing, own):
     with ThreadPoolExecutor(4) as threads:
         assert set(threads.map(add, range(8))) == {200}
     assert len(Index.open(own)) == 240
+
+
+def test_an_index_that_is_read_again_keeps_no_other_request(writing, own, monkeypatch):
+    real, reading = living._opened, threading.Event()
+
+    def slow(*arguments):
+        reading.set()
+        time.sleep(1.5)
+        return real(*arguments)
+
+    monkeypatch.setattr(living, "_opened", slow)
+    indexing.delete(own, ["d7"])
+    with ThreadPoolExecutor(1) as thread:
+        found = thread.submit(best, writing, "stone")
+        assert reading.wait(20)
+        start = time.perf_counter()
+        assert writing.get("/livez").text == "ok"
+        assert time.perf_counter() - start < 1
+        assert found.result()
+    assert writing.get("/similar/d7").status_code == 404

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 COHERE = frozenset({"/v1/rerank", "/v2/rerank"})
 TEI = frozenset({"/embed", "/rerank"})
 LONGEST = 600  # characters of a message: it may quote what was sent
+NO_INDEX = "expected a service with an index, found a model alone; serve a run or an index"
 SOON_S = 1.0  # to wait after an answer that took too long
 KINDS: Mapping[int, tuple[str, str]] = {  # OpenAI's and TEI's words for a status
     401: ("authentication_error", "Unauthorized"),

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, StringConstraints
 
 from nearfar.core.unicode import check_encodable
-from nearfar.serve.errors import Refused, documented
+from nearfar.serve.errors import NO_INDEX, Refused, documented
 from nearfar.serve.judgments import Judgments
 from nearfar.serve.schemas import Body, Id
 from nearfar.serve.service import Service
@@ -46,11 +46,10 @@ def router(service: Service) -> APIRouter:
     @paths.post("/judgments", response_model=Marked, responses=documented(403, 404, 429))
     async def mark(body: Judgment) -> Marked:
         """Mark a document as good or bad for a query; the last mark of the two counts."""
-        kept, index = _kept(service), service.index
-        if index is None:
-            raise Refused(404, "expected a service with an index, found a model alone; serve a run or an index")
+        kept, opened = _kept(service), await service.index_now()
+        if opened is None:
+            raise Refused(404, NO_INDEX)
         check_encodable([body.query, body.id], "query or id")
-        opened = index.now()
         async with asyncio.timeout(service.config.timeout_s):
             count = await service.write_pool.run(lambda: kept.mark(opened, body.query, body.id, good=body.good))
         return Marked(judgments=count)

@@ -38,8 +38,13 @@ class LivingIndex:
         config, stamp = config or SearchConfig(), _stamp(path)
         return cls(path, encoder, config, _opened(path, encoder, config), stamp)
 
+    @property
+    def is_stale(self) -> bool:
+        """Whether the index on disk is another than the one that was seen last."""
+        return _stamp(self.path) != self.stamp
+
     def now(self) -> Index:
-        """The index as it is on disk; the one before, where another thread is opening that."""
+        """The index as it is on disk, which may have to be read; the one before, where another thread is reading it."""
         stamp = _stamp(self.path)
         if stamp != self.stamp and self.lock.acquire(blocking=False):
             try:

@@ -11,7 +11,7 @@ import numpy as np
 from fastapi import APIRouter, Path, Query, Response
 from pydantic import BaseModel
 
-from nearfar.serve.errors import SOON_S, Refused, documented
+from nearfar.serve.errors import NO_INDEX, SOON_S, Refused, documented
 from nearfar.serve.map import DocumentMap
 from nearfar.serve.service import Service
 
@@ -112,9 +112,9 @@ async def _run(service: Service, work: Callable[[], T]) -> T:
 
 
 async def _begun(service: Service) -> DocumentMap:
-    if service.index is None:
-        raise Refused(404, "expected a service with an index, found a model alone; serve a run or an index")
-    index, judged = service.index.now(), service.judgments
+    index, judged = await service.index_now(), service.judgments
+    if index is None:
+        raise Refused(404, NO_INDEX)
     known = await service.search_pool.run(judged.queries) if judged else {}
     queries = list(known.values())[:MOST_QUERIES]
     found = (

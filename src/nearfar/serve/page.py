@@ -62,8 +62,7 @@ def router(service: Service) -> APIRouter:
     @paths.get("/about", response_model=About, responses=documented(), tags=["page"])
     async def about() -> About:
         """What there is to be shown."""
-        base, index = service.base, service.index
-        opened = index.now() if index else None
+        base, opened = service.base, await service.index_now()
         documents = await service.search_pool.run(lambda: opened.generation.count) if opened else None
         return About(model=service.name, documents=documents, base=base.name if base else None,
                      judgments=service.judgments is not None, reranker=service.reranker is not None,

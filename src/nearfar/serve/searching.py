@@ -17,7 +17,7 @@ from nearfar.encoder.prompts import check_task
 from nearfar.search.hits import Hit
 from nearfar.search.index import Index
 from nearfar.search.ranking import Asked
-from nearfar.serve.errors import Refused, documented
+from nearfar.serve.errors import NO_INDEX, Refused, documented
 from nearfar.serve.schemas import (
     LONGEST_FILTER,
     LONGEST_ID,
@@ -30,8 +30,6 @@ from nearfar.serve.schemas import (
 )
 from nearfar.serve.service import RERANK_DEPTH, Service, Writable
 
-NO_INDEX = "expected a service with an index, found a model alone; serve a run or an index"
-
 
 def router(service: Service) -> APIRouter:
     """The paths that find documents."""
@@ -42,7 +40,7 @@ def router(service: Service) -> APIRouter:
         """Find the documents that answer a question."""
         start = time.perf_counter()
         async with asyncio.timeout(service.config.timeout_s):
-            index = _index(service)
+            index = await _index(service)
             asked = await _asked(service, index, body)
             depth = max(body.k, RERANK_DEPTH) if body.rerank else body.k
             hits = await service.search_pool.run(
@@ -66,7 +64,7 @@ def router(service: Service) -> APIRouter:
     ) -> Response:
         """Find the documents nearest to one of the index."""
         start = time.perf_counter()
-        index = _index(service)
+        index = await _index(service)
         async with asyncio.timeout(service.config.timeout_s):
             hits = await service.search_pool.run(lambda: index.similar(id, k, filter=filter))
         return _json({"hits": list(map(asdict, hits)), "why_not": None,
@@ -104,10 +102,11 @@ async def _changed(service: Service, work: Callable[[], Any]) -> Changed:
     return Changed(documents=done.documents, added=done.added, replaced=done.replaced, deleted=done.deleted)
 
 
-def _index(service: Service) -> Index:
-    if service.index is None:
+async def _index(service: Service) -> Index:
+    index = await service.index_now()
+    if index is None:
         raise Refused(404, NO_INDEX)
-    return service.index.now()
+    return index
 
 
 async def _asked(service: Service, index: Index, body: SearchRequest) -> Asked:

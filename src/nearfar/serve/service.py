@@ -22,6 +22,7 @@ from nearfar.encoder.precision import Policy, choose_policy
 from nearfar.encoder.reranker import Reranker, load_reranker
 from nearfar.index.canaries import TEXTS
 from nearfar.index.table import TEXT
+from nearfar.search.index import Index
 from nearfar.serve.batcher import Batcher, Overloaded
 from nearfar.serve.config import ServeConfig
 from nearfar.serve.errors import Refused
@@ -136,7 +137,7 @@ class Service:
         """Have the kernels compiled and the weights laid out before the first request."""
         found = await self.batcher.embed(["warm"], "query")
         if self.index is not None:
-            index = self.index.now()
+            index = self.index.opened
             asked = index.with_vectors(["warm"], found.vectors)
             await self.search_pool.run(lambda: index.found(asked, 1, mode="hybrid"))
         if self.base is not None:
@@ -153,6 +154,13 @@ class Service:
             self.map.close()
         if self.base is not None:
             self.base.close()
+
+    async def index_now(self) -> Index | None:
+        """The index as it is on disk, read in a thread of its own where it has changed; None where there is none."""
+        living = self.index
+        if living is None:
+            return None
+        return await self.search_pool.run(living.now) if living.is_stale else living.opened
 
     def check_texts(self, texts: Sequence[object]) -> None:
         """Refuse more texts than a request may have.
