@@ -82,7 +82,7 @@ def of_model(
 ) -> None:
     """Say which of the five failures a trained model has, with evidence and the fix.
 
-    Of a run, the page is written to its folder, as doctor.html, unless --html says otherwise.
+    Of a run, page and findings are written to its folder, as doctor.html and doctor.json, unless --html says otherwise.
 
     Every field of the configuration's data is an option too: --columns.query title --columns.positive body
 
@@ -104,7 +104,8 @@ def of_model(
         probe=probe,
         reporter=Terminal(),
     )
-    _tell(found, html or _page_of(model), strict=strict, as_json=as_json)
+    run = Path(model) if html is None and _is_run(model) else None
+    _tell(found, html, run, strict=strict, as_json=as_json)
 
 
 @app.command("index", context_settings=ANY_FIELD)
@@ -172,20 +173,23 @@ def _config(context: typer.Context) -> DataConfig | None:
     return DataConfig.parse(values, "options") if values else None
 
 
-def _page_of(model: str) -> Path | None:
-    """Where the page goes by itself: into the folder of a run."""
-    from nearfar.pipeline.doctor_page import PAGE
+def _is_run(model: str) -> bool:
     from nearfar.pipeline.run import RECORD
 
-    return Path(model) / PAGE if (Path(model) / RECORD).exists() else None
+    return (Path(model) / RECORD).exists()
 
 
-def _tell(found: Diagnosis, html: Path | None, *, strict: bool, as_json: bool) -> None:
-    from nearfar.pipeline.doctor_page import write_page
+def _tell(
+    found: Diagnosis, html: Path | None, run: Path | None = None, *, strict: bool, as_json: bool
+) -> None:  # fmt: skip
+    from nearfar.pipeline.doctor_page import PAGE, keep, write_page
 
     typer.echo(show.json_line(found.record()) if as_json else show.diagnosis(found))
     if html is not None:
         write_page(found, html)
-        typer.echo(f"\npage: {html}", err=as_json)
+    if run is not None:
+        keep(found, run)
+    if page := html or (run and run / PAGE):
+        typer.echo(f"\npage: {page}", err=as_json)
     if strict and found.failed:
         raise typer.Exit(1)

@@ -19,6 +19,7 @@ from nearfar.cli.compress import compress, plan
 from nearfar.cli.compress_table import compress_table
 from nearfar.cli.evaluate import evaluate
 from nearfar.cli.export import export
+from nearfar.cli.hub import pull, push
 from nearfar.cli.mcp import mcp
 from nearfar.cli.merge import merge
 from nearfar.cli.mine import mine
@@ -220,6 +221,8 @@ app.command()(search)
 app.command()(serve)
 app.command()(mcp)
 app.command()(export)
+app.command()(push)
+app.command()(pull)
 app.command(context_settings=ANY_FIELD)(mine)
 app.command("rerank-train", context_settings=ANY_FIELD)(rerank_train)
 app.command(context_settings=ANY_FIELD)(teach)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nearfar.core.artifact import write_json
 from nearfar.diagnose.evidence import Evidence, Subject, Vectors
 from nearfar.diagnose.finding import SEVERITY, Finding
 from nearfar.diagnose.geometry import sample, unit
@@ -19,7 +20,7 @@ from nearfar.report.doctor_figures import ANSWERED, PLAIN, UNANSWERED
 from nearfar.report.html import write_diagnosis
 from nearfar.report.vega import Sides
 
-PAGE = "doctor.html"  # in a run folder
+PAGE, FINDINGS = "doctor.html", "doctor.json"  # in a run folder
 MOST_DOCUMENTS, MOST_QUERIES = 2000, 500  # on the map
 MOST_PAIRS = 4000  # of the histograms
 FEWEST = 50  # points that UMAP is asked to place
@@ -36,6 +37,17 @@ def write_page(found: Diagnosis, path: Path) -> None:
         BadInput: the file cannot be written.
     """
     write_diagnosis(page_data(found), path)
+
+
+def keep(found: Diagnosis, run: Path) -> None:
+    """Write the page of a run's diagnosis into its folder, and the findings with the fingerprint of their model.
+
+    Raises:
+        BadInput: a file cannot be written.
+    """
+    write_page(found, run / PAGE)
+    model = found.evidence.model
+    write_json(run / FINDINGS, {"fingerprint": model.fingerprint if model else "", **found.record()})
 
 
 def page_data(found: Diagnosis) -> DiagnosisData:
