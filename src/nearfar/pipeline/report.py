@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from nearfar.core.errors import NearfarError
 from nearfar.data.dataset import Dataset, Judged
-from nearfar.evaluate.statistics import Comparison, decide, interval
+from nearfar.evaluate.statistics import Comparison, decide
 from nearfar.pipeline.config import MAIN_METRIC, FitConfig
 from nearfar.pipeline.evaluate import Evaluation
-from nearfar.report.contents import Curve, Estimate, Example, Hit, ReportData, Similarities
+from nearfar.report.contents import Curve, Example, Hit, ReportData, Similarities
 from nearfar.train.progress import Progress
 
 EXAMPLES = 5
@@ -68,7 +68,7 @@ def report_data(
     return ReportData(
         title=f"{dataset.name}: {record['config']['base']} fine-tuned",
         verdict=record["verdict"],
-        systems={NAMES[name]: _estimates(measured.evaluation) for name, measured in systems.items()},
+        systems={NAMES[name]: measured.evaluation.estimates() for name, measured in systems.items()},
         curve=Curve(tuple(zip(steps, progress.losses, progress.learning_rates, strict=True)), progress.dev),
         before=before,
         after=after,
@@ -90,13 +90,6 @@ def card(config: FitConfig, systems: Mapping[str, Measured], sentence: str, open
     head = f"| | {' | '.join(metrics)} |\n|---|{'---|' * len(metrics)}"
     table = "\n".join([head, *rows])
     return f"# Fine-tuned from {config.base}\n\n{sentence}\n\n{table}\n\n```python\n{opening}\n```\n"
-
-
-def _estimates(evaluation: Evaluation) -> dict[str, Estimate]:
-    return {
-        name: Estimate(float(values.mean()), *interval(values, seed=0, resamples=999))
-        for name, values in evaluation.per_query.items()
-    }
 
 
 def _facts(record: Mapping[str, Any]) -> dict[str, str]:
