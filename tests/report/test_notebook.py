@@ -19,10 +19,7 @@ from nearfar.pipeline.run import Run
 from nearfar.search.hits import Hit, Hits
 
 HOSTILE = "</pre></style><script>document.title='owned'</script><img src=x onerror=\"alert('owned')\">{{ 7 * 7 }}"
-    "</pre></style><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">{{ 7 * 7 }}"
-)
-TAGS = {"div", "style", "p", "table", "thead", "tbody", "tr", "th", "td", "span", "details", "summary", "pre", "ol", "li",
-        "b"}  # fmt: skip
+TAGS = set("div style p table thead tbody tr th td span details summary pre ol li b".split())  # noqa: SIM905
 
 
 class Seen(HTMLParser):

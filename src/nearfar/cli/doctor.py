@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nearfar.cli import show
+from nearfar.cli.complete import models
 from nearfar.cli.options import ANY_FIELD, AsJson, check_options, fields, numbers
 from nearfar.core.config import merged
 
@@ -21,7 +22,10 @@ app = typer.Typer(help="Look for the five failures of contrastive training.", no
 
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 when a failure is found.")]
 Html = Annotated[Path | None, typer.Option("--html", help="Write a page to look at, one file that needs no network.")]
-Base = Annotated[str | None, typer.Option(help="What training starts from: minilm, a model folder, a hub name.")]
+Base = Annotated[
+    str | None,
+    typer.Option(help="What training starts from: minilm, a model folder, a hub name.", autocompletion=models),
+]
 
 Elsewhere = Annotated[
     list[str] | None,
@@ -64,7 +68,9 @@ def of_data(
 @app.command("model", context_settings=ANY_FIELD)
 def of_model(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="A run, a model folder, a base's name, or a hub name.")],
+    model: Annotated[
+        str, typer.Argument(help="A run, a model folder, a base's name, or a hub name.", autocompletion=models)
+    ],
     against: Annotated[
         str | None, typer.Option(help="What training started from; left out: what the run says.")
     ] = None,
