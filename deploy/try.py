@@ -43,8 +43,9 @@ def ask(path, body=None, key=""):
 
 start, key = time.time(), sys.argv[1]
 while ask("/readyz")[0] != 200:
-    if time.time() - start > int(sys.argv[2]):
-        sys.exit("not ready in time")
+    state = open(f"/proc/{sys.argv[3]}/stat").read().rpartition(")")[2].split()[0]
+    if state == "Z" or time.time() - start > int(sys.argv[2]):
+        sys.exit("it has ended, or is not ready in time")
     time.sleep(0.5)
 ready = time.time() - start
 model = json.loads(ask("/v1/models", key=key)[1])["data"][0]["id"]
@@ -128,18 +129,8 @@ class Image:
 
     def sandbox(self, *options: str, values: dict[str, str], user: str = "root") -> list[str]:
         """A command that runs what follows in the root."""
-        fixed = [
-            "--dev",
-            "/dev",
-            "--proc",
-            "/proc",
-            "--perms",
-            "1777",
-            "--tmpfs",
-            "/tmp",
-            "--unshare-pid",
-            "--die-with-parent",
-        ]
+        writable = [part for place in ("/tmp", "/dev/shm") for part in ("--perms", "1777", "--tmpfs", place)]
+        fixed = ["--dev", "/dev", "--proc", "/proc", *writable, "--unshare-pid", "--die-with-parent"]
         given = [part for name, value in {**PATHS, **values}.items() for part in ("--setenv", name, value)]
         as_user = ["setpriv", "--reuid", user, "--regid", user, "--init-groups", "--"] if user != "root" else []
         return ["bwrap", *options, *fixed, "--clearenv", *given, "--chdir", self.folder, "--", *as_user]
@@ -175,7 +166,7 @@ def ask(image: Image, run: Path) -> dict[str, object]:
     script = f"""
     {shlex.join([*image.entry, *image.command])} & service=$!
     trap 'kill $service 2>/dev/null' EXIT
-    python3 -c {shlex.quote(ASK)} {KEY} {TAKES_S}
+    python3 -c {shlex.quote(ASK)} {KEY} {TAKES_S} $service
     {shlex.join(image.health)} && echo healthy
     echo "user $(id -u)"
     kill -TERM $service; start=$(date +%s); set +e; wait $service; echo "ended $? $(($(date +%s) - start))"
