@@ -11,6 +11,7 @@ import pytest
 
 import nearfar as package
 from command_line import SMALL, nearfar, tree, write_pairs
+from nearfar.report import kept
 
 FAILURES = ["collapse", "false_negatives", "shortcut", "overfit", "drift"]
 
@@ -36,6 +37,20 @@ def test_all_five_verdicts_and_a_page(run):
     assert [failure for failure in FAILURES if f'<section id="{failure}">' not in page] == []
     [sentence] = re.findall(r'<p class="verdict">([^<]+)</p>', page)
     assert (sentence == "none of the failures was found") == ({verdict for _, verdict in told} == {"ok"})
+
+
+def test_a_run_keeps_its_findings(run, data, tmp_path):
+    (run / kept.FINDINGS).unlink(missing_ok=True)
+    done = nearfar("doctor", "model", run, "--json", "--html", tmp_path / "page.html")
+    record = json.loads((run / kept.FINDINGS).read_text(), parse_constant=pytest.fail)
+    told = json.loads(done.out)
+    assert record["findings"] == told["findings"]
+    assert [finding.failure for finding in kept.findings(run)] == FAILURES
+    before = kept.findings(run)
+    nearfar("doctor", "model", run, "--data", data)  # whose ids may be other documents' in the index
+    assert "named" in record
+    assert "named" not in json.loads((run / kept.FINDINGS).read_text())
+    assert [finding.failure for finding in before] == [finding.failure for finding in kept.findings(run)]
 
 
 def test_the_page_holds_its_figures_and_their_data(run, data):

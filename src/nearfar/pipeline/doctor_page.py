@@ -14,6 +14,7 @@ from nearfar.diagnose.evidence import Evidence, Subject, Vectors
 from nearfar.diagnose.finding import SEVERITY, Finding
 from nearfar.diagnose.geometry import sample, unit
 from nearfar.pipeline.doctor import Diagnosis
+from nearfar.report import kept
 from nearfar.report.doctor_contents import DiagnosisData, Kind, Place, Point
 from nearfar.report.doctor_figures import ANSWERED, PLAIN, UNANSWERED
 from nearfar.report.html import write_diagnosis
@@ -36,6 +37,31 @@ def write_page(found: Diagnosis, path: Path) -> None:
         BadInput: the file cannot be written.
     """
     write_diagnosis(page_data(found), path)
+
+
+def keep(found: Diagnosis, run: Path, *, own_data: bool = True) -> None:
+    """Leave a diagnosis in the folder of the run that it is of, as JSON.
+
+    Args:
+        own_data: whether it was made with the run's data, whose ids are those of the run's index.
+
+    Raises:
+        BadInput: the file cannot be written.
+    """
+    named = {"named": _in_examples(found)} if own_data else {}
+    kept.keep(run / kept.FINDINGS, {**found.record(), **named})
+
+
+def _in_examples(found: Diagnosis) -> dict[str, dict[str, list[str]]]:
+    """Ids of the documents, and the queries, that are in examples of each failure."""
+    evidence = found.evidence
+    ids = dict(zip(evidence.documents, evidence.ids, strict=False))
+    queries = {*evidence.test.queries, *evidence.train.queries, *evidence.training_queries, *evidence.live.queries}
+    texts = {finding.failure: dict.fromkeys(value for example in finding.examples for value in example.values())
+             for finding in found.findings}  # fmt: skip
+    return {failure: {"documents": [ids[text] for text in values if text in ids],
+                      "queries": [text for text in values if text in queries and text not in ids]}
+            for failure, values in texts.items()}  # fmt: skip
 
 
 def page_data(found: Diagnosis) -> DiagnosisData:
