@@ -56,7 +56,7 @@ export class DocumentMap {
       this.state = await ask<State>("/map");
       if (this.state.version > this.shown) await this.draw(this.state);
       const { points, documents, method, final } = this.state, queries = points - documents;
-      this.said.textContent = `${documents.toLocaleString("en")} documents${queries ? ` and ${queries.toLocaleString("en")} judged ${queries === 1 ? "query" : "queries"}` : ""}${method ? `, placed by ${method}` : ", being placed"}${final ? "" : "; a better layout (UMAP) is being made"}. Drag to move, turn the wheel to zoom; the signs at the lower right draw a rectangle or a lasso.`;
+      this.said.textContent = `${documents.toLocaleString("en")} documents${queries ? ` and ${queries.toLocaleString("en")} ${queries === 1 ? "query" : "queries"}` : ""}${method ? `, placed by ${method}` : ", being placed"}${final ? "" : "; a better layout (UMAP) is being made"}. Drag to move, turn the wheel to zoom; the signs at the lower right draw a rectangle or a lasso.`;
       window.clearTimeout(this.timer);
       if (!final && this.root.isConnected) this.timer = window.setTimeout(() => void this.load(), EVERY_MS);
     } catch (error) {
