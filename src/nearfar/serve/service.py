@@ -122,7 +122,8 @@ class Service:
         encoder = load_encoder(own)
         living = LivingIndex.open(index, encoder) if index else None
         policy = policy or agreed(encoder, _probes(living), choose_policy())
-        batcher = Batcher(encoder, policy, queue_tokens=config.queue_tokens, cache_bytes=config.cache_bytes)
+        batcher = Batcher(encoder, policy, queue_s=config.queue_s, queue_tokens=config.queue_tokens,
+                          cache_bytes=config.cache_bytes)  # fmt: skip
         metrics = Metrics.of(batcher)
         return cls(_name(path), encoder, policy, config, batcher, metrics, encoder.fingerprint(), living,
                    load_reranker(reranker) if reranker else None, place=path,
