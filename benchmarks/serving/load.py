@@ -54,8 +54,10 @@ async def answered(reader: asyncio.StreamReader) -> Answer:
     return said
 
 
-async def loaded(port: int, requests: list[tuple[bytes, int]], clients: int, seconds: float) -> Load:
-    """So many clients, each of which sends its next request when the one before is answered."""
+async def loaded(
+    port: int, requests: list[tuple[bytes, int]], clients: int, seconds: float, pause: float = 0.0
+) -> Load:
+    """So many clients, each of which sends its next request so many seconds after the one before is answered."""
     found, start = Load(), time.perf_counter()
 
     async def client(number: int) -> None:
@@ -71,6 +73,8 @@ async def loaded(port: int, requests: list[tuple[bytes, int]], clients: int, sec
             if status == 200:
                 found.took.append(time.perf_counter() - began)
                 found.texts += texts
+            if pause:
+                await asyncio.sleep(pause)
         writer.close()
 
     await asyncio.gather(*map(client, range(clients)))

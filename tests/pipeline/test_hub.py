@@ -19,8 +19,9 @@ from nearfar.data.read import as_dataset
 from nearfar.encoder.load import load_encoder
 from nearfar.evaluate.statistics import interval
 from nearfar.pipeline.doctor import diagnose
-from nearfar.pipeline.doctor_page import FINDINGS
+from nearfar.pipeline.doctor_page import keep
 from nearfar.pipeline.settings_text import without_path
+from nearfar.report.kept import FINDINGS
 from nearfar.search.index import Index
 from tiny_models import pairs, save_tiny_bert
 
@@ -37,8 +38,7 @@ def run(tmp_path_factory):
     (folder / "pairs.jsonl").write_text("\n".join([*rows, json.dumps({"query": "", "positive": BROKEN})]) + "\n")
     config = {**SMALL, "data.skip_bad_rows": True, "data.licence": "CC0"}
     done = nearfar.fit(folder / "pairs.jsonl", base="static", out=folder / "run", config=config)
-    found = diagnose(done.path)
-    write_json(done.path / FINDINGS, {"fingerprint": done.record["fingerprint"], **found.record()})
+    keep(diagnose(done.path), done.path)
     return done
 
 

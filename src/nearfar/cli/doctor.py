@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nearfar.cli import show
-from nearfar.cli.complete import models
 from nearfar.cli.options import ANY_FIELD, AsJson, check_options, fields, numbers
 from nearfar.core.config import merged
 
@@ -22,10 +21,7 @@ app = typer.Typer(help="Look for the five failures of contrastive training.", no
 
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 when a failure is found.")]
 Html = Annotated[Path | None, typer.Option("--html", help="Write a page to look at, one file that needs no network.")]
-Base = Annotated[
-    str | None,
-    typer.Option(help="What training starts from: minilm, a model folder, a hub name.", autocompletion=models),
-]
+Base = Annotated[str | None, typer.Option(help="What training starts from: minilm, a model folder, a hub name.")]
 
 Elsewhere = Annotated[
     list[str] | None,
@@ -68,9 +64,7 @@ def of_data(
 @app.command("model", context_settings=ANY_FIELD)
 def of_model(
     context: typer.Context,
-    model: Annotated[
-        str, typer.Argument(help="A run, a model folder, a base's name, or a hub name.", autocompletion=models)
-    ],
+    model: Annotated[str, typer.Argument(help="A run, a model folder, a base's name, or a hub name.")],
     against: Annotated[
         str | None, typer.Option(help="What training started from; left out: what the run says.")
     ] = None,
@@ -88,7 +82,8 @@ def of_model(
 ) -> None:
     """Say which of the five failures a trained model has, with evidence and the fix.
 
-    Of a run, page and findings are written to its folder, as doctor.html and doctor.json, unless --html says otherwise.
+    Of a run, the page is written to its folder, as doctor.html, unless --html says otherwise; the findings always are,
+    as doctor.json.
 
     Every field of the configuration's data is an option too: --columns.query title --columns.positive body
 
@@ -110,8 +105,7 @@ def of_model(
         probe=probe,
         reporter=Terminal(),
     )
-    run = Path(model) if html is None and _is_run(model) else None
-    _tell(found, html, run, strict=strict, as_json=as_json)
+    _tell(found, html, strict=strict, as_json=as_json, run=_run_of(model), own_data=data is None)
 
 
 @app.command("index", context_settings=ANY_FIELD)
@@ -179,23 +173,24 @@ def _config(context: typer.Context) -> DataConfig | None:
     return DataConfig.parse(values, "options") if values else None
 
 
-def _is_run(model: str) -> bool:
+def _run_of(model: str) -> Path | None:
+    """The folder of a run, which keeps its findings."""
     from nearfar.pipeline.run import RECORD
 
-    return (Path(model) / RECORD).exists()
+    return Path(model) if (Path(model) / RECORD).exists() else None
 
 
 def _tell(
-    found: Diagnosis, html: Path | None, run: Path | None = None, *, strict: bool, as_json: bool
-) -> None:  # fmt: skip
+    found: Diagnosis, html: Path | None, *, strict: bool, as_json: bool, run: Path | None = None, own_data: bool = False
+) -> None:
     from nearfar.pipeline.doctor_page import PAGE, keep, write_page
 
     typer.echo(show.json_line(found.record()) if as_json else show.diagnosis(found))
+    if run is not None:
+        keep(found, run, own_data=own_data)
+        html = html or run / PAGE
     if html is not None:
         write_page(found, html)
-    if run is not None:
-        keep(found, run)
-    if page := html or (run and run / PAGE):
-        typer.echo(f"\npage: {page}", err=as_json)
+        typer.echo(f"\npage: {html}", err=as_json)
     if strict and found.failed:
         raise typer.Exit(1)

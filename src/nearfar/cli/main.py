@@ -37,6 +37,7 @@ from nearfar.cli.options import (
     fields,
     mode_of,
 )
+from nearfar.cli.report import report
 from nearfar.cli.rerank import rerank_train
 from nearfar.cli.search import search
 from nearfar.cli.serve import serve
@@ -231,6 +232,7 @@ app.command()(compare)
 app.command(context_settings=ANY_FIELD)(compress)
 app.command("compress-table")(compress_table)
 app.command()(plan)
+app.command()(report)
 app.command()(search)
 app.command()(serve)
 app.command()(mcp)

@@ -43,14 +43,17 @@ class Evaluation:
     run: Run
     queries: NDArray[np.int32]  # (Q,) rows of the data set's queries
 
-    def estimates(self) -> dict[str, Estimate]:
-        """Each metric with the interval of its mean over the queries."""
-        return {name: Estimate(float(values.mean()), *interval(values, seed=0, resamples=999))
-                for name, values in self.per_query.items()}  # fmt: skip
-
     def _repr_html_(self) -> str:
         """In a notebook."""
-        return evaluation_html(self.estimates(), len(self.queries))
+        return evaluation_html(estimates(self.per_query), len(self.queries))
+
+
+def estimates(per_query: Mapping[str, NDArray[np.float64]]) -> dict[str, Estimate]:
+    """Means of metrics with their intervals, from the values for each query (Q,)."""
+    return {
+        name: Estimate(float(values.mean()), *interval(values, seed=0, resamples=999))
+        for name, values in per_query.items()
+    }
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,16 +12,18 @@ from typing import Any
 import numpy as np
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from nearfar.diagnose.finding import Finding
 from nearfar.encoder.load import BASES, FRESH, HUB_NAME
 from nearfar.encoder.needs import HEADING
 from nearfar.encoder.runtimes import fits
-from nearfar.evaluate.statistics import interval
 from nearfar.pipeline.config import FitConfig
 from nearfar.pipeline.data_card import CARD, without_rows
-from nearfar.pipeline.doctor_page import FINDINGS
+from nearfar.pipeline.evaluate import estimates
 from nearfar.pipeline.report import NAMES
 from nearfar.pipeline.run import Run
 from nearfar.pipeline.settings_text import settings_text, without_path
+from nearfar.report import kept
+from nearfar.report.filters import words
 from nearfar.report.markdown import escaped, fenced
 
 TAGS = ("sentence-transformers", "sentence-similarity", "feature-extraction", "nearfar")
@@ -128,13 +129,8 @@ def _systems(run: Run) -> Iterable[list[str]]:
     """A row for each system: its name, and every metric with its interval."""
     with np.load(run.path / "data" / "per_query.npz") as values:
         for system, means in run.metrics.items():
-            cells = [_cell(mean, values[f"{system}/{metric}"]) for metric, mean in means.items()]
-            yield [NAMES[system], *cells]
-
-
-def _cell(mean: float, values: Any) -> str:
-    low, high = interval(values, seed=0, resamples=999)
-    return f"{mean:.3f} ({low:.3f} to {high:.3f})"
+            found = estimates({metric: values[f"{system}/{metric}"] for metric in means})
+            yield [NAMES[system], *(f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})" for one in found.values())]
 
 
 def _comparison(name: str, values: Mapping[str, float]) -> str:
@@ -143,17 +139,20 @@ def _comparison(name: str, values: Mapping[str, float]) -> str:
             f"the same for {values['ties']:,}.")  # fmt: skip
 
 
-def findings_of(run: Run) -> list[dict[str, Any]]:
-    """The doctor's findings of this very model, as it keeps them in the run; none where it was not asked."""
-    found = json.loads(_read(run.path / FINDINGS) or "{}")
-    return list(found["findings"]) if found.get("fingerprint") == run.record["fingerprint"] else []
+def findings_of(run: Run) -> tuple[Finding, ...]:
+    """The doctor's findings of this very model, as it leaves them in the run; none where it was not asked.
+
+    Raises:
+        BadInput: what it left cannot be read.
+    """
+    return kept.findings(run.path) if kept.found_in(run.path) == run.record["fingerprint"] else ()
 
 
 def _diagnosis(run: Run, sharing: Sharing) -> dict[str, Any]:
     shown = SHOWN_EXAMPLES if sharing.with_examples else 0
-    findings = [{"failure": escaped(one["failure"].replace("_", " ")), "verdict": escaped(one["verdict"]),
-                 "summary": escaped(one["summary"]),
-                 "examples": [fenced(_example(example)) for example in one["examples"][:shown]]}
+    findings = [{"failure": escaped(words(one.failure)), "verdict": escaped(one.verdict),
+                 "summary": escaped(one.summary),
+                 "examples": [fenced(_example(example)) for example in one.examples[:shown]]}
                 for one in findings_of(run)]  # fmt: skip
     said = "The five failures of contrastive training, looked for in this model:" if findings else NOT_ASKED
     return {"findings": findings, "diagnosis": said}
