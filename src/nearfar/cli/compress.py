@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nearfar.cli import complete
 from nearfar.cli import show_codes as show
 from nearfar.cli.options import AsJson, Resume, fields, group_settings, mode_of, names, numbers
 from nearfar.cli.show import json_line
@@ -25,7 +26,9 @@ def compress(
     context: typer.Context,
     run: Run,
     sizes: Annotated[str, typer.Option("--bytes", help="Bytes a vector; several with commas.")] = "32",
-    codec: Annotated[str | None, typer.Option(help="Left out: learned_residual.")] = None,
+    codec: Annotated[
+        str | None, typer.Option(help="Left out: learned_residual.", autocompletion=complete.codecs)
+    ] = None,
     data: Queries = None,
     unlabelled: Unlabelled = False,
     train: Annotated[
@@ -83,7 +86,9 @@ def plan(
     data: Queries = None,
     documents: Annotated[int, typer.Option(min=1, help="Documents that the index is to hold.")] = 1_000_000,
     budget: Annotated[int, typer.Option(min=1, help="Bytes a vector, at most.")] = 32,
-    codecs: Annotated[str | None, typer.Option(help="Names with commas; left out: all.")] = None,
+    codecs: Annotated[
+        str | None, typer.Option(help="Names with commas; left out: all.", autocompletion=complete.codecs)
+    ] = None,
     sizes: Annotated[str | None, typer.Option("--bytes", help="Bytes a vector, with commas; left out: some.")] = None,
     unlabelled: Unlabelled = False,
     html: Annotated[Path | None, typer.Option("--html", help="Write a page with the chart, one file.")] = None,
@@ -91,18 +96,22 @@ def plan(
 ) -> None:
     """Measure what each codec keeps of a run's quality at each size, and recommend one for a budget.
 
+    The figures are kept in the run, as plan.json, for its page and `nearfar report`.
+
     Example: nearfar plan run --budget 32 --html plan.html
     """
     from nearfar.pipeline.frontier import plan as plan_
     from nearfar.pipeline.frontier_page import write_page
     from nearfar.pipeline.progress import Terminal
     from nearfar.report.html import check_writable
+    from nearfar.report.kept import PLAN, keep
 
     if html is not None:
         check_writable(html)
     found = plan_(run, data=data, documents=documents, budget=budget, codecs=names(codecs) if codecs else None,
                   sizes=numbers(sizes) if sizes else None, unlabelled=unlabelled, reporter=Terminal())  # fmt: skip
     typer.echo(json_line(found.record()) if as_json else show.plan(found))
+    keep(run / PLAN, found.kept())
     if html is not None:
         write_page(found, html)
         typer.echo(f"\npage: {html}", err=as_json)

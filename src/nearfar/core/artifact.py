@@ -36,6 +36,18 @@ def writing(path: Path, kind: str, meta: Mapping[str, Any], *, overwrite: bool =
     Raises:
         BadInput: `path` exists and `overwrite` is false, it is no artifact, or the disk cannot take the new one.
     """
+    with placing(path, overwrite=overwrite) as scratch:
+        yield scratch
+        write_manifest(scratch, kind, meta)
+
+
+@contextmanager
+def placing(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a scratch folder that takes its place at `path` when the block ends; the block flushes what it holds.
+
+    Raises:
+        BadInput: as of `writing`.
+    """
     target = Path(os.path.realpath(path))
     scratch = _beside(target, "writing")
     with disk_told(path, target, scratch):
@@ -44,7 +56,6 @@ def writing(path: Path, kind: str, meta: Mapping[str, Any], *, overwrite: bool =
         try:
             scratch.mkdir(parents=True)
             yield scratch
-            write_manifest(scratch, kind, meta)
             put(scratch, target)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -83,8 +94,13 @@ def write_manifest(folder: Path, kind: str, meta: Mapping[str, Any], files: Iter
         if entry.is_file() and entry != folder / MANIFEST:
             recorded[name] = {"bytes": entry.stat().st_size, "sha256": digest_file(entry)}
         sync(entry)
-    manifest = {"kind": kind, "format": FORMAT, "meta": dict(meta), "files": recorded}
-    _write_json(folder / MANIFEST, {**manifest, "seal": _seal(manifest)})
+    _write_json(folder / MANIFEST, sealed(kind, meta, recorded))
+
+
+def sealed(kind: str, meta: Mapping[str, Any], files: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest of files whose sizes and checksums are known."""
+    manifest = {"kind": kind, "format": FORMAT, "meta": dict(meta), "files": dict(files)}
+    return {**manifest, "seal": _seal(manifest)}
 
 
 def remove(path: Path) -> None:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from nearfar.core.errors import NearfarError
 from nearfar.data.dataset import Dataset, Judged
-from nearfar.evaluate.statistics import Comparison, decide, interval
+from nearfar.evaluate.statistics import Comparison, decide
 from nearfar.pipeline.config import MAIN_METRIC, FitConfig
-from nearfar.pipeline.evaluate import Evaluation
-from nearfar.report.contents import Curve, Estimate, Example, Hit, ReportData, Similarities
+from nearfar.pipeline.evaluate import Evaluation, estimates
+from nearfar.report.contents import Curve, Example, Hit, ReportData, Similarities
 from nearfar.train.progress import Progress
 
 EXAMPLES = 5
@@ -68,14 +68,14 @@ def report_data(
     return ReportData(
         title=f"{dataset.name}: {record['config']['base']} fine-tuned",
         verdict=record["verdict"],
-        systems={NAMES[name]: _estimates(measured.evaluation) for name, measured in systems.items()},
+        systems={NAMES[name]: estimates(measured.evaluation.per_query) for name, measured in systems.items()},
         curve=Curve(tuple(zip(steps, progress.losses, progress.learning_rates, strict=True)), progress.dev),
         before=before,
         after=after,
         similarities=_similarities(dataset.judged("test"), systems),
         won=_examples(dataset, systems, [int(i) for i in order[::-1][:EXAMPLES] if after[i] > before[i]]),
         lost=_examples(dataset, systems, [int(i) for i in order[:EXAMPLES] if after[i] < before[i]]),
-        facts=_facts(record),
+        facts=facts_of(record),
         notices=tuple(record["data"]["notices"]),
     )
 
@@ -92,14 +92,8 @@ def card(config: FitConfig, systems: Mapping[str, Measured], sentence: str, open
     return f"# Fine-tuned from {config.base}\n\n{sentence}\n\n{table}\n\n```python\n{opening}\n```\n"
 
 
-def _estimates(evaluation: Evaluation) -> dict[str, Estimate]:
-    return {
-        name: Estimate(float(values.mean()), *interval(values, seed=0, resamples=999))
-        for name, values in evaluation.per_query.items()
-    }
-
-
-def _facts(record: Mapping[str, Any]) -> dict[str, str]:
+def facts_of(record: Mapping[str, Any]) -> dict[str, str]:
+    """What a run was made of and with, in words."""
     queries = record["data"]["queries"]
     train = record["config"]["train"]
     return {

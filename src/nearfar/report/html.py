@@ -16,17 +16,17 @@ from typing import Any
 
 import vl_convert
 from altair import SCHEMA_VERSION
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from nearfar.core.errors import BadInput
 from nearfar.report.contents import ReportData
 from nearfar.report.doctor_contents import DiagnosisData
+from nearfar.report.doctor_figures import embedding_map, of_finding
 from nearfar.report.doctor_figures import figures as doctor_figures
-from nearfar.report.doctor_figures import of_finding
 from nearfar.report.figures import figures
-from nearfar.report.filters import FILTERS
 from nearfar.report.plan_contents import PlanData
 from nearfar.report.plan_figures import quality
+from nearfar.report.run_contents import RunData
+from nearfar.report.templates import template
 from nearfar.report.vega import Figure
 
 
@@ -57,6 +57,15 @@ def write_plan(data: PlanData, path: Path) -> None:
     _write(render_plan(data), path)
 
 
+def write_run(data: RunData, path: Path) -> None:
+    """Write the one page of a run to `path`.
+
+    Raises:
+        BadInput: the file cannot be written.
+    """
+    _write(render_run(data), path)
+
+
 def render(data: ReportData) -> str:
     """The report of a run as text."""
     return _page("report.html.j2", data, figures(data), {"metrics": _metrics(data)})
@@ -73,13 +82,23 @@ def render_plan(data: PlanData) -> str:
     return _page("plan.html.j2", data, [quality(data)], {})
 
 
-def _page(template: str, data: Any, drawn: list[Figure], more: Mapping[str, Any]) -> str:
+def render_run(data: RunData) -> str:
+    """The one page of a run as text."""
+    own = {finding.failure: of_finding(finding) for finding in data.findings}
+    place = embedding_map(data.place, [finding.failure for finding in data.findings])
+    parts = {"course": figures(data.report), "map": [place] if place else [],
+             "codes": [quality(data.plan)] if data.plan else []}  # fmt: skip
+    drawn = [figure for part in parts.values() for figure in part]
+    return _page("run.html.j2", data, drawn, {**parts, "own": own, "metrics": _metrics(data.report)})
+
+
+def _page(name: str, data: Any, drawn: list[Figure], more: Mapping[str, Any]) -> str:
     """The template with its figures: `drawn`, and those of each finding under "own" of the other values."""
     every = [*drawn, *(figure for figures in more.get("own", {}).values() for figure in figures)]
     panels = {f"{figure.name}-{i}": panel for figure in every for i, panel in enumerate(figure.panels)}
     scripts = [_vega(), _script("draw.js")]
     values = {"data": data, "figures": drawn, "panels": _json(panels), "scripts": scripts, "policy": _policy(scripts)}
-    page: str = _template(template).render(values | dict(more))
+    page: str = template(name).render(values | dict(more))
     return page
 
 
@@ -147,15 +166,3 @@ def _vega() -> str:
 
 def _script(name: str) -> str:
     return resources.files("nearfar.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _template(name: str) -> Any:
-    environment = Environment(
-        autoescape=True,
-        loader=PackageLoader("nearfar", "report"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(FILTERS)
-    return environment.get_template(name)

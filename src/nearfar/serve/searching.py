@@ -14,7 +14,7 @@ from fastapi import APIRouter, Path, Query, Response
 
 from nearfar.core.unicode import check_encodable
 from nearfar.encoder.prompts import check_task
-from nearfar.search.hits import Hit
+from nearfar.search.hits import Hit, Hits
 from nearfar.search.index import Index
 from nearfar.search.ranking import Asked
 from nearfar.serve.errors import NO_INDEX, Refused, documented
@@ -52,7 +52,7 @@ def router(service: Service) -> APIRouter:
                     lambda: index.why_not(asked, id_, body.k, filter=body.filter, mode=body.mode)
                 )
             if body.rerank:
-                hits = (await _reranked(service, body.query, hits))[: body.k]
+                hits = Hits((await _reranked(service, body.query, hits))[: body.k])
         return _json({"hits": list(map(asdict, hits)), "why_not": asdict(lost) if lost else None,
                       "took_ms": 1000 * (time.perf_counter() - start)})  # fmt: skip
 
