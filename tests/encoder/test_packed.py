@@ -1,10 +1,11 @@
 """Packed layers against transformers' own forward."""
 
+import numpy as np
 import pytest
 import torch
 from transformers import BertConfig, BertModel, RobertaConfig, RobertaModel
 
-from nearfar.encoder import packed
+from nearfar.encoder import ragged
 from nearfar.encoder.kernels import inference_kernels, training_kernels
 from nearfar.encoder.packed import PackedLayers, is_packable
 
@@ -59,9 +60,9 @@ def test_rows_without_padding():
     assert difference(made(), inputs) <= 1e-6
 
 
-@pytest.mark.parametrize(("name", "value"), [("LONGEST", 5), ("TOGETHER", 1)])
+@pytest.mark.parametrize(("name", "value"), [("LONGEST", 5), ("TOGETHER", 1), ("STEP", 1), ("STEP", 4)])
 def test_long_rows_and_rows_alone(monkeypatch, name, value):
-    monkeypatch.setattr(packed, name, value)
+    monkeypatch.setattr(ragged, name, value)
     assert difference(made(), features()) <= 1e-6
 
 
@@ -83,3 +84,20 @@ def test_a_wrapped_product_is_left_alone():
     dense = model.encoder.layer[1].output.dense
     model.encoder.layer[1].output.dense = torch.nn.Sequential(dense)
     assert not is_packable(model.encoder)
+
+
+def test_attention_is_that_of_each_text_alone():
+    lengths = [3, 17, 16, 18, 33, 40, 40, 0, 5]
+    rows = torch.randn(sum(lengths) + 7, 3 * 32, generator=torch.Generator().manual_seed(2))
+    found = ragged.attend(rows, list(ragged.grouped(lengths)), heads=4)
+    for text, start in zip(lengths, np.cumsum([0, *lengths]), strict=False):
+        q, k, v = rows[start : start + text].view(text, 3, 4, 8).permute(1, 2, 0, 3)
+        alone = torch.softmax(q @ k.transpose(1, 2), -1) @ v
+        torch.testing.assert_close(found[start : start + text], alone.transpose(0, 1).reshape(text, 32))
+    assert not found[sum(lengths) :].any()
+
+
+def test_groups_keep_their_scores_in_the_cache():
+    groups = list(ragged.grouped([9] * 100 + [30] * 40 + [700] * 3))
+    assert all(group.texts == 1 or group.texts * group.length <= ragged.TOGETHER for group in groups)
+    assert [group.here.start for group in groups][1:] == [group.here.stop for group in groups][:-1]

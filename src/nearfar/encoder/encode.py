@@ -15,7 +15,7 @@ from nearfar.encoder.precision import Policy
 from nearfar.text.token_store import TokenStore
 
 STATIC_TEXTS = 1024  # pooled at a time: their vectors are still in the cache when they are normalised and copied
-UNSEEN_PADDING = 0.5  # where layers skip it: fewer, larger products are worth more (LOG.md)
+UNSEEN_PADDING = 0.85  # where layers skip it: fewer, larger products are worth more (LOG.md)
 INFERENCE_BUDGET = 4  # without a backward, this many times the training tokens fit the same cache
 
 

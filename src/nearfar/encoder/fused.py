@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import groupby
 from typing import Any, cast
 
 import numpy as np
@@ -18,7 +19,8 @@ from nearfar.encoder.dropout import generator
 from nearfar.encoder.freezing import first_trained
 from nearfar.encoder.fused_layer import Layer, saved_bytes
 from nearfar.encoder.fused_pass import Buffers, Dropout, Pass
-from nearfar.encoder.packed import LONGEST, groups_of, is_packable, layers_of
+from nearfar.encoder.packed import is_packable, layers_of
+from nearfar.encoder.ragged import LONGEST, TOGETHER
 
 SITES = 3  # of dropout in a layer
 SLACK_BYTES = 2**16  # for the alignment of every part
@@ -56,7 +58,7 @@ class FusedLayers(nn.Module):
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else hidden.dtype
         saved = self._saved(len(flat), dtype, len(self.layers) - first) if differentiable else None
         self._cast(dtype)
-        groups = np.array(list(groups_of(lengths)), np.int64)
+        groups = np.array(list(_groups_of(lengths)), np.int64)
         places, joined_places = (loops.head_places(groups, self.heads, parts) for parts in (1, 3))
         run = Pass(groups, places, joined_places, self._dropouts(), dtype, self.scratch, saved)
         if differentiable:
@@ -160,3 +162,13 @@ def _dropout(rate: float, keys: NDArray[np.uint32]) -> Dropout:
     """A site that drops at `rate`, exact to 2^-32."""
     threshold = min(round(rate * 2**32), 2**32 - 1)
     return (keys[0], keys[1]), np.uint32(threshold), np.float32(1 / (1 - threshold / 2**32))
+
+
+def _groups_of(lengths: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Rows at once and the tokens in each of them, of rows of these lengths."""
+    for length, rows in groupby(lengths):
+        left = sum(1 for _ in rows)
+        while left > 0:
+            count = min(left, max(TOGETHER // max(length, 1), 1))
+            yield count, length
+            left -= count

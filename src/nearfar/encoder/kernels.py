@@ -20,9 +20,8 @@ from transformers.masking_utils import sdpa_mask
 
 from nearfar.encoder.dropout import LEVELS, ByteDropout, dropped, survivors
 from nearfar.encoder.fused import FusedLayers, is_fusable
-from nearfar.encoder.packed import ATTENTION, LONGEST, PackedLayers, is_packable
-
-MASKED = -1e9  # finite, so that a row of padding alone has no NaN
+from nearfar.encoder.packed import ATTENTION, PackedLayers, is_packable
+from nearfar.encoder.ragged import LONGEST, MASKED
 
 
 class NarrowNorm(nn.Module):
