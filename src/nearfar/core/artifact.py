@@ -12,12 +12,13 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from nearfar.core.disk import disk_told
-from nearfar.core.errors import BadInput
+from nearfar.core.errors import BadInput, excerpt
 from nearfar.core.fingerprint import digest, digest_file
+from nearfar.core.plain_file import plain_json
 from nearfar.core.swap import put, sync
 
 MANIFEST = "manifest.json"
@@ -150,6 +151,19 @@ def read_files(folder: Path, kind: str) -> dict[str, Any]:
     return files
 
 
+def check_facts(folder: Path, meta: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
+    """Refuse a manifest in which one of these facts is missing or of another kind.
+
+    Raises:
+        BadInput: so.
+    """
+    for name, kind in kinds.items():
+        if not isinstance(meta.get(name), kind):
+            raise _damaged(
+                folder / MANIFEST, expected=f"{name}, {_a(kind.__name__)}", found=excerpt(str(meta.get(name)))
+            )
+
+
 def identity(folder: Path, kind: str) -> str:
     """Digest of all that the artifact holds, as its manifest says it; the files are not read.
 
@@ -183,7 +197,7 @@ def _write_json(path: Path, value: Any) -> None:
 
 def _load_manifest(folder: Path, kind: str) -> dict[str, Any]:
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = plain_json(folder / MANIFEST)
     except FileNotFoundError:
         kept = next(folder.parent.glob(f".{glob.escape(folder.name)}.old-*"), None)
         do = f"rename {kept} to it, which an interrupted replacement left" if kept else "check the path"
@@ -208,7 +222,16 @@ def _load_manifest(folder: Path, kind: str) -> dict[str, Any]:
         )
     if seal is None:
         raise _damaged(folder / MANIFEST, expected="the manifest as it was sealed", found="no seal")
+    if not (isinstance(manifest.get("meta"), dict) and isinstance(manifest.get("files"), dict)):
+        raise _damaged(folder / MANIFEST, expected="facts and files", found="none")
+    if outside := next((name for name in manifest["files"] if not _is_inside(name)), None):
+        raise _damaged(folder / MANIFEST, expected="names of files in its folder", found=excerpt(outside))
     return manifest
+
+
+def _is_inside(name: str) -> bool:
+    path = PureWindowsPath(name)  # which knows the signs of every system
+    return not path.anchor and ".." not in path.parts and "\0" not in name
 
 
 def _check_file(path: Path, entry: Mapping[str, Any]) -> None:
@@ -218,6 +241,8 @@ def _check_file(path: Path, entry: Mapping[str, Any]) -> None:
         whole = path.stat().st_size == entry["bytes"] and digest_file(path) == entry["sha256"]
     except OSError as error:
         raise _damaged(path, expected="a readable file", found=error.strerror or str(error)) from None
+    except (KeyError, TypeError):
+        raise _damaged(path, expected="a size and a checksum in the manifest", found="neither") from None
     if not whole:
         raise _damaged(path, expected="the bytes the manifest names", found="other bytes")
 

@@ -22,9 +22,10 @@ from nearfar.encoder.crew import LARGEST, Crew
 from nearfar.encoder.encode import INFERENCE_BUDGET
 from nearfar.encoder.fused import FusedLayers, is_fusable
 from nearfar.encoder.kernels import inference_kernels, training_kernels
-from nearfar.encoder.load import SAFE, loaded, model_folder, on_hub, quiet, refuse_pickle
+from nearfar.encoder.load import SAFE, fetched, loaded, model_folder, quiet
 from nearfar.encoder.packing import pack
 from nearfar.encoder.precision import Policy
+from nearfar.encoder.vetting import vetted
 from nearfar.text.token_store import tokenizer_digest
 
 TextPair = tuple[str, str]  # query, document
@@ -152,20 +153,11 @@ def new_reranker(base: str | Path, max_tokens: int, seed: int, device: str = "cp
 
 
 def _open(name: str, device: str, options: dict[str, Any]) -> CrossEncoder:
-    folder = model_folder(name)
-    if folder:
-        _refuse_others(folder)
-        refuse_pickle(folder)
-    safe = {"trust_remote_code": False, "model_kwargs": SAFE}
-
-    def made() -> CrossEncoder:
-        local = folder is not None or not on_hub(name)
-        model: CrossEncoder = CrossEncoder(
-            str(folder or name), device=device, local_files_only=local, **safe, **options
-        )
-        return model
-
-    return loaded(name, made)
+    folder = model_folder(name) or fetched(name)
+    _refuse_others(folder)
+    vetted(folder)
+    safe = {"trust_remote_code": False, "local_files_only": True, "model_kwargs": SAFE}
+    return loaded(name, lambda: CrossEncoder(str(folder), device=device, **safe, **options))
 
 
 def _refuse_others(folder: Path) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from nearfar.core.artifact import MANIFEST, identity, read_whole, write_manifest, writing
+from nearfar.core.artifact import MANIFEST, check_facts, identity, read_whole, write_manifest, writing
 from nearfar.core.errors import BadInput
 from nearfar.index.canaries import Canaries
 from nearfar.index.cells import Cells, Coder, Mask
@@ -29,6 +29,7 @@ from nearfar.index.location import TABLE, Location, Storage
 from nearfar.index.lock import LOCK
 from nearfar.index.settings import Settings
 from nearfar.index.table import DOCUMENT, ID, TEXT, VECTOR, Table, column_of, schema_of
+from nearfar.index.unreadable import understood
 
 KIND = "index"
 GENERATIONS, CELLS, WORDS = "generations", "cells", "words"
@@ -256,7 +257,8 @@ def open_index(path: Path, storage: Storage | None = None) -> Generation:
         seen = identity(path, KIND)
         try:
             manifest = read_whole(path, KIND)
-            found = _opened(path, manifest["meta"], storage)
+            with understood(path):
+                found = _opened(path, manifest["meta"], storage)
             if all((path / name).exists() for name in manifest["files"]):  # none ever changes, or comes again
                 return found
         except (BadInput, OSError):
@@ -269,14 +271,16 @@ def _opened(path: Path, meta: Mapping[str, Any], storage: Storage | None) -> Gen
     if "generation" not in meta:
         raise BadInput.at(path, expected="an index of this version of nearfar", found="one of an earlier version",
                           do="build it again: nearfar index build")  # fmt: skip
+    check_facts(path, meta, {"generation": int, "version": int, "fingerprint": str, "similarity": str})
     own, fingerprint = path / GENERATIONS / str(meta["generation"]), meta["fingerprint"]
     config = IndexConfig.parse(meta["config"], str(path))
-    cells = Cells.load(own / CELLS, config.codec, fingerprint) if (own / CELLS).exists() else None
-    location, sparse = Location.of(path, meta, storage), meta.get("sparse", "")
+    location, sparse = Location.of(path, meta, storage), str(meta.get("sparse", ""))
     table = Table.open(location, meta["version"])
     if location.remote:
         location.check(meta["version"], meta["table"]["files"])
-    lexicon = Lexicon.load(own / WORDS, path, learned=bool(sparse))
+    shape = len(table), table.dimension
+    cells = Cells.load(own / CELLS, config.codec, fingerprint, shape) if (own / CELLS).exists() else None
+    lexicon = Lexicon.load(own / WORDS, path, len(table), learned=bool(sparse))
     return Generation(path, meta["generation"], fingerprint, meta["similarity"], location, table, config, cells,
                       lexicon, Canaries.load(own), Settings.load(path), sparse)  # fmt: skip
 
