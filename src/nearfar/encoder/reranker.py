@@ -63,11 +63,17 @@ class Reranker:
         Args:
             on_progress: called with the number of pairs done since the last call.
         """
-        result = np.empty(len(pairs), np.float32)
         with self.inference(policy):
-            for index in pack(self.lengths(pairs), INFERENCE_BUDGET * policy.budget_tokens).micro_batches:
-                result[index] = logits(self.model, self.features([pairs[i] for i in index], policy)).cpu().numpy()
-                on_progress(len(index))
+            return self.scores_inside(pairs, policy, on_progress=on_progress)
+
+    def scores_inside(
+        self, pairs: Sequence[TextPair], policy: Policy, *, on_progress: Callable[[int], None] = lambda _pairs: None
+    ) -> NDArray[np.float32]:
+        """`scores` inside the block of `inference` with the same policy, in the same thread."""
+        result = np.empty(len(pairs), np.float32)
+        for index in pack(self.lengths(pairs), INFERENCE_BUDGET * policy.budget_tokens).micro_batches:
+            result[index] = logits(self.model, self.features([pairs[i] for i in index], policy)).cpu().numpy()
+            on_progress(len(index))
         return result
 
     @contextmanager
@@ -157,7 +163,12 @@ def _open(name: str, device: str, options: dict[str, Any]) -> CrossEncoder:
     _refuse_others(folder)
     vetted(folder)
     safe = {"trust_remote_code": False, "local_files_only": True, "model_kwargs": SAFE}
-    return loaded(name, lambda: CrossEncoder(str(folder), device=device, **safe, **options))
+
+    def made() -> CrossEncoder:
+        model: CrossEncoder = CrossEncoder(str(folder), device=device, **safe, **options)
+        return model
+
+    return loaded(name, made)
 
 
 def _refuse_others(folder: Path) -> None:
