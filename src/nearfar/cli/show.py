@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from nearfar.core.unicode import escaped
 from nearfar.data.check import Counts, DataReport
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ LEFT_OUT = {
 
 def json_line(value: Any) -> str:
     """One JSON object; a number that is not finite is null, because JSON has no word for it."""
-    return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, default=str)
+    return escaped(json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, default=str))
 
 
 def _finite(value: Any) -> Any:

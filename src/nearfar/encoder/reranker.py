@@ -26,7 +26,7 @@ from nearfar.encoder.load import SAFE, fetched, loaded, model_folder, quiet
 from nearfar.encoder.packing import pack
 from nearfar.encoder.precision import Policy
 from nearfar.encoder.vetting import vetted
-from nearfar.text.token_store import tokenizer_digest
+from nearfar.text.token_store import panics_told, tokenizer_digest
 
 TextPair = tuple[str, str]  # query, document
 
@@ -52,7 +52,8 @@ class Reranker:
 
     def features(self, pairs: Sequence[TextPair], policy: Policy) -> dict[str, Any]:
         """The model's own input for these pairs."""
-        found: dict[str, Any] = self.model.preprocess(list(pairs))
+        with panics_told():
+            found: dict[str, Any] = self.model.preprocess(list(pairs))
         return {name: part.to(policy.device) if isinstance(part, Tensor) else part for name, part in found.items()}
 
     def scores(

@@ -237,7 +237,7 @@ class Batcher:
         row = {text: number for number, text in enumerate(texts)}
         try:
             found = self._passed(texts, kind)
-        except BaseException as error:  # a panic of the tokenizer is none of Exception, and must not end the thread
+        except BaseException as error:  # whatever it is, it must not end the thread
             for job in {id(job): job for job, _ in batch}.values():
                 self._leave(job)
                 job.loop.call_soon_threadsafe(_fail, job.done, error)
@@ -270,12 +270,6 @@ def check_ids(rows: Iterable[tuple[int, ...]], size: int) -> None:
                           do="use the model's own tokenizer, or send texts")  # fmt: skip
 
 
-def unread(error: BaseException) -> BadInput:
-    """What is told of a text in which the tokenizer gave up, as it does where a pattern of the model's runs wild."""
-    return BadInput.at("input", expected="a text that the model's tokenizer can read", found=str(error)[:200],
-                       do="send another, or use another model")  # fmt: skip
-
-
 def _resolve(job: Job) -> None:
     if not job.done.done():
         job.done.set_result(job.found)
@@ -283,7 +277,7 @@ def _resolve(job: Job) -> None:
 
 def _fail(done: asyncio.Future[Embedded], error: BaseException) -> None:
     if not done.done():
-        done.set_exception(error if isinstance(error, Exception) else unread(error))
+        done.set_exception(error if isinstance(error, Exception) else RuntimeError(str(error)))
 
 
 def _cost(key: Key, one: Embedded) -> int:

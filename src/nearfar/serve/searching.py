@@ -56,7 +56,7 @@ def router(service: Service) -> APIRouter:
         return _json({"hits": list(map(asdict, hits)), "why_not": asdict(lost) if lost else None,
                       "took_ms": 1000 * (time.perf_counter() - start)})  # fmt: skip
 
-    @paths.get("/similar/{id}", response_model=SearchResponse, responses=documented(404, 429))
+    @paths.get("/similar/{id:path}", response_model=SearchResponse, responses=documented(404, 429))
     async def similar(
         id: Annotated[str, Path(min_length=1, max_length=LONGEST_ID)],  # noqa: A002
         k: Annotated[int, Query(ge=1, le=MOST_RESULTS)] = 10,
