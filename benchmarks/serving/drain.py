@@ -92,9 +92,9 @@ async def client(*, kept: bool, counts: Counter[str]) -> None:
         try:
             while True:
                 writer.write(body)
-                status, closes = await answered(reader)
-                counts["answered" if status == 200 else f"status {status}"] += 1
-                if closes or not kept:
+                said = await answered(reader)
+                counts["answered" if said.status == 200 else f"status {said.status}"] += 1
+                if said.closes or not kept:
                     break
         except (OSError, asyncio.IncompleteReadError):
             counts["lost"] += 1

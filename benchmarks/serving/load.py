@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,21 +33,31 @@ def request(port: int, path: str, body: bytes) -> bytes:
     return "\r\n".join([*head, "", ""]).encode() + body
 
 
-async def answered(reader: asyncio.StreamReader) -> tuple[int, bool]:
-    """Read one answer whole; its status, and whether the connection ends with it."""
+class Answer(NamedTuple):
+    """What the head of an answer says."""
+
+    status: int
+    closes: bool  # whether the connection ends with it
+    retry_after: bool  # whether it says when to come again
+
+
+async def answered(reader: asyncio.StreamReader) -> Answer:
+    """Read one answer whole."""
     head = (await reader.readuntil(b"\r\n\r\n")).lower()
-    status, closes = int(head[9:12]), b"connection: close" in head
+    said = Answer(int(head[9:12]), b"connection: close" in head, b"\nretry-after:" in head)
     if b"content-length:" in head:
         await reader.readexactly(int(head.partition(b"content-length:")[2].partition(b"\r\n")[0]))
-        return status, closes
+        return said
     while size := int(await reader.readline(), 16):
         await reader.readexactly(size + 2)
     await reader.readline()
-    return status, closes
+    return said
 
 
-async def loaded(port: int, requests: list[tuple[bytes, int]], clients: int, seconds: float) -> Load:
-    """So many clients, each of which sends its next request when the one before is answered."""
+async def loaded(
+    port: int, requests: list[tuple[bytes, int]], clients: int, seconds: float, pause: float = 0.0
+) -> Load:
+    """So many clients, each of which sends its next request so many seconds after the one before is answered."""
     found, start = Load(), time.perf_counter()
 
     async def client(number: int) -> None:
@@ -57,11 +68,13 @@ async def loaded(port: int, requests: list[tuple[bytes, int]], clients: int, sec
             turn += clients
             began = time.perf_counter()
             writer.write(sent)
-            status, _ = await answered(reader)
+            status = (await answered(reader)).status
             found.statuses[status] = found.statuses.get(status, 0) + 1
             if status == 200:
                 found.took.append(time.perf_counter() - began)
                 found.texts += texts
+            if pause:
+                await asyncio.sleep(pause)
         writer.close()
 
     await asyncio.gather(*map(client, range(clients)))

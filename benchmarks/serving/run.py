@@ -44,7 +44,7 @@ def main() -> None:
     rows = []
     for _ in range(options.repeats):  # every round has all of them, so that they meet the same machine
         for name in services:
-            with service(name, model, options.infinity) as port:
+            with service(name, model, options.infinity) as (port, _):
                 share = len(bodies) // len(options.clients)  # each load has texts of its own: no cache answers
                 for turn, clients in enumerate(options.clients):
                     own = bodies[turn * share : (turn + 1) * share]
@@ -102,7 +102,7 @@ def service(name: str, model: str, infinity: str | None) -> Any:
     process = subprocess.Popen(command(name, model, infinity), stdout=subprocess.DEVNULL, env=environment)
     try:
         wait(name, process)
-        yield PORT
+        yield PORT, process
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)

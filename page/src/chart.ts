@@ -2,6 +2,8 @@
 
 import { h } from "./dom";
 
+export const PALETTE = ["#1f6feb", "#c4570e", "#0a8f6f", "#8b5cf6", "#d6409f", "#9a7a00", "#0b87a8", "#d02f3a", "#5d7d1e", "#7d8794"]; // seen on white and on black
+
 export type Spec = Record<string, unknown>;
 
 /** A figure that draws itself, and again when the reader changes between light and dark. */

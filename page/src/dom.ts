@@ -26,6 +26,22 @@ export function number(value: number, digits = 3): string {
   return value.toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: Number.isInteger(value) ? 0 : digits });
 }
 
+/** A figure in at most three digits that count; a dash where there is none. */
+export function brief(value: number | null): string {
+  if (value === null) return "–";
+  return value.toLocaleString("en", Math.abs(value) >= 1000 ? { maximumFractionDigits: 0 } : { maximumSignificantDigits: 3 });
+}
+
+/** A difference with its interval. */
+export function interval(found: { difference: number; low: number; high: number } | undefined): string {
+  return found ? `${signed(found.difference)} (${signed(found.low)} to ${signed(found.high)})` : "";
+}
+
+/** A name in words. */
+export const words = (name: string): string => name.replaceAll("_", " ").replace("ndcg", "nDCG");
+
+const signed = (given: number): string => `${given > 0 ? "+" : given < 0 ? "−" : ""}${number(Math.abs(given))}`;
+
 const live = h("p", { class: "live", role: "status", "aria-live": "polite" });
 
 /** Say something that passes, also to a screen reader. */

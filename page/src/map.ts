@@ -5,13 +5,14 @@ import { answered, ask, search } from "./api";
 import { button, h } from "./dom";
 import { Near, inside } from "./near";
 
-interface State { points: number; documents: number; version: number; method: string; final: boolean; fields: string[] }
+interface State { points: number; documents: number; version: number; method: string; final: boolean; fields: string[]; findings: boolean }
 interface Spot { x: number; y: number; category: number; identifier: number; text: string }
 
 const EVERY_MS = 1500; // until the places are final
 const FOUND = 50; // results that a search lights up
 const LISTED = 30; // texts of what the lasso holds
 const REACH = 12; // pixels from a point
+const KINDS = ["document", "query"]; // of the points that no finding names
 const COLOURS = ["#1f6feb", "#c4570e", "#0a8f6f", "#b3318f", "#7a5af0", "#9a7a00", "#d02f3a", "#0b87a8", "#5d7d1e", "#8a6048", "#7d8794", "#e0a020", "#333c4a"];
 
 export class DocumentMap {
@@ -55,7 +56,7 @@ export class DocumentMap {
       this.state = await ask<State>("/map");
       if (this.state.version > this.shown) await this.draw(this.state);
       const { points, documents, method, final } = this.state, queries = points - documents;
-      this.said.textContent = `${documents.toLocaleString("en")} documents${queries ? ` and ${queries.toLocaleString("en")} judged ${queries === 1 ? "query" : "queries"}` : ""}${method ? `, placed by ${method}` : ", being placed"}${final ? "" : "; a better layout (UMAP) is being made"}. Drag to move, turn the wheel to zoom; the signs at the lower right draw a rectangle or a lasso.`;
+      this.said.textContent = `${documents.toLocaleString("en")} documents${queries ? ` and ${queries.toLocaleString("en")} ${queries === 1 ? "query" : "queries"}` : ""}${method ? `, placed by ${method}` : ", being placed"}${final ? "" : "; a better layout (UMAP) is being made"}. Drag to move, turn the wheel to zoom; the signs at the lower right draw a rectangle or a lasso.`;
       window.clearTimeout(this.timer);
       if (!final && this.root.isConnected) this.timer = window.setTimeout(() => void this.load(), EVERY_MS);
     } catch (error) {
@@ -69,7 +70,7 @@ export class DocumentMap {
     [this.x, this.y, this.ids, this.shown] = [all.slice(0, count), all.slice(count), known.ids, state.version];
     this.rows = new Map(this.ids.map((id, number) => [id, number]));
     this.near = new Near(this.x, this.y);
-    const options = ["kind", "cluster", ...state.fields];
+    const options = ["kind", "cluster", ...(state.findings ? ["finding"] : []), ...state.fields];
     if (this.by.options.length !== options.length) this.by.replaceChildren(...options.map((name) => h("option", { value: name }, name)));
     await this.colour();
   }
@@ -78,7 +79,9 @@ export class DocumentMap {
     const { names, codes } = await ask<{ names: string[]; codes: string }>(`/map/colours?${new URLSearchParams({ by: this.by.value })}`);
     this.codes = Uint8Array.from(atob(codes), (one) => one.charCodeAt(0));
     this.legend.replaceChildren(...names.map((name, number) => h("li", {}, h("span", { class: "dot", style: `background: ${COLOURS[number % COLOURS.length]}` }), name)));
-    const props = { data: { x: this.x, y: this.y, category: this.codes }, categoryColors: names.map((_, number) => COLOURS[number % COLOURS.length] as string), ...this.extent(), tooltip: null, selection: [] };
+    const examples = this.by.value === "finding" ? this.numbers((code) => !KINDS.includes(names[code] as string)) : [];
+    const props = { data: { x: this.x, y: this.y, category: this.codes }, categoryColors: names.map((_, number) => COLOURS[number % COLOURS.length] as string), ...this.extent(), tooltip: null, selection: examples.map((number) => this.spot(number)) };
+    if (examples.length) this.list(examples, `${examples.length} in examples of the doctor's findings`);
     if (this.view) return this.view.update(props);
     this.size.observe(this.place);
     this.view = new EmbeddingView(this.place, { ...props, theme: { brandingLink: null },
@@ -95,6 +98,12 @@ export class DocumentMap {
     if (number === null) return null;
     const { id, text } = await ask<{ id: string; text: string }>(`/map/points/${number}`);
     return { ...this.spot(number), text: id ? `${id}\n${text}` : `query: ${text}` };
+  }
+
+  private numbers(which: (code: number, number: number) => boolean): number[] {
+    const found: number[] = [];
+    this.codes.forEach((code, number) => { if (which(code, number)) found.push(number); });
+    return found;
   }
 
   private spot(number: number): Spot {
@@ -116,8 +125,7 @@ export class DocumentMap {
   private hold(range: Rectangle | Point[] | null): void {
     if (!range) return this.held.replaceChildren();
     const outline = Array.isArray(range) ? range : [{ x: range.xMin, y: range.yMin }, { x: range.xMax, y: range.yMin }, { x: range.xMax, y: range.yMax }, { x: range.xMin, y: range.yMax }];
-    const found: number[] = [];
-    this.x.forEach((x, number) => { if (inside(outline, x, this.y[number] as number)) found.push(number); });
+    const found = this.numbers((_, number) => inside(outline, this.x[number] as number, this.y[number] as number));
     this.list(found, `${found.length.toLocaleString("en")} points inside`);
   }
 

@@ -2,27 +2,34 @@
 
 import { answered, ask, hasKey } from "./api";
 import { colour, figure } from "./chart";
-import { button, h, number, say } from "./dom";
+import { type Compared, compared, differences } from "./compare";
+import { button, h, interval, number, say, words } from "./dom";
+import { type Finding, findings } from "./findings";
+import { type Frontier, frontier } from "./frontier";
 
 interface Estimate { difference: number; low: number; high: number; p_value: number }
 interface Run {
   name: string; state: "finished" | "unfinished" | "damaged"; verdict: string; better: boolean | null; changed: number; train_seconds: number | null;
   metrics: Record<string, Record<string, number>>; comparisons: Record<string, Estimate>; pages: string[];
 }
-interface Detail extends Run { curves: Record<string, [number, number][]>; alarms: [number, string, string][]; codes: { codec: string; bytes: number; documents: number; error: number | null }[] }
+interface Detail extends Run {
+  curves: Record<string, [number, number][]>; alarms: [number, string, string][]; codes: { codec: string; bytes: number; documents: number; error: number | null }[];
+  findings: Finding[]; frontier: Frontier | null;
+}
 
 const EVERY_MS = 2000; // while a run trains
-const TITLES: Record<string, string> = { "report.html": "report", "doctor.html": "doctor: findings and fixes", "plan.html": "compression plan" };
+const TITLES: Record<string, string> = { "report.html": "report", "doctor.html": "doctor", "plan.html": "compression plan" };
 const SYSTEMS: Record<string, string> = { bm25: "BM25", base: "base", model: "model" };
 
 export class Runs {
   readonly root = h("section", { class: "runs", "aria-label": "Runs" });
   private timer = 0;
   private drawn = ""; // what is shown, so that nothing is drawn again that has not changed
+  private readonly ticked = new Set<string>(); // runs to compare
 
   constructor() { this.restore(); }
 
-  /** Show the run that the address names, or the list. */
+  /** Show the run that the address names, the two that it compares, or the list. */
   restore(): void {
     this.leave();
     this.drawn = "";
@@ -32,15 +39,14 @@ export class Runs {
   leave(): void { window.clearTimeout(this.timer); }
 
   private async load(): Promise<void> {
-    const name = decodeURIComponent(location.hash.split("/")[2] ?? "");
+    const asked = location.hash, [name, other] = asked.split("/").slice(2).map((part) => encodeURIComponent(decodeURIComponent(part)));
     try {
-      const found = name ? await ask<Detail>(`/runs/${encodeURIComponent(name)}`) : (await ask<{ runs: Run[] }>("/runs")).runs;
-      if (name !== decodeURIComponent(location.hash.split("/")[2] ?? "")) return;
+      const found = other ? await ask<Compared>(`/runs/${name}/against/${other}`) : name ? await ask<Detail>(`/runs/${name}`) : (await ask<{ runs: Run[] }>("/runs")).runs;
+      if (asked !== location.hash) return;
       const said = JSON.stringify(found);
-      if (said !== this.drawn) this.root.replaceChildren(...(Array.isArray(found) ? list(found) : shown(found)));
+      if (said !== this.drawn) this.root.replaceChildren(...(Array.isArray(found) ? list(found, this.ticked) : "queries" in found ? compared(found) : shown(found)));
       this.drawn = said;
-      const open = Array.isArray(found) ? found.some(trains) : trains(found);
-      if (open) this.timer = window.setTimeout(() => void this.load(), EVERY_MS);
+      if (Array.isArray(found) ? found.some(trains) : "state" in found && trains(found)) this.timer = window.setTimeout(() => void this.load(), EVERY_MS);
     } catch (error) {
       this.root.replaceChildren(h("p", { class: "fault", role: "alert" }, error instanceof Error ? error.message : String(error)));
     }
@@ -49,17 +55,30 @@ export class Runs {
 
 const trains = (run: Run): boolean => run.state === "unfinished";
 
-function list(runs: Run[]): HTMLElement[] {
+function list(runs: Run[], ticked: Set<string>): HTMLElement[] {
   if (!runs.length) return [h("p", { class: "none" }, "No run here yet.")];
   const rows = [...runs].sort((one, other) => other.changed - one.changed);
   const metric = Object.keys(Object.values(rows.find((run) => run.metrics["model"])?.metrics ?? {})[0] ?? {})[0] ?? "";
   const cells = (run: Run): HTMLElement[] => ["bm25", "base", "model"].map((system) => h("td", {}, value(run.metrics[system]?.[metric])));
-  const table = h("table", {}, h("thead", {}, h("tr", {}, ...["Run", "BM25", "Base", "Model", "Better than base", "State"].map((title) => h("th", { scope: "col" }, title)))),
-    h("tbody", {}, ...rows.map((run) => h("tr", {}, h("th", { scope: "row" }, h("a", { href: `#/runs/${encodeURIComponent(run.name)}` }, run.name)),
+  const { tick, compare } = choice(ticked);
+  const table = h("table", {}, h("thead", {}, h("tr", {}, ...["", "Run", "BM25", "Base", "Model", "Better than base", "State"].map((title) => h("th", { scope: "col", class: title ? undefined : "tick" }, title)))),
+    h("tbody", {}, ...rows.map((run) => h("tr", {}, h("td", { class: "tick" }, run.metrics["model"] ? tick(run.name) : null), h("th", { scope: "row" }, h("a", { href: `#/runs/${encodeURIComponent(run.name)}` }, run.name)),
       ...cells(run), h("td", {}, interval(run.comparisons["base"])), h("td", {}, state(run))))));
-  const compared = rows.filter((run) => run.comparisons["base"]);
+  const better = rows.flatMap((run) => (run.comparisons["base"] ? [{ name: run.name, ...run.comparisons["base"] }] : []));
   return [h("p", { class: "caption" }, `${metric || "No metric"} on each run's own test set, with 95 % intervals of the differences.`), h("div", { class: "wide" }, table),
-    ...(compared.length > 1 ? [h("h2", {}, "Better than the base, by run"), figure("Difference to the base by run, with intervals", () => differences(compared))] : [])];
+    ...(rows.filter((run) => run.metrics["model"]).length > 1 ? [h("p", {}, compare)] : []),
+    ...(better.length > 1 ? [h("h2", {}, "Better than the base, by run"), figure("Difference to the base by run, with intervals", () => differences(better))] : [])];
+}
+
+/** Boxes to tick, and what is done with two of them. */
+function choice(ticked: Set<string>): { tick(name: string): HTMLElement; compare: HTMLElement } {
+  const compare = button("Compare the two that are ticked", () => { location.hash = `#/runs/${[...ticked].map(encodeURIComponent).join("/")}`; }, { disabled: ticked.size !== 2 });
+  const tick = (name: string): HTMLElement => {
+    const box = h("input", { type: "checkbox", "aria-label": `compare ${name}`, checked: ticked.has(name) });
+    box.addEventListener("change", () => { ticked[box.checked ? "add" : "delete"](name); compare.disabled = ticked.size !== 2; });
+    return box;
+  };
+  return { tick, compare };
 }
 
 function shown(run: Detail): HTMLElement[] {
@@ -68,8 +87,9 @@ function shown(run: Detail): HTMLElement[] {
     ...(run.pages.length ? [h("p", { class: "pages" }, ...run.pages.map((page) => link(run, page)))] : []),
     ...(metrics.length ? [h("h2", {}, "Metrics"), h("div", { class: "wide" }, measured(run, metrics))] : []),
     ...Object.entries(run.curves).flatMap(([name, curve]) => [h("h2", {}, title(name)), figure(`${title(name)} by step`, () => line(title(name), curve))]),
-    ...(run.alarms.length ? [h("h2", {}, "Seen while it trained"), h("ul", {}, ...run.alarms.map(([step, failure, reason]) => h("li", {}, h("b", {}, failure.replaceAll("_", " ")), ` after step ${step}: ${reason}`)))] : []),
-    ...(run.codes.length ? [h("h2", {}, "Compressed"), h("div", { class: "wide" }, coded(run))] : [])];
+    ...(run.alarms.length ? [h("h2", {}, "Seen while it trained"), h("ul", {}, ...run.alarms.map(([step, failure, reason]) => h("li", {}, h("b", {}, words(failure)), ` after step ${step}: ${reason}`)))] : []),
+    ...findings(run.findings), ...frontier(run.frontier),
+    ...(run.codes.length && !run.frontier ? [h("h2", {}, "Compressed"), h("div", { class: "wide" }, coded(run))] : [])];
 }
 
 function measured(run: Detail, metrics: string[]): HTMLElement {
@@ -95,8 +115,6 @@ function link(run: Run, page: string): HTMLElement {
 }
 
 const value = (given: number | undefined): string => (given === undefined ? "" : number(given));
-const signed = (given: number): string => `${given > 0 ? "+" : given < 0 ? "−" : ""}${number(Math.abs(given))}`;
-const interval = (found: Estimate | undefined): string => (found ? `${signed(found.difference)} (${signed(found.low)} to ${signed(found.high)})` : "");
 const title = (name: string): string => ({ "train/loss": "Loss", dev: "Metric on dev", "train/learning_rate": "Learning rate" })[name] ?? name;
 
 function state(run: Run): string {
@@ -110,13 +128,4 @@ function line(name: string, curve: [number, number][]): Record<string, unknown> 
   return { data: { values: curve.map(([step, found]) => ({ step, value: found })) }, height: 220,
     mark: { type: "line", point: curve.length < 40, tooltip: true, color: colour("--vectors") },
     encoding: { x: { field: "step", type: "quantitative", title: "step", axis: { tickMinStep: 1, format: "d", grid: false } }, y: { field: "value", type: "quantitative", title: name, scale: { zero: false } } } };
-}
-
-function differences(runs: Run[]): Record<string, unknown> {
-  const values = runs.map((run) => ({ run: run.name, ...run.comparisons["base"] }));
-  const y = { field: "run", type: "nominal", title: null, sort: null }, x = { type: "quantitative", title: "difference" };
-  return { data: { values }, height: { step: 34 }, layer: [
-    { mark: { type: "rule", color: colour("--faint"), strokeDash: [4, 4] }, encoding: { x: { datum: 0, ...x } } },
-    { mark: { type: "rule", strokeWidth: 3, color: colour("--vectors") }, encoding: { y, x: { field: "low", ...x }, x2: { field: "high" } } },
-    { mark: { type: "point", filled: true, size: 90, tooltip: true, color: colour("--vectors") }, encoding: { y, x: { field: "difference", ...x } } }] };
 }

@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 import nearfar as package
-from command_line import SMALL, nearfar, tree, write_pairs
+from command_line import SMALL, assert_refused, nearfar, tree, write_pairs
+from nearfar.evaluate.statistics import interval
+from nearfar.report import kept
 
 FAILURES = ["collapse", "false_negatives", "shortcut", "overfit", "drift"]
 
@@ -36,6 +38,51 @@ def test_all_five_verdicts_and_a_page(run):
     assert [failure for failure in FAILURES if f'<section id="{failure}">' not in page] == []
     [sentence] = re.findall(r'<p class="verdict">([^<]+)</p>', page)
     assert (sentence == "none of the failures was found") == ({verdict for _, verdict in told} == {"ok"})
+
+
+def test_a_run_keeps_its_findings(run, data, tmp_path):
+    (run / kept.FINDINGS).unlink(missing_ok=True)
+    done = nearfar("doctor", "model", run, "--json", "--html", tmp_path / "page.html")
+    record = json.loads((run / kept.FINDINGS).read_text(), parse_constant=pytest.fail)
+    told = json.loads(done.out)
+    assert record["findings"] == told["findings"]
+    assert [finding.failure for finding in kept.findings(run)] == FAILURES
+    before = kept.findings(run)
+    nearfar("doctor", "model", run, "--data", data)  # whose ids may be other documents' in the index
+    assert "named" in record
+    assert "named" not in json.loads((run / kept.FINDINGS).read_text())
+    assert [finding.failure for finding in before] == [finding.failure for finding in kept.findings(run)]
+
+
+def test_a_report_is_one_file_with_all_of_a_run(run, tmp_path):
+    nearfar("doctor", "model", run)
+    out = tmp_path / "whole.html"
+    done = nearfar("report", run, "--out", out, "--json")
+    assert (done.code, json.loads(done.out)) == (0, {"path": str(out)}), done.err
+    page = out.read_text(encoding="utf-8")
+    panels = json.loads(re.search(r'<script type="application/json" id="figures">(.*?)</script>', page)[1])
+    assert {"metrics-0", "queries-0", "training-0", "map-0", "drift-recall-0"} <= set(panels)
+    scores = np.load(run / "data" / "per_query.npz")
+    low, high = interval(scores["model/ndcg@10"], seed=0, resamples=999)
+    assert f"{scores['model/ndcg@10'].mean():.3f}<small>{low:.3f}–{high:.3f}</small>" in page
+    drawn = [row for rows in panels["map-0"]["datasets"].values() for row in rows]
+    assert {row["kind"] for row in drawn} == {"document", "query"}
+    answered = [row["label"] == "query answered" for row in drawn if row["kind"] == "query"]
+    assert sum(answered) == (scores["model/ndcg@10"] > 0).sum()
+    assert [failure for failure in FAILURES if f'<section id="{failure}">' not in page] == []
+
+
+def test_a_report_of_what_is_no_run_or_is_damaged_is_refused(run, tmp_path):
+    damaged = shutil.copytree(run, tmp_path / "damaged")
+    (damaged / kept.FINDINGS).write_text("{")
+    assert_refused(
+        nearfar("report", damaged, "--out", tmp_path / "a.html"), ["doctor.json", "nearfar doctor model RUN"]
+    )
+    (damaged / kept.FINDINGS).unlink()
+    (damaged / "run.json").write_text("{}")
+    assert_refused(nearfar("report", damaged, "--out", tmp_path / "a.html"), ["run.json: expected the record of a"])
+    assert_refused(nearfar("report", tmp_path), ["expected a run folder, found no run.json"])
+    assert_refused(nearfar("report", run, "--out", tmp_path / "no" / "a.html"), ["expected a place to write to"])
 
 
 def test_the_page_holds_its_figures_and_their_data(run, data):

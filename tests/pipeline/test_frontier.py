@@ -12,9 +12,11 @@ from command_line import SMALL, nearfar, tree
 from nearfar.compress.registry import CODECS
 from nearfar.core.errors import BadInput
 from nearfar.pipeline.coding import Bench
-from nearfar.pipeline.frontier import amount, plan
+from nearfar.pipeline.frontier import plan
 from nearfar.pipeline.frontier_page import page_data
 from nearfar.pipeline.progress import Silent
+from nearfar.report import kept
+from nearfar.report.filters import amount
 from nearfar.report.html import render_plan
 from tiny_models import pairs
 
@@ -48,6 +50,8 @@ def test_chosen_on_dev_and_reported_on_test(run, found):
     assert found.choice.chosen_by == max(point.chosen_by for point in within)
     made = package.compress(run, [found.choice.size_bytes], found.choice.codec, overwrite=True)
     assert made.points[0].measured.kept["ndcg@10"] == found.choice.kept
+    (row,) = kept.frontier(run).rows
+    assert (row.codec, row.kept, row.made) == (found.choice.codec, found.choice.kept, True)
 
 
 def test_the_recommendation_is_a_sentence_with_its_command(run, found):
@@ -77,7 +81,11 @@ def test_json_has_points_and_a_recommendation(run, tmp_path):
     assert sum(point["recommended"] for point in record["points"]) == 1
     assert "left out: codec 'int8'" in done.err
     assert page.stat().st_size > 100_000
-    assert tree(run) == before
+    assert set(tree(run)) == {*before, "plan.json"}
+    rows = kept.frontier(run).rows
+    assert [(row.codec, row.size_bytes, row.kept.value) for row in rows if not row.made] == [
+        (point["codec"], point["bytes"], point["retained_ndcg@10"]) for point in record["points"]
+    ]
 
 
 def test_people_see_a_table(run):

@@ -11,7 +11,8 @@ from nearfar.core.ragged import Ragged
 from nearfar.diagnose.evidence import Evidence, Questions, Subject
 from nearfar.diagnose.finding import Finding, Fix, Threshold, unknown
 from nearfar.pipeline.doctor import Diagnosis
-from nearfar.pipeline.doctor_page import flat, page_data, sentence, shown, spectrum, write_page
+from nearfar.pipeline.doctor_page import flat, keep, page_data, sentence, shown, spectrum, write_page
+from nearfar.report import kept
 from nearfar.report.doctor_contents import DiagnosisData
 from nearfar.report.doctor_figures import figures, of_finding
 from nearfar.report.html import render_diagnosis
@@ -142,6 +143,20 @@ def test_points_are_coloured_by_finding(data, found):
     assert plain == sorted(plain, reverse=True)  # what was found is drawn on top
     assert len(data.place.points) == len(found.evidence.documents) + len(found.evidence.test)
     assert data.place.title.startswith("7 of 21 queries")
+
+
+def test_what_examples_name_is_kept_by_id_the_worst_last(findings, tmp_path):
+    looked = evidence()
+    ids = [f"d{row}" for row in range(len(looked.documents))]
+    keep(Diagnosis("run", findings, replace(looked, ids=ids)), tmp_path)
+    found = kept.named(tmp_path)
+    assert list(found) == ["shortcut", "false_negatives", "overfit", "collapse"]
+    assert found["false_negatives"] == (("d1",), ())  # LONG, once
+    assert found["overfit"] == ((), ("files that end in 7",))
+    assert found["shortcut"] == ((f"d{TEXTS.index(TEXTS[3]) + 2}", "d0"), ("files that end in 3",))
+    texts = dict(zip(ids, looked.documents, strict=True))
+    assert {texts[id_] for id_ in found["collapse"].documents} <= {*TEXTS[1:7], *TEXTS[-6:]}
+    assert repr(kept.findings(tmp_path)) == repr(findings)
 
 
 def test_texts_on_hover_are_short():

@@ -14,7 +14,7 @@ TEXTS = sentences(64)
 
 
 def batcher_of(encoder, **changes):
-    return Batcher(encoder, Policy(), **{"queue_tokens": 10**6, "cache_bytes": 0, **changes})
+    return Batcher(encoder, Policy(), **{"queue_s": 60.0, "queue_tokens": 10**6, "cache_bytes": 0, **changes})
 
 
 def test_requests_at_the_same_time_get_their_own_vectors(tiny):
@@ -54,6 +54,7 @@ def test_a_short_request_passes_a_long_one(tiny):
 
 def test_what_finds_no_room_is_refused_and_room_comes_back(tiny):
     batcher = batcher_of(tiny, queue_tokens=200)
+    batcher.rate = 1e6
 
     async def crowd():
         first = asyncio.create_task(batcher.embed(TEXTS, "document"))  # larger than the queue, which was empty
@@ -68,6 +69,45 @@ def test_what_finds_no_room_is_refused_and_room_comes_back(tiny):
     assert asyncio.run(crowd()).retry_after_s > 0
     assert batcher.waiting_tokens == 0
     batcher.close()
+
+
+def test_who_would_wait_too_long_is_refused(tiny):
+    """By the rate of full batches; before one was measured, by tokens alone."""
+    batcher = batcher_of(tiny, queue_s=0.5)
+
+    async def crowd():
+        first = [asyncio.create_task(batcher.embed(TEXTS, "document")) for _ in range(2)]
+        await asyncio.sleep(0)
+        waiting = batcher.waiting_tokens
+        batcher.rate = 1.5 * waiting  # two thirds of a second
+        with pytest.raises(Overloaded) as refused:
+            await batcher.embed(["word"], "document")
+        batcher.rate = 2.5 * waiting  # less than half of one
+        third = asyncio.create_task(batcher.embed(["word"], "document"))
+        batcher.start()
+        await asyncio.gather(*first, third)
+        return refused.value.retry_after_s
+
+    assert asyncio.run(crowd()) == pytest.approx(1 / 1.5)
+    batcher.close()
+
+
+def test_the_rate_is_that_of_full_batches(tiny):
+    batcher = batcher_of(tiny)
+
+    async def ask(texts):
+        return await batcher.embed(texts, "document")
+
+    async def both():
+        batcher.start()
+        await ask(["word"])
+        alone = batcher.rate
+        await ask(TEXTS * 40)
+        return alone
+
+    assert asyncio.run(both()) == float("inf")
+    batcher.close()
+    assert 0 < batcher.rate < 1e9
 
 
 def test_who_left_is_not_embedded(tiny):

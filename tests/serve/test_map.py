@@ -8,10 +8,13 @@ import pytest
 from fastapi.testclient import TestClient
 
 from nearfar.encoder.precision import Policy
+from nearfar.report.kept import Named
+from nearfar.search.index import Index
 from nearfar.serve.app import app_of
 from nearfar.serve.config import ServeConfig
 from nearfar.serve.judgments import Judgments
 from nearfar.serve.layout import components
+from nearfar.serve.map import DocumentMap
 from nearfar.serve.service import Service
 
 
@@ -48,8 +51,6 @@ def test_components_are_those_of_a_singular_value_decomposition(shape):
 
 
 def test_the_points_are_documents_then_judged_queries(drawn, place):
-    from nearfar.search.index import Index
-
     index, state = Index.open(place), drawn.get("/map").json()
     assert (state["points"], state["documents"], state["fields"]) == (len(index) + 1, len(index), ["year"])
     assert drawn.get("/map/ids").json()["ids"] == list(index.generation.ids)
@@ -72,6 +73,17 @@ def test_colours_are_of_kind_field_and_cluster(drawn):
     assert [names[code] for code in codes] == [*(year if year in names else "others" for year in years), "query"]
     names, codes = colours("cluster")
     assert set(codes) <= set(range(len(names)))
+
+
+def test_what_findings_name_is_on_the_map_in_their_colours(place, monkeypatch):
+    monkeypatch.setattr("nearfar.serve.map.MOST_DOCUMENTS", 5)
+    named = {"drift": Named(("d3", "gone", "d4"), ()), "false_negatives": Named(("d3",), ("open a file", "not here"))}
+    drawn = DocumentMap(Index.open(place), ["close it", "open a file"], np.zeros((2, 8), np.float32), named)
+    names, codes = drawn.colours("finding")
+    found = dict(zip([*drawn.ids(), *drawn.queries], (names[code] for code in codes), strict=True))
+    assert {point: name for point, name in found.items() if name not in {"document", "query"}} == {
+        "d3": "false negatives", "d4": "drift", "open a file": "false negatives"}  # fmt: skip
+    assert len(drawn.rows) in {5, 6, 7}
 
 
 def test_a_service_without_an_index_has_no_map(place):

@@ -14,14 +14,10 @@ from nearfar.serve.config import ServeConfig
 from nearfar.serve.judgments import Judgments
 from nearfar.serve.service import Service
 from serving import serving
+from shown_runs import HOSTILE, measured, started
 from tiny_models import sentences, tiny_static
 
 pytestmark = pytest.mark.browser
-HOSTILE = (
-    "<img src=x onerror=\"document.title='owned'\">", "</script><script>document.title='owned'</script>",
-    "<svg onload=document.title='owned'>", "javascript:document.title='owned'", "{{constructor.constructor('x')()}}",
-    "<iframe srcdoc=\"<script>parent.document.title='owned'</script>\">", "\u202egnp.exe <b>bold</b> &lt;i&gt;",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -39,14 +35,6 @@ def folder(tmp_path_factory):
     return folder
 
 
-def started(run):
-    """A run as it is while it trains."""
-    run.mkdir()
-    curves = [{"step": step, "train/loss": 1 / step} for step in (1, 2, 3)]
-    (run / "curves.jsonl").write_text("".join(json.dumps(line) + "\n" for line in curves))
-    (run / "started.json").write_text(json.dumps({"curves": str(run / "curves.jsonl")}))
-
-
 @pytest.fixture(scope="module")
 def url(folder):
     service = Service.open(folder, ServeConfig(), policy=Policy())
@@ -54,6 +42,8 @@ def url(folder):
     service.judgments = Judgments.open(folder / "judged")
     service.runs = folder.parent
     started(folder.parent / "going")
+    measured(folder, 0.0)
+    measured(folder.parent / "next", 0.1)
     with serving(service) as address:
         yield address
 
@@ -205,6 +195,10 @@ def test_the_map_shows_texts_and_what_a_lasso_holds(page, url):
     page.mouse.up()
     page.wait_for_selector(".held li a")
     assert re.fullmatch(r"\d+ points inside", page.inner_text(".held h2"))
+    page.select_option("#by", "finding")
+    page.wait_for_selector(".legend li:has-text('collapse')")
+    page.wait_for_selector(".held h2:has-text('3 in examples of the doctor')")
+    page.wait_for_selector(".held li:has-text('how is it done')")
     page.select_option("#by", "year")
     page.wait_for_selector(".legend li:has-text('2000')")
     page.fill("#light", "hostile number")
@@ -224,6 +218,33 @@ def test_a_run_that_trains_is_seen_to_go_on(page, url, folder):
         file.write('{"step": 4, "train/loss": 0.25}\n')
     page.wait_for_selector(f"{line}:not([d='{before}'])")
     assert page.get_attribute(line, "d").count("L") == before.count("L") + 1
+
+
+def test_findings_can_be_copied_and_codes_are_drawn(page, url):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.goto(f"{url}/#/runs/next")
+    page.wait_for_selector(".figure svg .mark-symbol path")
+    assert page.inner_text(".finding summary") == f"fail collapse {HOSTILE[0]}"
+    assert page.inner_text(".finding .fix p") == HOSTILE[2]
+    assert page.inner_text(".example pre") == HOSTILE[1]
+    assert page.inner_text(".finding tbody tr").split() == ["spread", "0.2", "≤", "0.8", "≤", "0.5"]
+    page.get_by_role("button", name="Copy the YAML").click()
+    page.wait_for_selector(".live.shown")
+    assert page.evaluate("navigator.clipboard.readText()") == "train:\n  temperature: 0.05"
+    assert page.locator("td.ok").all_inner_texts() == ["58.0 % (40.0 to 90.0)", "66.0 % (40.0 to 90.0)"]
+    assert page.locator("main :is(img, script, iframe)").count() == 0
+
+
+def test_two_runs_that_are_ticked_are_compared(page, url):
+    page.goto(f"{url}/#/runs")
+    compare = page.get_by_role("button", name="Compare the two that are ticked")
+    page.get_by_role("checkbox", name="compare next").check()
+    assert compare.is_disabled()
+    page.get_by_role("checkbox", name="compare small").check()
+    compare.click()
+    page.wait_for_selector(".figure svg .mark-symbol path")
+    assert page.inner_text(".verdict") == "next is better than small by nDCG@10."
+    assert page.inner_text("tbody tr").split("\t")[3:5] == ["+0.100 (+0.100 to +0.100)", "< 0.001"]
 
 
 def test_a_report_is_drawn_and_can_ask_for_nothing(page, url, folder):

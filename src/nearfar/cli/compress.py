@@ -91,18 +91,22 @@ def plan(
 ) -> None:
     """Measure what each codec keeps of a run's quality at each size, and recommend one for a budget.
 
+    The figures are kept in the run, as plan.json, for its page and `nearfar report`.
+
     Example: nearfar plan run --budget 32 --html plan.html
     """
     from nearfar.pipeline.frontier import plan as plan_
     from nearfar.pipeline.frontier_page import write_page
     from nearfar.pipeline.progress import Terminal
     from nearfar.report.html import check_writable
+    from nearfar.report.kept import PLAN, keep
 
     if html is not None:
         check_writable(html)
     found = plan_(run, data=data, documents=documents, budget=budget, codecs=names(codecs) if codecs else None,
                   sizes=numbers(sizes) if sizes else None, unlabelled=unlabelled, reporter=Terminal())  # fmt: skip
     typer.echo(json_line(found.record()) if as_json else show.plan(found))
+    keep(run / PLAN, found.kept())
     if html is not None:
         write_page(found, html)
         typer.echo(f"\npage: {html}", err=as_json)

@@ -82,7 +82,8 @@ def of_model(
 ) -> None:
     """Say which of the five failures a trained model has, with evidence and the fix.
 
-    Of a run, the page is written to its folder, as doctor.html, unless --html says otherwise.
+    Of a run, the page is written to its folder, as doctor.html, unless --html says otherwise; the findings always are,
+    as doctor.json.
 
     Every field of the configuration's data is an option too: --columns.query title --columns.positive body
 
@@ -104,7 +105,7 @@ def of_model(
         probe=probe,
         reporter=Terminal(),
     )
-    _tell(found, html or _page_of(model), strict=strict, as_json=as_json)
+    _tell(found, html, strict=strict, as_json=as_json, run=_run_of(model), own_data=data is None)
 
 
 @app.command("index", context_settings=ANY_FIELD)
@@ -172,18 +173,22 @@ def _config(context: typer.Context) -> DataConfig | None:
     return DataConfig.parse(values, "options") if values else None
 
 
-def _page_of(model: str) -> Path | None:
-    """Where the page goes by itself: into the folder of a run."""
-    from nearfar.pipeline.doctor_page import PAGE
+def _run_of(model: str) -> Path | None:
+    """The folder of a run, which keeps its findings."""
     from nearfar.pipeline.run import RECORD
 
-    return Path(model) / PAGE if (Path(model) / RECORD).exists() else None
+    return Path(model) if (Path(model) / RECORD).exists() else None
 
 
-def _tell(found: Diagnosis, html: Path | None, *, strict: bool, as_json: bool) -> None:
-    from nearfar.pipeline.doctor_page import write_page
+def _tell(
+    found: Diagnosis, html: Path | None, *, strict: bool, as_json: bool, run: Path | None = None, own_data: bool = False
+) -> None:
+    from nearfar.pipeline.doctor_page import PAGE, keep, write_page
 
     typer.echo(show.json_line(found.record()) if as_json else show.diagnosis(found))
+    if run is not None:
+        keep(found, run, own_data=own_data)
+        html = html or run / PAGE
     if html is not None:
         write_page(found, html)
         typer.echo(f"\npage: {html}", err=as_json)

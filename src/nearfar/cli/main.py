@@ -35,6 +35,7 @@ from nearfar.cli.options import (
     fields,
     mode_of,
 )
+from nearfar.cli.report import report
 from nearfar.cli.rerank import rerank_train
 from nearfar.cli.search import search
 from nearfar.cli.serve import serve
@@ -61,6 +62,9 @@ def main() -> None:
     """Run the command line; every foreseen error is one line on standard error and an exit code."""
     # Read by torch when it is imported: kept activations are large, and huge pages make them cheap to touch.
     os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")
+    # A product of each shape stays in caches of torch and of oneDNN, half a MiB each: 1,024 of them, if left alone.
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "128")
+    os.environ.setdefault("LRU_CACHE_CAPACITY", "128")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
     os.environ.setdefault("LANCE_LOG", "error")  # Lance's warnings of a full disk would come before the one line
     if not _is_first():
@@ -219,6 +223,7 @@ app.command()(compare)
 app.command(context_settings=ANY_FIELD)(compress)
 app.command("compress-table")(compress_table)
 app.command()(plan)
+app.command()(report)
 app.command()(search)
 app.command()(serve)
 app.command()(mcp)

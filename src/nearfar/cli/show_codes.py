@@ -21,7 +21,7 @@ PLAN = "{:>6}  {:<18}{:>8}{:>15}{:>9}{:>9}{:>12}{:>10} {}"
 def compressed(found: Compressed, run: Path) -> str:
     """A line for the full vectors and for each size, and how to search."""
     from nearfar.pipeline.evaluate import DEPTH
-    from nearfar.pipeline.frontier import amount
+    from nearfar.report.filters import amount
 
     full = 4 * found.dimension
     titles = ("bytes", "codec", MAIN, "recall@100", "kept", "rescored", "in use", "codes", "codec", "s to fit")
@@ -39,7 +39,7 @@ def compressed(found: Compressed, run: Path) -> str:
 
 def _coded(point: Coded) -> tuple[object, ...]:
     from nearfar.pipeline.coding import RESCORED
-    from nearfar.pipeline.frontier import amount
+    from nearfar.report.filters import amount
 
     used = f"{point.health.used:.1%}" if point.health else ""
     rescored = f"{100 * point.measured.kept[RESCORED].value:.1f} %"
@@ -63,7 +63,7 @@ def trained_codes(found: TrainedCodes, run: Path) -> str:
 def plan(found: Plan) -> str:
     """A line for each codec and size, the smallest first, and the recommendation."""
     from nearfar.compress.plan import frontier
-    from nearfar.pipeline.frontier import amount
+    from nearfar.report.filters import amount
 
     best, full = frontier(found.points), 4 * found.dimension
     rows = [("bytes", "codec", MAIN, "kept", "codes", "codec", "ms a query", "s to fit", "")]

@@ -92,6 +92,7 @@ class Evidence:
 
     documents: Sequence[str] = ()
     groups: Sequence[str] = ()  # entity of each document, "" for none; empty where no document has one
+    ids: Sequence[str] = ()  # of the documents, where they have any
     test: Questions = field(default_factory=Questions)
     train: Questions = field(default_factory=Questions)
     training_size: int = 0  # queries trained on, of which `train` may be a sample

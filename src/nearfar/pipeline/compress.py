@@ -22,6 +22,7 @@ from nearfar.index.codes import KIND, CodedIndex, codes_path, open_codes, write_
 from nearfar.pipeline.coding import Bench, Measured, measured
 from nearfar.pipeline.place import check_made
 from nearfar.pipeline.progress import Reporter, Silent
+from nearfar.report.kept import MEASURED, keep
 
 CODEC = "learned_residual"
 SIZES = (32,)  # bytes
@@ -114,6 +115,8 @@ def compress(  # noqa: PLR0913 (each is an option of the verb)
             usage = health(coded.codes, kind.bits) if kind.codebooks else None
             found = measured(coded, asked, bench.index.vectors)
             made.append(Coded(codec, size, len(coded.codes), str(path), found, seconds, coded.codec_bytes, usage))
+            full = {"bytes": 4 * bench.index.vectors.shape[1], **asked.full.metrics}
+            keep(path / MEASURED, {**made[-1].record(), "queries": len(asked.vectors), "full": full})
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the sizes that were finished are kept: the same command goes on") from None
     documents, dimension = bench.index.vectors.shape

@@ -9,7 +9,7 @@ from nearfar.data.stdlib import stdlib_dataset
 from nearfar.pipeline.compress import Compressed, compress
 from nearfar.pipeline.config import FitConfig
 from nearfar.pipeline.doctor import Diagnosis, diagnose
-from nearfar.pipeline.doctor_page import PAGE, write_page
+from nearfar.pipeline.doctor_page import PAGE, keep, write_page
 from nearfar.pipeline.fit import fit
 from nearfar.pipeline.progress import Reporter, Terminal
 from nearfar.pipeline.run import Run
@@ -53,5 +53,6 @@ def demo(
     index = Index.open(run.path, size_bytes=SIZES[-1])
     answers = tuple((question, tuple(index.search(question, k=3))) for question in QUESTIONS)
     diagnosis = diagnose(run.path, reporter=reporter)
+    keep(diagnosis, run.path)
     write_page(diagnosis, run.path / PAGE)
     return Demo(run, codes, answers, diagnosis)

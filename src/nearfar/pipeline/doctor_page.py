@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from nearfar.diagnose.evidence import Evidence, Subject, Vectors
 from nearfar.diagnose.finding import SEVERITY, Finding
 from nearfar.diagnose.geometry import sample, unit
 from nearfar.pipeline.doctor import Diagnosis
+from nearfar.report import kept
 from nearfar.report.doctor_contents import DiagnosisData, Kind, Place, Point
 from nearfar.report.doctor_figures import ANSWERED, PLAIN, UNANSWERED
 from nearfar.report.html import write_diagnosis
@@ -36,6 +38,31 @@ def write_page(found: Diagnosis, path: Path) -> None:
         BadInput: the file cannot be written.
     """
     write_diagnosis(page_data(found), path)
+
+
+def keep(found: Diagnosis, run: Path, *, own_data: bool = True) -> None:
+    """Leave a diagnosis in the folder of the run that it is of, as JSON.
+
+    Args:
+        own_data: whether it was made with the run's data, whose ids are those of the run's index.
+
+    Raises:
+        BadInput: the file cannot be written.
+    """
+    named = {"named": _in_examples(found)} if own_data else {}
+    kept.keep(run / kept.FINDINGS, {**found.record(), **named})
+
+
+def _in_examples(found: Diagnosis) -> dict[str, dict[str, list[str]]]:
+    """Ids of the documents, and the queries, that are in examples of each failure."""
+    evidence = found.evidence
+    ids = dict(zip(evidence.documents, evidence.ids, strict=False))
+    queries = {*evidence.test.queries, *evidence.train.queries, *evidence.training_queries, *evidence.live.queries}
+    texts = {finding.failure: dict.fromkeys(value for example in finding.examples for value in example.values())
+             for finding in found.findings}  # fmt: skip
+    return {failure: {"documents": [ids[text] for text in values if text in ids],
+                      "queries": [text for text in values if text in queries and text not in ids]}
+            for failure, values in texts.items()}  # fmt: skip
 
 
 def page_data(found: Diagnosis) -> DiagnosisData:
@@ -71,18 +98,31 @@ def spectrum(documents: Vectors) -> NDArray[np.float64]:
 
 
 def _place(evidence: Evidence, subject: Subject, findings: Sequence[Finding]) -> Place | None:
-    """A sample of the texts where the model puts them; what was found is drawn last, on top."""
+    documents, queries = Placed(evidence.documents, subject.documents), Placed(evidence.test.queries, subject.test)
+    return place_of(documents, queries, subject.ndcg > 0, findings)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Texts and where the model puts them."""
+
+    texts: Sequence[str]
+    vectors: Vectors  # (n, d)
+
+
+def place_of(
+    documents: Placed, queries: Placed, answered: NDArray[np.bool_], findings: Sequence[Finding]
+) -> Place | None:
+    """A sample of the texts on a plane; what was found is drawn last, on top. None where there are too few."""
     named = _named(findings)
-    documents = _chosen(evidence.documents, named, MOST_DOCUMENTS)
-    queries = _chosen(evidence.test.queries, named, MOST_QUERIES)
-    if len(documents) + len(queries) < FEWEST_DRAWN:
+    rows, asked = _chosen(documents.texts, named, MOST_DOCUMENTS), _chosen(queries.texts, named, MOST_QUERIES)
+    if len(rows) + len(asked) < FEWEST_DRAWN:
         return None
-    places, method = flat(np.concatenate([subject.documents[documents], subject.test[queries]]))
-    answered = subject.ndcg > 0
-    points = [_point(xy, "document", evidence.documents[row], named, PLAIN)
-              for xy, row in zip(places, documents, strict=False)]  # fmt: skip
-    points += [_point(xy, "query", evidence.test.queries[row], named, ANSWERED if answered[row] else UNANSWERED)
-               for xy, row in zip(places[len(documents) :], queries, strict=True)]  # fmt: skip
+    places, method = flat(np.concatenate([documents.vectors[rows], queries.vectors[asked]]))
+    points = [_point(xy, "document", documents.texts[row], named, PLAIN)
+              for xy, row in zip(places, rows, strict=False)]  # fmt: skip
+    points += [_point(xy, "query", queries.texts[row], named, ANSWERED if answered[row] else UNANSWERED)
+               for xy, row in zip(places[len(rows) :], asked, strict=True)]  # fmt: skip
     points.sort(key=lambda point: (point.label in named.values(), point.kind == "query"))
     return Place(_title(answered), tuple(points), method)
 

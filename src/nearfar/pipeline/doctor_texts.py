@@ -42,7 +42,8 @@ def gathered(dataset: Dataset, log: LiveLog | None) -> tuple[Evidence, Judged]:
     questions = [Questions(*part) for part in zip(texts, within, strict=True)]
     documents = dataset.documents.rows(rows.tolist())
     pairs = dataset.splits["train"].relevant
-    evidence = Evidence(documents.texts, documents.groups, test=questions[0], train=questions[1], live=questions[2],
+    evidence = Evidence(documents.texts, documents.groups, documents.ids, test=questions[0],
+                        train=questions[1], live=questions[2],
                         training_queries=queries_of(dataset, "train", MOST_TRAINING),
                         dev_queries=queries_of(dataset, "dev", MOST_TRAINING),
                         lexical=word_search(documents.texts), leaked=leaked_queries(dataset),

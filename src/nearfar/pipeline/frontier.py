@@ -23,13 +23,13 @@ from nearfar.pipeline.coding import Asked, Bench, measured
 from nearfar.pipeline.compress import CODEC
 from nearfar.pipeline.config import MAIN_METRIC
 from nearfar.pipeline.progress import Reporter, Silent
+from nearfar.report.filters import amount
 
 DOCUMENTS, BUDGET = 1_000_000, 32
 TIMED_ROWS = 1 << 16  # codes that a query's time is taken over: enough that a call's own cost does not count
 TIMED_QUERIES = 5
 HITS = 10
 PATIENCE_S = 10.0  # for fitting a codec at other sizes than the budget, unless they were asked for
-UNITS = (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
 
 
 @dataclass(frozen=True)
@@ -66,18 +66,19 @@ class Plan:
                   for point in self.points]  # fmt: skip
         return {"points": points, "recommendation": self.recommendation}
 
+    def kept(self) -> dict[str, Any]:
+        """What is kept of it: the record, and what it was measured and planned for."""
+        documents, chosen_on, told_on = self.measured_on
+        return {**self.record(), "run": self.run, "planned_for": self.documents, "budget": self.budget,
+                "documents": documents, "chosen_on": chosen_on, "queries": told_on,
+                "full": {"bytes": 4 * self.dimension, **self.full}}  # fmt: skip
+
     def _listed(self, point: Point) -> dict[str, Any]:
         retained = {f"retained_{name}": value for name, value in point.retained.items()}
         return {"codec": point.codec, "bytes": point.size_bytes, **point.metrics, **retained,
                 "interval": [point.kept.low, point.kept.high], "dev_retained_ndcg@10": point.chosen_by,
                 "index_bytes": self.documents * point.size_bytes, "codec_bytes": point.codec_bytes,
                 "ms_per_query": round(point.ms_per_query, 3), "fit_seconds": round(point.fit_seconds, 3)}  # fmt: skip
-
-
-def amount(size: int) -> str:
-    """Bytes in words, with three digits that count: 32 MB is 32,000,000 bytes."""
-    name, unit = next((pair for pair in UNITS if size >= pair[1]), ("bytes", 1))
-    return f"{size / unit:,.0f} {name}" if size >= 100 * unit else f"{size / unit:.3g} {name}"
 
 
 def plan(  # noqa: PLR0913  # all but the run by keyword

@@ -68,14 +68,14 @@ def report_data(
     return ReportData(
         title=f"{dataset.name}: {record['config']['base']} fine-tuned",
         verdict=record["verdict"],
-        systems={NAMES[name]: _estimates(measured.evaluation) for name, measured in systems.items()},
+        systems={NAMES[name]: estimates(measured.evaluation.per_query) for name, measured in systems.items()},
         curve=Curve(tuple(zip(steps, progress.losses, progress.learning_rates, strict=True)), progress.dev),
         before=before,
         after=after,
         similarities=_similarities(dataset.judged("test"), systems),
         won=_examples(dataset, systems, [int(i) for i in order[::-1][:EXAMPLES] if after[i] > before[i]]),
         lost=_examples(dataset, systems, [int(i) for i in order[:EXAMPLES] if after[i] < before[i]]),
-        facts=_facts(record),
+        facts=facts_of(record),
         notices=tuple(record["data"]["notices"]),
     )
 
@@ -92,14 +92,16 @@ def card(config: FitConfig, systems: Mapping[str, Measured], sentence: str, open
     return f"# Fine-tuned from {config.base}\n\n{sentence}\n\n{table}\n\n```python\n{opening}\n```\n"
 
 
-def _estimates(evaluation: Evaluation) -> dict[str, Estimate]:
+def estimates(per_query: Mapping[str, NDArray[np.float64]]) -> dict[str, Estimate]:
+    """Means of metrics with their intervals, from the values for each query (Q,)."""
     return {
         name: Estimate(float(values.mean()), *interval(values, seed=0, resamples=999))
-        for name, values in evaluation.per_query.items()
+        for name, values in per_query.items()
     }
 
 
-def _facts(record: Mapping[str, Any]) -> dict[str, str]:
+def facts_of(record: Mapping[str, Any]) -> dict[str, str]:
+    """What a run was made of and with, in words."""
     queries = record["data"]["queries"]
     train = record["config"]["train"]
     return {

@@ -148,9 +148,10 @@ def _curve_panels(curve: Curve) -> Iterator[Spec]:
         drawn = chart(rows)
         raw = drawn.mark_line(color=BLUE, opacity=0.3, strokeWidth=1).encode(x=x, y=alt.Y("loss:Q", title="loss"))
         mean = drawn.mark_line(color=BLUE).encode(x=x, y=alt.Y("smooth:Q", title="loss"))
-        rate = drawn.mark_area(color=EQUAL, opacity=0.4, line={"color": EQUAL})
         yield fitted((raw + mean).properties(height=170))
+    if any(row["rate"] for row in rows):
         y = alt.Y("rate:Q", title="learning rate", axis=alt.Axis(labelExpr=RATE_LABEL, tickCount=2))
+        rate = chart(rows).mark_area(color=EQUAL, opacity=0.4, line={"color": EQUAL})
         yield fitted(rate.encode(x=x.title("step"), y=y).properties(height=70))
 
 

@@ -10,6 +10,7 @@ import yaml
 
 from nearfar.diagnose.finding import Example, Finding, Threshold
 
+UNITS = (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
 LONGEST_TEXT = 600  # characters of a document shown in an example
 
 
@@ -26,6 +27,12 @@ def words(name: str) -> str:
 def number(value: float) -> str:
     """At most three digits that count; a dash where there is no number."""
     return "–" if not math.isfinite(value) else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def amount(size: int) -> str:
+    """Bytes in words, with three digits that count: 32 MB is 32,000,000 bytes."""
+    name, unit = next((pair for pair in UNITS if size >= pair[1]), ("bytes", 1))
+    return f"{size / unit:,.0f} {name}" if size >= 100 * unit else f"{size / unit:.3g} {name}"
 
 
 def patch(fix: Mapping[str, Any]) -> str:

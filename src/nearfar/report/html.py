@@ -21,12 +21,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from nearfar.core.errors import BadInput
 from nearfar.report.contents import ReportData
 from nearfar.report.doctor_contents import DiagnosisData
+from nearfar.report.doctor_figures import embedding_map, of_finding
 from nearfar.report.doctor_figures import figures as doctor_figures
-from nearfar.report.doctor_figures import of_finding
 from nearfar.report.figures import figures
 from nearfar.report.filters import FILTERS
 from nearfar.report.plan_contents import PlanData
 from nearfar.report.plan_figures import quality
+from nearfar.report.run_contents import RunData
 from nearfar.report.vega import Figure
 
 
@@ -57,6 +58,15 @@ def write_plan(data: PlanData, path: Path) -> None:
     _write(render_plan(data), path)
 
 
+def write_run(data: RunData, path: Path) -> None:
+    """Write the one page of a run to `path`.
+
+    Raises:
+        BadInput: the file cannot be written.
+    """
+    _write(render_run(data), path)
+
+
 def render(data: ReportData) -> str:
     """The report of a run as text."""
     return _page("report.html.j2", data, figures(data), {"metrics": _metrics(data)})
@@ -71,6 +81,16 @@ def render_diagnosis(data: DiagnosisData) -> str:
 def render_plan(data: PlanData) -> str:
     """The page of a compression plan as text."""
     return _page("plan.html.j2", data, [quality(data)], {})
+
+
+def render_run(data: RunData) -> str:
+    """The one page of a run as text."""
+    own = {finding.failure: of_finding(finding) for finding in data.findings}
+    place = embedding_map(data.place, [finding.failure for finding in data.findings])
+    parts = {"course": figures(data.report), "map": [place] if place else [],
+             "codes": [quality(data.plan)] if data.plan else []}  # fmt: skip
+    drawn = [figure for part in parts.values() for figure in part]
+    return _page("run.html.j2", data, drawn, {**parts, "own": own, "metrics": _metrics(data.report)})
 
 
 def _page(template: str, data: Any, drawn: list[Figure], more: Mapping[str, Any]) -> str:

@@ -28,11 +28,10 @@ def quality(data: PlanData) -> Figure:
     front = best.mark_line(strokeWidth=9, opacity=0.18, color=EQUAL).encode(x=_bytes(rows), y=y)
     full = chart([{"kept": 1}]).mark_rule(color=EQUAL).encode(y="kept:Q")
     budget = chart([{"bytes": data.budget}]).mark_rule(color=LOST, strokeDash=[5, 4]).encode(x="bytes:Q")
-    layers = alt.LayerChart(layer=[front, full, budget, spread, lines, points]).properties(height=380)
-    caption = (
-        "Thin lines: 95\u00a0% intervals over the test queries; grey: the full vectors, and the best of each size;"
-    )
-    caption += " dashed: the budget."
+    under = [full] if data.budget is None else [front, full, budget]
+    layers = alt.LayerChart(layer=[*under, spread, lines, points]).properties(height=380)
+    caption = "Thin lines: 95\u00a0% intervals over the test queries; grey: the full vectors"
+    caption += "." if data.budget is None else ", and the best of each size; dashed: the budget."
     return Figure("quality", _title(data), caption, (fitted(layers),))
 
 
@@ -48,6 +47,6 @@ def _colour(names: list[str]) -> alt.Color:
 
 
 def _title(data: PlanData) -> str:
-    best = next(row for row in data.rows if row.recommended)
+    best = next((row for row in data.rows if row.recommended), data.rows[-1])
     kept = f"{100 * best.kept.value:.1f}\u00a0% of the full nDCG@10"
     return f"{best.codec} keeps {kept} in {best.size_bytes} bytes a vector"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections import OrderedDict, deque
@@ -23,8 +24,8 @@ CHARACTERS_A_TOKEN = 3  # a guess that is only used to bound what waits
 SPECIAL_TOKENS = 3
 CHARACTERS_A_PASS = 400  # of a long text that are cut into tokens in the time of a token in the model, about
 NOW_TEXTS = 256  # of documents to be written, at a time: questions go between
-FIRST_RATE = 5_000.0  # tokens a second, before any was measured
-SMOOTHING = 0.1  # of the measured rate
+SMOOTHING = 0.2  # of the measured rate
+FULL = 0.5  # of the budget, from which a batch tells the rate: small ones are slow for what they hold
 ENTRY_BYTES = 500  # what Python adds to a text and an entry, about
 
 Given = str | tuple[int, ...]  # a text, or its token ids
@@ -110,13 +111,15 @@ class Batcher:
     The model's pass belongs to that thread alone; requests wait on futures of their event loop.
     """
 
-    def __init__(self, encoder: Encoder, policy: Policy, *, queue_tokens: int, cache_bytes: int) -> None:
-        self.encoder, self.policy, self.queue_tokens = encoder, policy, queue_tokens
+    def __init__(
+        self, encoder: Encoder, policy: Policy, *, queue_s: float, queue_tokens: int, cache_bytes: int
+    ) -> None:
+        self.encoder, self.policy, self.queue_s, self.queue_tokens = encoder, policy, queue_s, queue_tokens
         self.budget_tokens = INFERENCE_BUDGET * policy.budget_tokens
         self.cache = Cache(cache_bytes)
         self.waiting: deque[Job] = deque()
         self.waiting_tokens = 0
-        self.rate = FIRST_RATE  # tokens a second
+        self.rate = math.inf  # tokens a second, before any was measured
         self._changed = threading.Condition()
         self._ended = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -184,8 +187,9 @@ class Batcher:
     def _enter(self, job: Job) -> None:
         cost = sum(job.costs)
         with self._changed:
-            if self.waiting and self.waiting_tokens + cost > self.queue_tokens:
-                raise Overloaded(self.waiting_tokens / self.rate)
+            delay = self.waiting_tokens / self.rate
+            if self.waiting and (delay > self.queue_s or self.waiting_tokens + cost > self.queue_tokens):
+                raise Overloaded(delay)
             self.waiting.append(job)
             self.waiting_tokens += cost
             self._changed.notify()
@@ -207,8 +211,11 @@ class Batcher:
                 part = [(job, place) for job, place in batch if job.kind == kind]
                 tokens += sum(job.costs[place] for job, place in part)
                 self._embed(kind, part)
-            seconds = max(time.perf_counter() - start, 1e-6)
-            self.rate += SMOOTHING * (tokens / seconds - self.rate)
+            if tokens >= FULL * self.budget_tokens:
+                self._measured(tokens / max(time.perf_counter() - start, 1e-6))
+
+    def _measured(self, rate: float) -> None:
+        self.rate = rate if math.isinf(self.rate) else self.rate + SMOOTHING * (rate - self.rate)
 
     def _next(self) -> list[tuple[Job, int]] | None:
         """Texts for a batch, by turns, as soon as there are some; None where there will be no more."""

@@ -24,8 +24,10 @@ class ServeConfig(Config):
     """Texts of one request; more are refused with 413."""
     most_bytes: Annotated[int, Field(ge=1024)] = 16 << 20
     """Bytes of the body of one request; more are refused with 413."""
+    queue_s: Annotated[float, Field(gt=0)] = 1.5
+    """Seconds that a request may have to wait for those before it; one that would wait longer is refused with 429."""
     queue_tokens: Annotated[int, Field(ge=1)] = 262_144
-    """Tokens that wait to be embedded; a request that finds no room is refused with 429."""
+    """Tokens that wait to be embedded, however fast the model is; a request that finds no room is refused with 429."""
     timeout_s: Annotated[float, Field(gt=0)] = 30.0
     """Seconds in which a request is answered, or refused with 503."""
     cache_bytes: Annotated[int, Field(ge=0)] = 64 << 20

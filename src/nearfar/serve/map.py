@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.index.table import DOCUMENT, ID, TEXT
+from nearfar.report.kept import Named
 from nearfar.search.index import Index
 from nearfar.serve.layout import FEWEST, Elsewhere, Layout, by_components, components
 
@@ -27,16 +28,19 @@ class DocumentMap:
     index: Index
     queries: Sequence[str]
     query_vectors: NDArray[np.float32]  # (Q, d)
+    named: Mapping[str, Named] = field(default_factory=dict)  # in examples of the doctor's findings, the worst last
     layout: Layout | None = None
     is_final: bool = False
     version: int = 0  # of the layout
     rows: NDArray[np.int64] = field(init=False)  # (n,) sampled documents, rising
     elsewhere: Elsewhere | None = None
+    _named_rows: Mapping[str, NDArray[np.int64]] = field(init=False)
 
     def __post_init__(self) -> None:
-        count = len(self.index)
+        count, table = len(self.index), self.index.generation.table
         chosen = np.random.default_rng(SEED).choice(count, min(count, MOST_DOCUMENTS), replace=False)
-        self.rows = np.sort(chosen).astype(np.int64)
+        self._named_rows = {name: table.rows_of_documents(found.documents) for name, found in self.named.items()}
+        self.rows = np.unique(np.concatenate([chosen.astype(np.int64), *self._named_rows.values()]))
 
     def start(self) -> None:
         """Place the points, in the background."""
@@ -75,15 +79,28 @@ class DocumentMap:
         return [str(value) for value in table.take(self.rows, [self._id])[self._id].to_pylist()]
 
     def colours(self, by: str) -> tuple[list[str], NDArray[np.uint8]]:
-        """Names of the colours, and which each point has: by "kind", "cluster" or a field of the metadata."""
-        kinds = np.zeros(len(self.rows) + len(self.queries), np.uint8)
+        """Names of colours, and which each point has: by "kind", "cluster", "finding" or a field of the metadata."""
         if by == "cluster" and self.layout is not None:
-            return [
-                f"cluster {number + 1}" for number in range(int(self.layout.clusters.max()) + 1)
-            ], self.layout.clusters
-        if by not in self.fields:
-            kinds[len(self.rows) :] = 1
-            return ["document", "query"] if self.queries else ["document"], kinds
+            clusters = int(self.layout.clusters.max()) + 1
+            return [f"cluster {number + 1}" for number in range(clusters)], self.layout.clusters
+        if by in self.fields:
+            return self._by_field(by)
+        kinds = np.zeros(len(self.rows) + len(self.queries), np.uint8)
+        kinds[len(self.rows) :] = 1
+        names = ["document", "query"] if self.queries else ["document"]
+        return self._with_findings(names, kinds) if by == "finding" else (names, kinds)
+
+    def _with_findings(self, names: list[str], kinds: NDArray[np.uint8]) -> tuple[list[str], NDArray[np.uint8]]:
+        """The kinds, and over them the failures that points are examples of; of several, the worst."""
+        places = {text: len(self.rows) + number for number, text in enumerate(self.queries)}
+        for number, (failure, found) in enumerate(self.named.items(), len(names)):
+            kinds[np.searchsorted(self.rows, self._named_rows[failure])] = number
+            kinds[[places[text] for text in found.queries if text in places]] = number
+        return [*names, *(failure.replace("_", " ") for failure in self.named)], kinds
+
+    def _by_field(self, by: str) -> tuple[list[str], NDArray[np.uint8]]:
+        """The commonest values of a field of the metadata."""
+        kinds = np.zeros(len(self.rows) + len(self.queries), np.uint8)
         values = [_named(value) for value in self.index.generation.table.take(self.rows, [by])[by].to_pylist()]
         names, counts = np.unique(values, return_counts=True)
         names = names[np.argsort(-counts, kind="stable")][:MOST_NAMES].tolist()

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Annotated, TypeVar
 
 import numpy as np
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Query, Response
+from fastapi import Path as PathParameter
 from pydantic import BaseModel
 
+from nearfar.core.errors import BadInput
+from nearfar.report import kept
 from nearfar.serve.errors import NO_INDEX, SOON_S, Refused, documented
 from nearfar.serve.map import DocumentMap
 from nearfar.serve.service import Service
@@ -31,6 +36,8 @@ class MapState(BaseModel):
     final: bool
     fields: list[str]
     """Metadata that points can be coloured by."""
+    findings: bool
+    """Whether some points are examples of the doctor's findings."""
 
 
 class Colours(BaseModel):
@@ -71,7 +78,7 @@ def router(service: Service) -> APIRouter:
         drawn = await begun()
         points, method = len(drawn.rows) + len(drawn.queries), drawn.layout.method if drawn.layout else ""
         return MapState(points=points, documents=len(drawn.rows), version=drawn.version, method=method,
-                        final=drawn.is_final, fields=drawn.fields)  # fmt: skip
+                        final=drawn.is_final, fields=drawn.fields, findings=bool(drawn.named))  # fmt: skip
 
     @paths.get("/map/places", responses=documented(404, 429))
     async def places() -> Response:
@@ -83,7 +90,7 @@ def router(service: Service) -> APIRouter:
 
     @paths.get("/map/colours", response_model=Colours, responses=documented(404, 429))
     async def colours(by: Annotated[str, Query(max_length=1024)] = "kind") -> Colours:
-        """The colours of the points by "kind", "cluster" or a field of the metadata."""
+        """The colours of the points by "kind", "cluster", "finding" or a field of the metadata."""
         drawn = await begun()
         names, codes = await _run(service, lambda: drawn.colours(by))
         return Colours(names=names, codes=base64.b64encode(codes.tobytes()).decode())
@@ -95,7 +102,7 @@ def router(service: Service) -> APIRouter:
         return Ids(ids=await _run(service, drawn.ids))
 
     @paths.get("/map/points/{number}", response_model=Point, responses=documented(404, 429))
-    async def point(number: Annotated[int, Path(ge=0, le=2**31)]) -> Point:
+    async def point(number: Annotated[int, PathParameter(ge=0, le=2**31)]) -> Point:
         """What a point is."""
         drawn = await begun()
         if number >= len(drawn.rows) + len(drawn.queries):
@@ -116,10 +123,19 @@ async def _begun(service: Service) -> DocumentMap:
     if index is None:
         raise Refused(404, NO_INDEX)
     known = await service.search_pool.run(judged.queries) if judged else {}
-    queries = list(known.values())[:MOST_QUERIES]
+    named = await service.search_pool.run(lambda: _named(service.place))
+    texts = [*list(known.values())[:MOST_QUERIES], *(text for found in named.values() for text in found.queries)]
+    queries = list(dict.fromkeys(texts))
     found = (
         (await service.batcher.embed(queries, "query")).vectors if queries else np.empty((0, service.encoder.dimension))
     )
-    drawn = DocumentMap(index, queries, found.astype(np.float32))
+    drawn = await service.search_pool.run(lambda: DocumentMap(index, queries, found.astype(np.float32), named))
     drawn.start()
     return drawn
+
+
+def _named(place: Path) -> Mapping[str, kept.Named]:
+    """What the doctor's findings name, if it has looked at what is served and its findings can be read."""
+    with suppress(BadInput):
+        return kept.named(place)
+    return {}

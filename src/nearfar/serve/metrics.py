@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -26,8 +27,8 @@ class Metrics:
         registry = CollectorRegistry()
         waiting = Gauge("nearfar_waiting_tokens", "Tokens that wait to be embedded", registry=registry)
         waiting.set_function(lambda: batcher.waiting_tokens)
-        rate = Gauge("nearfar_tokens_per_second", "Tokens embedded in a second, smoothed", registry=registry)
-        rate.set_function(lambda: batcher.rate)
+        rate = Gauge("nearfar_tokens_per_second", "Tokens a second of full batches, smoothed", registry=registry)
+        rate.set_function(lambda: batcher.rate if math.isfinite(batcher.rate) else 0.0)
         cached = Gauge("nearfar_cache_bytes", "Memory of vectors of texts that came before", registry=registry)
         cached.set_function(lambda: batcher.cache.held)
         return cls(

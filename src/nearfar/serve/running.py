@@ -8,6 +8,7 @@ from pathlib import Path
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
+from nearfar.serve.comparing import RunsCompared, compared
 from nearfar.serve.errors import Refused, documented
 from nearfar.serve.runs import PAGES, RunDetail, RunSummary, detail, runs_in, summary
 from nearfar.serve.service import Service
@@ -42,6 +43,13 @@ def router(service: Service) -> APIRouter:
         folder = _folder(service)
         async with asyncio.timeout(service.config.timeout_s):
             return await service.search_pool.run(lambda: detail(_run(folder, name)))
+
+    @paths.get("/runs/{name}/against/{other}", response_model=RunsCompared, responses=documented(403, 404, 422, 429))
+    async def against(name: str, other: str) -> RunsCompared:
+        """The model of a run against that of another, query by query, where both kept the scores of the same ones."""
+        folder = _folder(service)
+        async with asyncio.timeout(service.config.timeout_s):
+            return await service.search_pool.run(lambda: compared(_run(folder, name), _run(folder, other)))
 
     @paths.get("/runs/{name}/{page}", include_in_schema=False)
     async def beside(name: str, page: str) -> Response:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from nearfar.core.artifact import MANIFEST, read_meta
 from nearfar.core.errors import BadInput
 from nearfar.core.plain_file import plain_json
+from nearfar.serve.kept import FindingShown, FrontierShown, findings_in, frontier_in
 
 RECORD, STARTED, LINES = "run.json", "started.json", ".jsonl"
 PAGES = ("report.html", "doctor.html", "plan.html")  # that nearfar's verbs write into a run folder
@@ -68,12 +69,16 @@ class Codes(BaseModel):
 
 
 class RunDetail(RunSummary):
-    """A run with its curves."""
+    """A run with its curves, findings and codes."""
 
     curves: dict[str, Curve]
     alarms: list[tuple[int, str, str]]
     """Step, failure and reason of what was seen while it trained."""
     codes: list[Codes]
+    findings: list[FindingShown]
+    """Of the doctor, in its order; none where it has not looked."""
+    frontier: FrontierShown | None
+    """What codes keep of the quality, as far as it was measured."""
 
 
 def is_run(path: Path) -> bool:
@@ -105,7 +110,8 @@ def detail(path: Path) -> RunDetail:
     curves = curves or {name: curve for name, curve in known.items() if curve}
     alarms = [(int(step), str(failure), str(reason)) for step, failure, reason in _rows(progress.get("alarms"), 3)]
     return RunDetail(**summary(path).model_dump(), curves={name: _thinned(curve) for name, curve in curves.items()},
-                     alarms=alarms, codes=list(_codes(path)))  # fmt: skip
+                     alarms=alarms, codes=list(_codes(path)), findings=findings_in(path),
+                     frontier=frontier_in(path))  # fmt: skip
 
 
 def _record(path: Path) -> tuple[dict[str, Any], bool]:

@@ -109,6 +109,7 @@ class Service:
     base: Service | None = None  # its results stand beside on the page
     judgments: Judgments | None = None
     runs: Path | None = None  # folder of the runs that are shown
+    place: Path = Path()  # of what is served, which may be a run
     map: DocumentMap | None = None  # from when it is first asked for
     search_pool: Pool = field(default_factory=lambda: Pool("search", SEARCHERS, MOST_WAITING))
     rerank_pool: Pool = field(init=False)
@@ -144,10 +145,11 @@ class Service:
         encoder = load_encoder(own)
         living = LivingIndex.open(index, encoder) if index else None
         policy = policy or agreed(encoder, _probes(living), choose_policy())
-        batcher = Batcher(encoder, policy, queue_tokens=config.queue_tokens, cache_bytes=config.cache_bytes)
+        batcher = Batcher(encoder, policy, queue_s=config.queue_s, queue_tokens=config.queue_tokens,
+                          cache_bytes=config.cache_bytes)  # fmt: skip
         metrics = Metrics.of(batcher)
         return cls(_name(path), encoder, policy, config, batcher, metrics, encoder.fingerprint(), living,
-                   load_reranker(reranker) if reranker else None,
+                   load_reranker(reranker) if reranker else None, place=path,
                    search_pool=Pool("search", _searchers(living), MOST_WAITING))  # fmt: skip
 
     def start(self) -> None:
