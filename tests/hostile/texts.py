@@ -1,7 +1,5 @@
 """Texts that would be markup, programs, formulas or commands, wherever they are taken for more than text."""
 
-import json
-
 DO = "window.__pwned=1"
 EVENTS = ("onerror", "onload", "onfocus", "onmouseover", "ontoggle", "onanimationstart", "onpointerenter", "onbegin")
 MARKUP = [
@@ -53,14 +51,21 @@ NAMES = ["__proto__", "constructor", "toString", "hasOwnProperty", "__class__", 
 PAYLOADS = list(dict.fromkeys([*MARKUP, *TEMPLATES, *PLACES, *CONDITIONS, *FORMULAS, *TERMINAL, *CONTROLS, *UNICODE, *SIZES, *NAMES]))  # fmt: skip
 
 
+def group(number):
+    """A word that ten documents have."""
+    return f"zq{chr(97 + number // 26)}{chr(97 + number % 26)}x"
+
+
 def documents():
     """A document for each: it is in the id, the text, a value, a list, and a word of its own finds it."""
     return [
-        {"id": f"h{number} {text}"[:1000], "text": f"q{number}q hostile group{number // 10}g {text}", "author name": text, "tags": [text], "year": number}
+        {"id": f"h{number} {text}"[:1000], "text": f"q{number}q hostile {group(number // 10)} {text}", "author name": text, "tags": [text], "year": number}
         for number, text in enumerate(PAYLOADS)
     ]  # fmt: skip
 
 
 def quoted(text):
     """A text as a value of a filter."""
-    return json.dumps(text, ensure_ascii=False)
+    for sign, written in (("\\", "\\\\"), ('"', '\\"'), ("\n", "\\n"), ("\t", "\\t")):
+        text = text.replace(sign, written)
+    return f'"{text}"'
