@@ -31,11 +31,9 @@ from nearfar.index.settings import Settings
 from nearfar.index.table import DOCUMENT, ID, TEXT, VECTOR, Table, column_of, schema_of
 from nearfar.index.unreadable import understood
 
-KIND = "index"
+KIND, WRITE_ROWS, PAD = "index", 1 << 14, -1
 GENERATIONS, CELLS, WORDS = "generations", "cells", "words"
 HINT = "_versions/latest_version_hint.json"  # Lance's
-WRITE_ROWS = 1 << 14
-PAD = -1
 
 
 @dataclass(frozen=True)
