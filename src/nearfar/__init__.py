@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from nearfar.pipeline.mine import mine
     from nearfar.pipeline.mteb_tasks import evaluate_mteb
     from nearfar.pipeline.probes import evaluate_classification, evaluate_clustering, evaluate_sts
+    from nearfar.pipeline.pull import pull
+    from nearfar.pipeline.push import push
     from nearfar.pipeline.rerank import rerank_train
     from nearfar.pipeline.run import Run
     from nearfar.pipeline.teach import teach
@@ -51,6 +53,8 @@ __all__ = [
     "merge",
     "mine",
     "plan",
+    "pull",
+    "push",
     "rerank_train",
     "teach",
     "tune",
@@ -79,6 +83,8 @@ _HOMES = {
     "merge": "nearfar.pipeline.merge",
     "mine": "nearfar.pipeline.mine",
     "plan": "nearfar.pipeline.frontier",
+    "pull": "nearfar.pipeline.pull",
+    "push": "nearfar.pipeline.push",
     "rerank_train": "nearfar.pipeline.rerank",
     "teach": "nearfar.pipeline.teach",
     "tune": "nearfar.pipeline.tune",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Normalize, Pooling
+from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling
 
 from nearfar.core.errors import BadInput, MissingExtra
 from nearfar.encoder.encode import encode
@@ -65,6 +65,27 @@ def test_the_folder_has_the_old_names(tiny, tmp_path, mode):
     assert pooling["include_prompt"] is True
     assert {key for key in LEGACY_POOLING.values() if pooling[key]} == {LEGACY_POOLING[mode]}
     assert SentenceTransformer(str(tmp_path / "model"))[1].pooling_mode == mode
+
+
+def test_the_transformer_is_described_as_before_version_6(tiny, tmp_path):
+    """By exactly the keys that Sentence Transformers 3 takes; text-embeddings-inference wants the limit."""
+    modules = [tiny.model[0], Pooling(32, pooling_mode="mean"), Dense(32, 8), Normalize()]
+    encoder = Encoder(SentenceTransformer(modules=modules, device="cpu"))
+    save_encoder(encoder, tmp_path / "model", card="")
+    assert read(tmp_path / "model" / "sentence_bert_config.json") == {"max_seq_length": 64, "do_lower_case": False}
+    dense = {"in_features": 32, "out_features": 8, "bias": True}
+    activation = "torch.nn.modules.activation.Tanh"
+    assert read(tmp_path / "model" / "2_Dense" / "config.json") == {**dense, "activation_function": activation}
+    assert read(tmp_path / "model" / "tokenizer_config.json")["tokenizer_class"] == "PreTrainedTokenizerFast"
+    loaded = load_encoder(tmp_path / "model")
+    assert loaded.fingerprint() == encoder.fingerprint()
+    assert np.array_equal(*(encode(one, TEXTS, "document", Policy()) for one in (loaded, encoder)))
+
+
+def test_settings_of_a_transformer_that_are_not_as_usual_are_kept(tiny, tmp_path):
+    tiny.model[0].query_length = 16
+    save_encoder(tiny, tmp_path / "model", card="")
+    assert read(tmp_path / "model" / "sentence_bert_config.json")["query_length"] == 16
 
 
 def test_prompts_similarity_and_pooling_survive(tiny, tmp_path):

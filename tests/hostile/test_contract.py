@@ -16,7 +16,7 @@ from serving_texts import built, opened
 
 from serving import serving
 
-CASES = 10  # of each operation and kind
+CASES = 5  # of each operation and kind
 KINDS = {"right": GenerationMode.POSITIVE, "wrong": GenerationMode.NEGATIVE}
 UNTOLD = [positive_data_acceptance, not_a_server_error]  # a filter has a grammar; 503 is told, and checked here
 STATUSES = {200, 304, 307, 400, 401, 403, 404, 405, 413, 422, 429, 503}

@@ -8,11 +8,14 @@ from typing import Annotated
 import typer
 
 from nearfar.cli import show
+from nearfar.cli.complete import models
 from nearfar.cli.options import AsJson
 
 
 def compare(
-    models: Annotated[list[str], typer.Argument(help="Two or more: runs, model folders, names of bases, bm25.")],
+    models: Annotated[
+        list[str], typer.Argument(help="Two or more: runs, model folders, names of bases, bm25.", autocompletion=models)
+    ],
     data: Annotated[str, typer.Option(help="Data set to measure on.")],
     split: Annotated[str, typer.Option(help="train, dev or test.")] = "test",
     metric: Annotated[str, typer.Option(help="Such as ndcg@10.")] = "ndcg@10",

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nearfar.cli import complete
 from nearfar.cli import show_codes as show
 from nearfar.cli.options import AsJson, Resume, fields, group_settings, mode_of, names, numbers
 from nearfar.cli.show import json_line
@@ -25,7 +26,9 @@ def compress(
     context: typer.Context,
     run: Run,
     sizes: Annotated[str, typer.Option("--bytes", help="Bytes a vector; several with commas.")] = "32",
-    codec: Annotated[str | None, typer.Option(help="Left out: learned_residual.")] = None,
+    codec: Annotated[
+        str | None, typer.Option(help="Left out: learned_residual.", autocompletion=complete.codecs)
+    ] = None,
     data: Queries = None,
     unlabelled: Unlabelled = False,
     train: Annotated[
@@ -83,7 +86,9 @@ def plan(
     data: Queries = None,
     documents: Annotated[int, typer.Option(min=1, help="Documents that the index is to hold.")] = 1_000_000,
     budget: Annotated[int, typer.Option(min=1, help="Bytes a vector, at most.")] = 32,
-    codecs: Annotated[str | None, typer.Option(help="Names with commas; left out: all.")] = None,
+    codecs: Annotated[
+        str | None, typer.Option(help="Names with commas; left out: all.", autocompletion=complete.codecs)
+    ] = None,
     sizes: Annotated[str | None, typer.Option("--bytes", help="Bytes a vector, with commas; left out: some.")] = None,
     unlabelled: Unlabelled = False,
     html: Annotated[Path | None, typer.Option("--html", help="Write a page with the chart, one file.")] = None,

@@ -24,6 +24,8 @@ def check(
     """Count, measure and find what would make training on this data go wrong.
 
     Every field of the configuration's data is an option too: --columns.query title --columns.positive body
+
+    Example: nearfar data check pairs.jsonl
     """
     from nearfar.data.check import check as check_
     from nearfar.data.config import DataConfig

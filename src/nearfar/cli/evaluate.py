@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from nearfar.cli import show
+from nearfar.cli.complete import models
 from nearfar.cli.options import AsJson, Layers, StorageOption, fields, refuse, storage_of
 from nearfar.core.artifact import is_artifact
 from nearfar.core.config import merged
@@ -23,7 +24,12 @@ What = Literal["retrieval", "sts", "classification", "clustering", "mteb"]
 
 def evaluate(
     context: typer.Context,
-    model: Annotated[str, typer.Argument(help="A run, a model folder, a base's name, bm25, or an index (retrieval).")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A run, a model folder, a base's name, bm25, or an index (retrieval).", autocompletion=models
+        ),
+    ],
     data: Annotated[str, typer.Option(help="Data set to measure on; of mteb a task's name, or a folder.")],
     task: Annotated[What, typer.Option(help="What is measured.")] = "retrieval",
     split: Annotated[str | None, typer.Option(help="train, dev or test; left out: test, or what mteb says.")] = None,
@@ -52,6 +58,10 @@ def evaluate(
     clustering (labelled texts: k-means); mteb (a task of that benchmark).
 
     Every field of the configuration's data is an option too: --columns.query title --columns.positive body
+
+    Examples: nearfar eval run --data pairs.jsonl
+    nearfar eval run --data stsb --task sts
+    nearfar eval index --data judged --mode hybrid --k 10
     """
     from nearfar.data.config import DataConfig
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nearfar.cli import show, show_search
+from nearfar.cli.complete import codecs
 from nearfar.cli.options import AsJson, StorageOption, refuse, storage_of
 from nearfar.core.errors import BadInput
 
@@ -44,7 +45,9 @@ def build(
         str | None,
         typer.Option(help="A sparse encoder (SPLADE), folder or hub name: its weights take the place of BM25's."),
     ] = None,
-    codec: Annotated[str | None, typer.Option(help="Codec of the codes in memory, one with codebooks.")] = None,
+    codec: Annotated[
+        str | None, typer.Option(help="Codec of the codes in memory, one with codebooks.", autocompletion=codecs)
+    ] = None,
     size_bytes: Annotated[int | None, typer.Option("--bytes", help="Bytes of a code, at most.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the index in --out.")] = False,
     table: Annotated[
@@ -176,7 +179,10 @@ def tune(
 
 @app.command("compact")
 def compact(index: Place, storage: StorageOption = None, as_json: AsJson = False) -> None:
-    """Write small files together, and leave out what was deleted; gc then frees the space."""
+    """Write small files together, and leave out what was deleted; gc then frees the space.
+
+    Example: nearfar index compact index
+    """
     from nearfar.pipeline import indexing
 
     _told(indexing.compact(index, storage_of(storage)), "compacted", as_json=as_json)
@@ -184,7 +190,10 @@ def compact(index: Place, storage: StorageOption = None, as_json: AsJson = False
 
 @app.command("gc")
 def gc(index: Place, storage: StorageOption = None, as_json: AsJson = False) -> None:
-    """Remove everything that only earlier generations need; processes that have the index open must open it again."""
+    """Remove everything that only earlier generations need; processes that have the index open must open it again.
+
+    Example: nearfar index gc index
+    """
     from nearfar.pipeline import indexing
 
     done = indexing.gc(index, storage_of(storage))
@@ -193,7 +202,10 @@ def gc(index: Place, storage: StorageOption = None, as_json: AsJson = False) -> 
 
 @app.command("check")
 def check(index: Place, storage: StorageOption = None, as_json: AsJson = False) -> None:
-    """Read every file of an index and compare it with its checksum, of a table at a URL its size; say what it needs."""
+    """Read every file of an index and compare it with its checksum, of a table at a URL its size; say what it needs.
+
+    Example: nearfar index check index
+    """
     from nearfar.pipeline import indexing
 
     found = indexing.check(index, storage_of(storage))

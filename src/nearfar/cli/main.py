@@ -15,10 +15,14 @@ from typer._click.exceptions import ClickException, NoArgsIsHelpError  # typer e
 
 from nearfar.cli import data, doctor, index, show, show_codes
 from nearfar.cli.compare import compare
+from nearfar.cli.complete import models
 from nearfar.cli.compress import compress, plan
 from nearfar.cli.compress_table import compress_table
+from nearfar.cli.encode import encode
 from nearfar.cli.evaluate import evaluate
+from nearfar.cli.examples import keep_examples
 from nearfar.cli.export import export
+from nearfar.cli.hub import pull, push
 from nearfar.cli.mcp import mcp
 from nearfar.cli.merge import merge
 from nearfar.cli.mine import mine
@@ -27,11 +31,9 @@ from nearfar.cli.options import (
     DEFAULT_CONFIG,
     AsJson,
     Data,
-    Layers,
     Overwrite,
     Resume,
     SkipBadRows,
-    Task,
     fields,
     mode_of,
 )
@@ -113,7 +115,10 @@ def init(
     path: Annotated[Path, typer.Argument(help="File to write.")] = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
-    """Write a commented configuration file with every setting at its default."""
+    """Write a commented configuration file with every setting at its default.
+
+    Example: nearfar init nearfar.yaml
+    """
     from nearfar.pipeline.config import template
 
     try:
@@ -131,7 +136,9 @@ def fit(
     context: typer.Context,
     config: Annotated[Path | None, typer.Option(help="YAML file; nearfar.yaml is read when it is there.")] = None,
     data: Data = None,
-    base: Annotated[str | None, typer.Option(help="minilm, static, a model folder, or a hub name.")] = None,
+    base: Annotated[
+        str | None, typer.Option(help="minilm, static, a model folder, or a hub name.", autocompletion=models)
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder to write.")] = None,
     skip_bad_rows: SkipBadRows = False,
     resume: Resume = False,
@@ -166,12 +173,15 @@ def fit(
 @app.command()
 def demo(
     out: Annotated[Path, typer.Option(help="Run folder to write.")] = Path("run"),
-    base: Annotated[str, typer.Option(help="Model to start from.")] = "minilm",
+    base: Annotated[str, typer.Option(help="Model to start from.", autocompletion=models)] = "minilm",
     resume: Resume = False,
     overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train on the standard library of this Python, and show that the model got better."""
+    """Train on the standard library of this Python, and show that the model got better.
+
+    Example: nearfar demo --out run
+    """
     from nearfar.pipeline.demo import demo as demo_
     from nearfar.pipeline.doctor_page import PAGE
 
@@ -197,7 +207,9 @@ app.command("eval", context_settings=ANY_FIELD)(evaluate)
 def certify(
     context: typer.Context,
     data: Data = None,
-    base: Annotated[str | None, typer.Option(help="minilm, static, a model folder, or a hub name.")] = None,
+    base: Annotated[
+        str | None, typer.Option(help="minilm, static, a model folder, or a hub name.", autocompletion=models)
+    ] = None,
     loss: Annotated[list[str] | None, typer.Option(help="One to look at; may be given again. Left out: all.")] = None,
     pairs: Annotated[int, typer.Option(help="Pairs of the batch.")] = 32,
     as_json: AsJson = False,
@@ -228,29 +240,14 @@ app.command()(search)
 app.command()(serve)
 app.command()(mcp)
 app.command()(export)
+app.command()(push)
+app.command()(pull)
 app.command(context_settings=ANY_FIELD)(mine)
 app.command("rerank-train", context_settings=ANY_FIELD)(rerank_train)
 app.command(context_settings=ANY_FIELD)(teach)
 app.command(context_settings=ANY_FIELD)(merge)
 app.command(context_settings=ANY_FIELD)(tune)
-
-
-@app.command()
-def encode(
-    model: Annotated[str, typer.Argument(help="A run, a model folder or a base's name.")],
-    texts: Annotated[Path, typer.Argument(help="One text a line, or a corpus.jsonl with _id and text.")],
-    out: Annotated[Path, typer.Option(help="NumPy file to write, float32, one row a text.")],
-    role: Annotated[str, typer.Option(help="query or document: decides the model's prompt.")] = "document",
-    layers: Layers = None,
-    task: Task = "",
-    as_json: AsJson = False,
-) -> None:
-    """Turn texts into vectors."""
-    from nearfar.pipeline.encode import encode_file
-    from nearfar.pipeline.progress import Terminal
-
-    done = encode_file(model, texts, out, role=role, task=task, layers=layers, reporter=Terminal())
-    _show(asdict(done)) if as_json else typer.echo(f"wrote {done.rows} vectors of {done.dimension} to {out}")
+app.command()(encode)
 
 
 @app.command("list")
@@ -260,7 +257,10 @@ def list_(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """List what can be named in the configuration, what each is for, and where it comes from."""
+    """List what can be named in the configuration, what each is for, and where it comes from.
+
+    Examples: nearfar list; nearfar list losses
+    """
     from nearfar.pipeline.listing import techniques
 
     found = techniques(kind)
@@ -270,7 +270,10 @@ def list_(
 
 @app.command()
 def schema(as_json: AsJson = False) -> None:  # noqa: ARG001  # it is JSON either way
-    """Print the JSON schema of the configuration, for editors."""
+    """Print the JSON schema of the configuration, for editors.
+
+    Example: nearfar schema > nearfar.schema.json
+    """
     from nearfar.pipeline.config import FitConfig
 
     typer.echo(json.dumps(FitConfig.model_json_schema(), indent=1))
@@ -278,7 +281,13 @@ def schema(as_json: AsJson = False) -> None:  # noqa: ARG001  # it is JSON eithe
 
 @app.command()
 def version(as_json: AsJson = False) -> None:
-    """Print the versions that decide what a run computes."""
+    """Print the versions that decide what a run computes.
+
+    Example: nearfar version --json
+    """
     from nearfar.pipeline.run import versions
 
     _show(versions()) if as_json else typer.echo("\n".join(f"{k} {v}" for k, v in versions().items()))
+
+
+keep_examples(app)

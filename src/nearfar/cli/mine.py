@@ -9,13 +9,16 @@ from typing import Annotated
 import typer
 
 from nearfar.cli import show
+from nearfar.cli.complete import models
 from nearfar.cli.options import AsJson, Data, group_settings
 from nearfar.core.errors import BadInput
 
 
 def mine(
     context: typer.Context,
-    model: Annotated[str | None, typer.Argument(help="bm25, a run, a model folder or a base's name.")] = None,
+    model: Annotated[
+        str | None, typer.Argument(help="bm25, a run, a model folder or a base's name.", autocompletion=models)
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="YAML file whose groups data and mine are read.")] = None,
     data: Data = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write; 'fit --data' reads it.")] = None,

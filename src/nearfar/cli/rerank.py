@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nearfar.cli import show
+from nearfar.cli.complete import models
 from nearfar.cli.options import AsJson, Data, Overwrite, Resume, group_settings, mode_of
 
 
@@ -15,7 +16,9 @@ def rerank_train(
     context: typer.Context,
     config: Annotated[Path | None, typer.Option(help="YAML file; its groups data, mine and rerank are read.")] = None,
     data: Data = None,
-    base: Annotated[str | None, typer.Option(help="minilm, a run, a model folder or a hub name.")] = None,
+    base: Annotated[
+        str | None, typer.Option(help="minilm, a run, a model folder or a hub name.", autocompletion=models)
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder to write.")] = None,
     resume: Resume = False,
     overwrite: Overwrite = False,

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from nearfar.cli.options import AsJson
+from nearfar.cli.show import json_line
 from nearfar.core.errors import MissingExtra
 
 
@@ -38,6 +40,7 @@ def serve(
     allow_writes: Annotated[
         bool, typer.Option("--allow-writes", help="Let requests change documents of the index.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Serve a model and its index over HTTP, by the interfaces of OpenAI, Cohere and TEI.
 
@@ -67,5 +70,6 @@ def serve(
             service.writable = ServedIndex(service.index.path, service.encoder, own)
         policy = service.policy
         typer.echo(f"computing on {policy.device} in {policy.precision} ({policy.reason})", err=True)
-        typer.echo(f"'{service.name}' is served at {url_of(listening)}; Ctrl-C ends it")
+        told = {"name": service.name, "url": url_of(listening), "device": policy.device, "precision": policy.precision}
+        typer.echo(json_line(told) if as_json else f"'{service.name}' is served at {url_of(listening)}; Ctrl-C ends it")
         run(service, listening, key)

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from nearfar.core.unicode import escaped
-from nearfar.data.check import Counts, DataReport
 
 if TYPE_CHECKING:
+    from nearfar.data.check import Counts, DataReport
     from nearfar.diagnose.finding import Finding
     from nearfar.pipeline.certify import Certificate
     from nearfar.pipeline.compare import Compared

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nearfar.cli import show
+from nearfar.cli.complete import models
 from nearfar.cli.options import DEFAULT_CONFIG, AsJson, Data, SkipBadRows, fields
 from nearfar.core.config import merged
 
@@ -16,7 +17,9 @@ def tune(
     context: typer.Context,
     config: Annotated[Path | None, typer.Option(help="YAML file; nearfar.yaml is read when it is there.")] = None,
     data: Data = None,
-    base: Annotated[str | None, typer.Option(help="minilm, static, a model folder, or a hub name.")] = None,
+    base: Annotated[
+        str | None, typer.Option(help="minilm, static, a model folder, or a hub name.", autocompletion=models)
+    ] = None,
     budget: Annotated[str, typer.Option(help="Time for all probes, such as 90s, 20m or 2h.")] = "20m",
     out: Annotated[Path, typer.Option(help="YAML file to write; yours with the values chosen.")] = Path("tuned.yaml"),
     skip_bad_rows: SkipBadRows = False,

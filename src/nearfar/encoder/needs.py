@@ -9,6 +9,7 @@ from torch import nn
 from nearfar.encoder.encoder import Encoder
 from nearfar.encoder.poolings import module_type
 
+HEADING = "## What it needs"
 OURS = """It holds {names}, which sentence-transformers does not have. Open it with
 `nearfar.encoder.load.load_encoder`, which runs no code from the folder; its `.model` is a SentenceTransformer.{first}
 Where the package is installed, `SentenceTransformer` opens it with `trust_remote_code=True`, too."""
@@ -26,7 +27,7 @@ Sentence Transformers alone that is left to the caller."""
 def needs(encoder: Encoder) -> str:
     """Markdown that follows a card; "" for a model that every reader of Sentence Transformers folders opens alike."""
     parts = list(_needs(encoder))
-    return "\n## What it needs\n\n" + "\n\n".join(parts) + "\n" if parts else ""
+    return f"\n{HEADING}\n\n" + "\n\n".join(parts) + "\n" if parts else ""
 
 
 def opening(encoder: Encoder) -> str:

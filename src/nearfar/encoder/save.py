@@ -7,27 +7,22 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sentence_transformers.sentence_transformer.modules import Pooling, WeightedLayerPooling
+from sentence_transformers.base.modules.transformer import TRANSFORMER_TASK_DEFAULTS
+from sentence_transformers.sentence_transformer.modules import Dense, Pooling, Transformer, WeightedLayerPooling
 from torch import nn
 
 from nearfar.core.artifact import writing
 from nearfar.encoder.encoder import Encoder
 from nearfar.encoder.examples import FOLDER
 from nearfar.encoder.load import quiet
+from nearfar.encoder.model_files import POOLING_MODES
 from nearfar.encoder.needs import needs
 from nearfar.encoder.poolings import module_type
 
 # Servers written against Sentence Transformers 2 to 5 know modules by these names and poolings by these keys.
 LEGACY_TYPES = {"Transformer", "Pooling", "Normalize", "Dense", "StaticEmbedding"}
 LEGACY_WIDTH = "word_embedding_dimension"
-LEGACY_POOLING = {
-    "cls": "pooling_mode_cls_token",
-    "mean": "pooling_mode_mean_tokens",
-    "max": "pooling_mode_max_tokens",
-    "mean_sqrt_len_tokens": "pooling_mode_mean_sqrt_len_tokens",
-    "weightedmean": "pooling_mode_weightedmean_tokens",
-    "lasttoken": "pooling_mode_lasttoken",
-}
+LEGACY_POOLING = {mode: key for key, mode in POOLING_MODES.items()}
 
 
 def save_encoder(
@@ -53,7 +48,7 @@ def save_encoder(
         entries = _read(folder / "modules.json")
         for module, entry in zip(encoder.model, entries, strict=True):
             entry["type"] = _type(module, entry["type"])
-            _legacy_config(module, folder / entry["path"] / "config.json")
+            _legacy_config(module, folder / entry["path"])
         _write(folder / "modules.json", entries)
         for routes in folder.rglob("router_config.json"):
             _name_routes(encoder, routes)
@@ -84,15 +79,41 @@ def _name_routes(encoder: Encoder, path: Path) -> None:
     _write(path, routes)
 
 
-def _legacy_config(module: nn.Module, path: Path) -> None:
-    """Write a pooling's settings under the keys of before Sentence Transformers 6."""
-    if isinstance(module, Pooling):
+def _legacy_config(module: nn.Module, folder: Path) -> None:
+    """Write a module's settings under the keys of before Sentence Transformers 6."""
+    path = folder / "config.json"
+    if isinstance(module, Transformer):
+        _legacy_transformer(module, folder / module.config_file_name)
+        _legacy_tokenizer(folder / "tokenizer_config.json")
+    elif isinstance(module, Pooling):
         modes = (module.pooling_mode,) if isinstance(module.pooling_mode, str) else module.pooling_mode
         flags = {key: mode in modes for mode, key in LEGACY_POOLING.items()}
         _write(path, {LEGACY_WIDTH: module.embedding_dimension, **flags, "include_prompt": module.include_prompt})
+    elif isinstance(module, Dense):
+        usual = {"module_input_name": "sentence_embedding", "module_output_name": "sentence_embedding"}
+        _write(path, _unusual(_read(path), usual))
     elif isinstance(module, WeightedLayerPooling):
         settings = _read(path)
         _write(path, {LEGACY_WIDTH: settings.pop("embedding_dimension"), **settings})
+
+
+def _legacy_transformer(module: Transformer, path: Path) -> None:
+    """State the limit, which other servers want, and no setting that is as usual: earlier versions refuse them."""
+    modalities, output = TRANSFORMER_TASK_DEFAULTS["feature-extraction"]
+    usual = {"transformer_task": "feature-extraction", "modality_config": modalities, "module_output_name": output}
+    limits = {"max_seq_length": module.max_seq_length, "do_lower_case": module.do_lower_case}
+    _write(path, {**limits, **_unusual(_read(path), usual)})
+
+
+def _legacy_tokenizer(path: Path) -> None:
+    """Name a tokenizer that is all in its file as transformers 4 did, which transformers 5 reads too."""
+    settings = _read(path)
+    if settings.get("tokenizer_class") == "TokenizersBackend":
+        _write(path, {**settings, "tokenizer_class": "PreTrainedTokenizerFast"})
+
+
+def _unusual(settings: Mapping[str, Any], usual: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key not in usual or value != usual[key]}
 
 
 def _read(path: Path) -> Any:

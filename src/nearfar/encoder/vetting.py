@@ -12,10 +12,11 @@ import stat
 import struct
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 from nearfar.core.errors import BadInput, excerpt
+from nearfar.core.facts import is_inside
 from nearfar.core.plain_file import MOST_TEXT_BYTES, plain_json
 
 MODULES, CONFIG, ADAPTER = "modules.json", "config.json", "adapter_config.json"
@@ -114,10 +115,7 @@ def read_json(path: Path, kind: type) -> Json:
 
 def _inside(folder: Path, name: object, where: Path) -> Path:
     """A folder below another, by its name in a file."""
-    if not isinstance(name, str) or "\0" in name:
-        raise _wrong(where, "the name of a folder", name)
-    path = PureWindowsPath(name)  # which knows the signs of every system
-    if path.anchor or ".." in path.parts:
+    if not isinstance(name, str) or not is_inside(name):
         raise _wrong(where, "a folder inside the model's", name)
     return folder / name
 

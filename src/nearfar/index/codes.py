@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.compress.codec import Codec, Codes, Vectors
-from nearfar.core.artifact import check_facts, identity, read_manifest, read_meta, writing
+from nearfar.core.artifact import identity, read_manifest, read_meta, writing
 from nearfar.core.errors import BadInput, FingerprintMismatch
+from nearfar.core.facts import check_facts
 from nearfar.core.plain_file import mapped_array
 from nearfar.index.codec_folder import open_codec, save_codec
 from nearfar.index.exact import best, check_space, highest

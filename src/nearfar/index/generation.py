@@ -17,8 +17,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from nearfar.core.artifact import MANIFEST, check_facts, identity, read_whole, write_manifest, writing
+from nearfar.core.artifact import MANIFEST, identity, read_whole, write_manifest, writing
 from nearfar.core.errors import BadInput
+from nearfar.core.facts import check_facts
 from nearfar.index.canaries import Canaries
 from nearfar.index.cells import Cells, Coder, Mask
 from nearfar.index.config import IndexConfig
@@ -276,8 +277,7 @@ def _opened(path: Path, meta: Mapping[str, Any], storage: Storage | None) -> Gen
     table = Table.open(location, meta["version"])
     if location.remote:
         location.check(meta["version"], meta["table"]["files"])
-    shape = len(table), table.dimension
-    cells = Cells.load(own / CELLS, config.codec, fingerprint, shape) if (own / CELLS).exists() else None
+    cells = Cells.load(own / CELLS, config.codec, fingerprint, table.shape) if (own / CELLS).exists() else None
     lexicon = Lexicon.load(own / WORDS, path, len(table), learned=bool(sparse))
     return Generation(path, meta["generation"], fingerprint, meta["similarity"], location, table, config, cells,
                       lexicon, Canaries.load(own), Settings.load(path), sparse)  # fmt: skip

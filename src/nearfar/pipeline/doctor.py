@@ -40,6 +40,7 @@ from nearfar.pipeline.run import RECORD, Run
 from nearfar.pipeline.session import STARTED
 from nearfar.pipeline.stages import TrainStage
 from nearfar.pipeline.stored import Model, name_of, stored_of, stored_of_run
+from nearfar.report.notebook import diagnosis_html
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,10 @@ class Diagnosis:
     def failed(self) -> bool:
         """Whether any failure was found."""
         return any(finding.verdict == "fail" for finding in self.findings)
+
+    def _repr_html_(self) -> str:
+        """In a notebook."""
+        return diagnosis_html(self.subject, self.findings)
 
     def record(self) -> dict[str, Any]:
         """The findings as JSON."""

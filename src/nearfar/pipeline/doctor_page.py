@@ -50,7 +50,8 @@ def keep(found: Diagnosis, run: Path, *, own_data: bool = True) -> None:
         BadInput: the file cannot be written.
     """
     named = {"named": _in_examples(found)} if own_data else {}
-    kept.keep(run / kept.FINDINGS, {**found.record(), **named})
+    model = found.evidence.model
+    kept.keep(run / kept.FINDINGS, {"fingerprint": model.fingerprint if model else "", **found.record(), **named})
 
 
 def _in_examples(found: Diagnosis) -> dict[str, dict[str, list[str]]]:

@@ -22,9 +22,12 @@ from nearfar.encoder.precision import Policy, choose_policy
 from nearfar.encoder.reshape import open_encoder
 from nearfar.evaluate.metrics import measure
 from nearfar.evaluate.run import Judgments, Run
+from nearfar.evaluate.statistics import interval
 from nearfar.index.exact import top_k
 from nearfar.pipeline.config import METRICS, EvalConfig
 from nearfar.pipeline.progress import Reporter, Silent
+from nearfar.report.contents import Estimate
+from nearfar.report.notebook import evaluation_html
 from nearfar.text.bm25 import BM25
 from nearfar.text.token_store import TokenStore
 
@@ -39,6 +42,18 @@ class Evaluation:
     per_query: Mapping[str, NDArray[np.float64]]  # metric → (Q,)
     run: Run
     queries: NDArray[np.int32]  # (Q,) rows of the data set's queries
+
+    def _repr_html_(self) -> str:
+        """In a notebook."""
+        return evaluation_html(estimates(self.per_query), len(self.queries))
+
+
+def estimates(per_query: Mapping[str, NDArray[np.float64]]) -> dict[str, Estimate]:
+    """Means of metrics with their intervals, from the values for each query (Q,)."""
+    return {
+        name: Estimate(float(values.mean()), *interval(values, seed=0, resamples=999))
+        for name, values in per_query.items()
+    }
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from nearfar.core.errors import NearfarError
 from nearfar.data.dataset import Dataset, Judged
-from nearfar.evaluate.statistics import Comparison, decide, interval
+from nearfar.evaluate.statistics import Comparison, decide
 from nearfar.pipeline.config import MAIN_METRIC, FitConfig
-from nearfar.pipeline.evaluate import Evaluation
-from nearfar.report.contents import Curve, Estimate, Example, Hit, ReportData, Similarities
+from nearfar.pipeline.evaluate import Evaluation, estimates
+from nearfar.report.contents import Curve, Example, Hit, ReportData, Similarities
 from nearfar.train.progress import Progress
 
 EXAMPLES = 5
@@ -90,14 +90,6 @@ def card(config: FitConfig, systems: Mapping[str, Measured], sentence: str, open
     head = f"| | {' | '.join(metrics)} |\n|---|{'---|' * len(metrics)}"
     table = "\n".join([head, *rows])
     return f"# Fine-tuned from {config.base}\n\n{sentence}\n\n{table}\n\n```python\n{opening}\n```\n"
-
-
-def estimates(per_query: Mapping[str, NDArray[np.float64]]) -> dict[str, Estimate]:
-    """Means of metrics with their intervals, from the values for each query (Q,)."""
-    return {
-        name: Estimate(float(values.mean()), *interval(values, seed=0, resamples=999))
-        for name, values in per_query.items()
-    }
 
 
 def facts_of(record: Mapping[str, Any]) -> dict[str, str]:

@@ -47,6 +47,16 @@ class Run:
         except (OSError, ValueError) as error:
             raise BadInput.at(path / RECORD, expected="a run record", found=str(error), do="run again") from None
 
+    def _repr_html_(self) -> str:
+        """In a notebook."""
+        from nearfar.report.notebook import run_html
+
+        data = self.record["data"]
+        queries = ", ".join(f"{count:,} {name}" for name, count in data["queries"].items())
+        facts = [f"{data['documents']:,} documents", f"queries: {queries}",
+                 f"trained in {self.record['train_seconds']:.0f} s", str(self.path / "report.html")]  # fmt: skip
+        return run_html(str(self.path), self.verdict, self.metrics, facts)
+
     @property
     def verdict(self) -> str:
         """One sentence on whether the model is better than its base."""

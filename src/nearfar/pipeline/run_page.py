@@ -15,9 +15,9 @@ from nearfar.diagnose.finding import Finding
 from nearfar.pipeline.coding import Bench
 from nearfar.pipeline.config import MAIN_METRIC
 from nearfar.pipeline.doctor_page import Placed, place_of
-from nearfar.pipeline.evaluate import texts_of
+from nearfar.pipeline.evaluate import estimates, texts_of
 from nearfar.pipeline.progress import Reporter, Silent
-from nearfar.pipeline.report import NAMES, estimates, facts_of
+from nearfar.pipeline.report import NAMES, facts_of
 from nearfar.pipeline.run import RECORD, Run
 from nearfar.report import kept
 from nearfar.report.contents import Curve, ReportData

@@ -16,7 +16,6 @@ from typing import Any
 
 import vl_convert
 from altair import SCHEMA_VERSION
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from nearfar.core.errors import BadInput
 from nearfar.report.contents import ReportData
@@ -24,10 +23,10 @@ from nearfar.report.doctor_contents import DiagnosisData
 from nearfar.report.doctor_figures import embedding_map, of_finding
 from nearfar.report.doctor_figures import figures as doctor_figures
 from nearfar.report.figures import figures
-from nearfar.report.filters import FILTERS
 from nearfar.report.plan_contents import PlanData
 from nearfar.report.plan_figures import quality
 from nearfar.report.run_contents import RunData
+from nearfar.report.templates import template
 from nearfar.report.vega import Figure
 
 
@@ -93,13 +92,13 @@ def render_run(data: RunData) -> str:
     return _page("run.html.j2", data, drawn, {**parts, "own": own, "metrics": _metrics(data.report)})
 
 
-def _page(template: str, data: Any, drawn: list[Figure], more: Mapping[str, Any]) -> str:
+def _page(name: str, data: Any, drawn: list[Figure], more: Mapping[str, Any]) -> str:
     """The template with its figures: `drawn`, and those of each finding under "own" of the other values."""
     every = [*drawn, *(figure for figures in more.get("own", {}).values() for figure in figures)]
     panels = {f"{figure.name}-{i}": panel for figure in every for i, panel in enumerate(figure.panels)}
     scripts = [_vega(), _script("draw.js")]
     values = {"data": data, "figures": drawn, "panels": _json(panels), "scripts": scripts, "policy": _policy(scripts)}
-    page: str = _template(template).render(values | dict(more))
+    page: str = template(name).render(values | dict(more))
     return page
 
 
@@ -167,15 +166,3 @@ def _vega() -> str:
 
 def _script(name: str) -> str:
     return resources.files("nearfar.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _template(name: str) -> Any:
-    environment = Environment(
-        autoescape=True,
-        loader=PackageLoader("nearfar", "report"),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(FILTERS)
-    return environment.get_template(name)

@@ -53,6 +53,15 @@ def findings(run: Path) -> tuple[Finding, ...]:
     return _read(run / FINDINGS, as_findings, DOCTOR) or ()
 
 
+def found_in(run: Path) -> str:
+    """Fingerprint of the model that the findings are of: a run that goes on may have another one by now.
+
+    Raises:
+        BadInput: what the doctor left cannot be read.
+    """
+    return _read(run / FINDINGS, lambda record: str(record.get("fingerprint", "")), DOCTOR) or ""
+
+
 def named(run: Path) -> Mapping[str, Named]:
     """What is in the examples of each failure, the worst failure last; nothing of what other data are examples of.
 

@@ -11,6 +11,7 @@ import numpy as np
 from nearfar.core.errors import BadInput, excerpt
 from nearfar.core.unicode import check_encodable
 from nearfar.index.table import DOCUMENT, END, HEADING, ID, OWN, START, TEXT, Table
+from nearfar.report.notebook import hits_html
 from nearfar.search.explain import Explanation
 from nearfar.search.fusion import PAD, Found
 
@@ -40,13 +41,21 @@ class Hit:
     explanation: Explanation | None = None
 
 
-def hits_of(table: Table, found: Found) -> list[list[Hit]]:
+class Hits(list[Hit]):
+    """Found documents, best first."""
+
+    def _repr_html_(self) -> str:
+        """In a notebook."""
+        return hits_html((hit.id, hit.score, hit.text, hit.metadata) for hit in self)
+
+
+def hits_of(table: Table, found: Found) -> list[Hits]:
     """What is known of the documents of each query, read at once."""
     wanted = np.unique(found[0][found[0] != PAD])
     columns = [ID, TEXT, *table.columns, *([DOCUMENT, START, END, HEADING] if table.has_passages else [])]
     read = table.take(wanted, columns).to_pylist() if len(wanted) else []
     known = dict(zip(wanted.tolist(), read, strict=True))
-    return [[_hit(known[row], score) for row, score in zip(rows, scores, strict=True) if row != PAD]
+    return [Hits(_hit(known[row], score) for row, score in zip(rows, scores, strict=True) if row != PAD)
             for rows, scores in zip(found[0].tolist(), found[1].tolist(), strict=True)]  # fmt: skip
 
 

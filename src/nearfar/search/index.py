@@ -18,7 +18,7 @@ from nearfar.index.location import Storage
 from nearfar.search.config import Mode, SearchConfig
 from nearfar.search.explain import WhyNot, explained, why_not
 from nearfar.search.fusion import PAD, Found
-from nearfar.search.hits import Hit, document_of, hits_of, row_of
+from nearfar.search.hits import Hit, Hits, document_of, hits_of, row_of
 from nearfar.search.opening import answering, places_of
 from nearfar.search.ranking import Asked, Mask, Ranking
 from nearfar.search.sparse import check_has_sparse, own_sparse, terms_of
@@ -115,7 +115,7 @@ class Index:
         mode: Mode | None = None,
         rerank: Scorer | None = None,
         explain: bool = False,
-    ) -> list[Hit]:
+    ) -> Hits:
         """Return the k documents that answer `query` best, best first.
 
         Args:
@@ -140,7 +140,7 @@ class Index:
     def found(
         self, asked: Asked, k: int, *, filter: str = "", mode: Mode = "dense",  # noqa: A002
         rerank: Scorer | None = None, explain: bool = False,
-    ) -> list[Hit]:  # fmt: skip
+    ) -> Hits:  # fmt: skip
         """`search` for one query whose vector is there already.
 
         Raises:
@@ -155,10 +155,10 @@ class Index:
         if not explain:
             return hits
         said = explained(self.ranking, asked, rows[0][rows[0] != PAD], depth, mode, allowed)
-        return [replace(hit, explanation=replace(why, marks=spans(hit.text, why.matched.keys())))
-                for hit, why in zip(hits, said, strict=True)]  # fmt: skip
+        return Hits(replace(hit, explanation=replace(why, marks=spans(hit.text, why.matched.keys())))
+                    for hit, why in zip(hits, said, strict=True))  # fmt: skip
 
-    def similar(self, id: str, k: int = 10, *, filter: str = "") -> list[Hit]:  # noqa: A002
+    def similar(self, id: str, k: int = 10, *, filter: str = "") -> Hits:  # noqa: A002
         """Return the k documents with the nearest vectors to that of one in the index, without that one.
 
         Raises:
@@ -173,7 +173,7 @@ class Index:
 
     def search_many(
         self, queries: list[str], k: int = 10, *, task: str = "", filter: str = "", mode: Mode = "dense"  # noqa: A002
-    ) -> list[list[Hit]]:  # fmt: skip
+    ) -> list[Hits]:  # fmt: skip
         """Return the k best documents of each query.
 
         Raises:
@@ -191,7 +191,7 @@ class Index:
 
     def search_set(
         self, like: Sequence[str], unlike: Sequence[str] = (), k: int = 10, *, filter: str = ""  # noqa: A002
-    ) -> list[Hit]:  # fmt: skip
+    ) -> Hits:  # fmt: skip
         """Return documents like all of some texts and unlike others.
 
         score = Σ s(text, d) over `like` − Σ s(text, d) over `unlike` (SetCSE; Liu, 2024): the inner product with one
@@ -206,7 +206,7 @@ class Index:
         signs = np.repeat(np.array([1, -1], np.float32), [len(like), len(unlike)])
         return self._by_vector(signs @ asked.vectors, k, self.allowed(filter))
 
-    def search_topic(self, keywords: Sequence[str], k: int = 10, *, filter: str = "") -> list[Hit]:  # noqa: A002
+    def search_topic(self, keywords: Sequence[str], k: int = 10, *, filter: str = "") -> Hits:  # noqa: A002
         """Return documents of a topic that keywords name.
 
         The topic is the mean of the 20 documents nearest to the mean of the keywords' vectors (Lbl2Vec; Schopf et al.,
@@ -299,9 +299,9 @@ class Index:
         """
         return self.generation.allowed(filter) if filter.strip() else None
 
-    def _by_vector(self, vector: Vectors, k: int, allowed: Mask | None) -> list[Hit]:
+    def _by_vector(self, vector: Vectors, k: int, allowed: Mask | None) -> Hits:
         asked = Asked([""], np.ascontiguousarray(vector[None], np.float32), self.fingerprint, self._terms)
         return self._hits(self.ranking.dense(asked, k, allowed))[0]
 
-    def _hits(self, found: Found) -> list[list[Hit]]:
+    def _hits(self, found: Found) -> list[Hits]:
         return hits_of(self.generation.table, found)

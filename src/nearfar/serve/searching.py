@@ -15,7 +15,7 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from nearfar.core.unicode import check_encodable
 from nearfar.encoder.prompts import check_task
-from nearfar.search.hits import Hit
+from nearfar.search.hits import Hit, Hits
 from nearfar.search.index import Index
 from nearfar.search.ranking import Asked
 from nearfar.serve.errors import NO_INDEX, Refused, documented
@@ -65,7 +65,7 @@ def router(service: Service) -> APIRouter:
                     lambda: index.why_not(asked, id_, body.k, filter=body.filter, mode=body.mode)
                 )
             if body.rerank:
-                hits = (await _reranked(service, body.query, hits))[: body.k]
+                hits = Hits((await _reranked(service, body.query, hits))[: body.k])
         return _json({"hits": list(map(asdict, hits)), "why_not": asdict(lost) if lost else None,
                       "took_ms": 1000 * (time.perf_counter() - start)})  # fmt: skip
 
