@@ -29,7 +29,7 @@ def main() -> None:
     parser = measure.parser(__doc__)
     parser.add_argument("--run", type=Path, help="a run with an index; left out: a small one is made")
     parser.add_argument("--reranker", help="a cross-encoder; left out: a small one is made")
-    parser.add_argument("--examples", type=int, default=1200, help="of each path, in the phase of fuzzing")
+    parser.add_argument("--examples", type=int, default=700, help="of each path, in the phase of fuzzing")
     parser.add_argument("--seed", type=int, default=1)
     options = measure.options(parser, QUICK)
     allocator = measure.choose_allocator(plain=options.plain_allocator)

@@ -53,7 +53,9 @@ class Reranker:
     def features(self, pairs: Sequence[TextPair], policy: Policy) -> dict[str, Any]:
         """The model's own input for these pairs."""
         with panics_told():
-            found: dict[str, Any] = self.model.preprocess(list(pairs))
+            found: dict[str, Any] = _never_empty(
+                self.model.preprocess(list(pairs)), self.model.tokenizer.pad_token_id or 0
+            )
         return {name: part.to(policy.device) if isinstance(part, Tensor) else part for name, part in found.items()}
 
     def scores(
@@ -126,6 +128,20 @@ class Reranker:
             yield
         finally:
             self.model.set_keep_in_fp32_modules(before)
+
+
+def _never_empty(features: dict[str, Any], padding: int) -> dict[str, Any]:
+    """The same, where a pair without a token, not even one that frames it, is read as one of padding."""
+    mask = features.get("attention_mask")
+    if not isinstance(mask, Tensor) or (mask.shape[1] and bool(mask.any(dim=1).all())):
+        return features
+    if not mask.shape[1]:
+        fills = {"input_ids": padding}
+        features = {name: part.new_full((len(mask), 1), fills.get(name, 0)) if isinstance(part, Tensor) else part
+                    for name, part in features.items()}  # fmt: skip
+    shown: Tensor = features["attention_mask"].clone()
+    shown[~shown.bool().any(dim=1), 0] = 1
+    return {**features, "attention_mask": shown}
 
 
 def logits(model: CrossEncoder, features: dict[str, Any]) -> Tensor:
