@@ -83,6 +83,14 @@ def good(tmp_path_factory):
     return place
 
 
+@pytest.fixture(scope="package")
+def texts_run(tmp_path_factory):
+    """A run whose every document is hostile, to be read or copied."""
+    from serving_texts import built
+
+    return built(tmp_path_factory.mktemp("hostile"))
+
+
 class Watcher:
     """The process that opens folders; another is started where one ends."""
 

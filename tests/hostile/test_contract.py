@@ -3,6 +3,7 @@
 `benchmarks/serving/contract.py` sends ten thousand of them; these are a few hundred, the same each time.
 """
 
+import shutil
 from contextlib import suppress
 
 import pytest
@@ -12,19 +13,20 @@ from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import positive_data_acceptance
-from serving_texts import built, opened
+from serving_texts import opened
 
 from serving import serving
 
-CASES = 5  # of each operation and kind
+CASES = 4  # of each operation and kind
 KINDS = {"right": GenerationMode.POSITIVE, "wrong": GenerationMode.NEGATIVE}
 UNTOLD = [positive_data_acceptance, not_a_server_error]  # a filter has a grammar; 503 is told, and checked here
 STATUSES = {200, 304, 307, 400, 401, 403, 404, 405, 413, 422, 429, 503}
 
 
 @pytest.fixture(scope="module")
-def described(tmp_path_factory):
-    with serving(opened(built(tmp_path_factory.mktemp("contract")))) as url:
+def described(texts_run, tmp_path_factory):
+    run = shutil.copytree(texts_run.parent, tmp_path_factory.mktemp("asked") / "runs") / texts_run.name
+    with serving(opened(run)) as url:
         yield schemathesis.openapi.from_url(f"{url}/openapi.json")
 
 
