@@ -30,6 +30,7 @@ VLLM_DECODERS = frozenset({
     "Qwen3Model",
 })  # fmt: skip
 VLLM_BOTH_WAYS = frozenset({"llama", "mistral", "qwen2", "qwen3"})  # whose code reads is_causal
+AGAIN = "save it again with nearfar"
 LONGEST = 2**63  # tokens, the largest number that TEI reads
 
 
@@ -104,7 +105,7 @@ def _parts_are_plain(files: ModelFiles) -> str:
 def _legacy_names(files: ModelFiles) -> str:
     other = next((module.type for module in files.modules if module.type != f"{OWN}models.{module.name}"), "")
     return (
-        f"modules.json names {other}, and only sentence_transformers.models.* is read: save it with nearfar"
+        f"modules.json names {other}, and only sentence_transformers.models.* is read: save it again with nearfar"
         if other
         else ""
     )
@@ -127,7 +128,7 @@ def _has_fast_tokenizer(files: ModelFiles) -> str:
 
 
 def _states_pooling(files: ModelFiles) -> str:
-    return "" if files.pooling else "it states no pooling, and another one would be taken: save it with nearfar"
+    return "" if files.pooling else "it states no pooling, and another one would be taken: save it again with nearfar"
 
 
 def _prompts_are_pooled(files: ModelFiles) -> str:
@@ -150,14 +151,14 @@ def _tei_pooling(files: ModelFiles) -> str:
     if files.pooling is None or files.pooling.path != "1_Pooling":
         return "the pooling is read from 1_Pooling alone"
     old = {"pooling_mode_cls_token", "pooling_mode_mean_tokens"} <= files.pooling.settings.keys()
-    return "" if old else "1_Pooling/config.json lacks pooling_mode_cls_token: save it with nearfar"
+    return "" if old else "1_Pooling/config.json lacks pooling_mode_cls_token: save it again with nearfar"
 
 
 def _tei_limit(files: ModelFiles) -> str:
     settings = files.json("sentence_bert_config.json")
     limit = settings.get("max_seq_length") if settings is not None else 0
     readable = isinstance(limit, int) and 0 <= limit < LONGEST
-    return "" if readable else "sentence_bert_config.json lacks max_seq_length: save it with nearfar"
+    return "" if readable else "sentence_bert_config.json lacks max_seq_length: save it again with nearfar"
 
 
 def _tei_dense(files: ModelFiles) -> str:
@@ -223,11 +224,9 @@ def _transformers_4(files: ModelFiles) -> str:
 def _sentence_transformers_3(files: ModelFiles) -> str:
     others = (files.json("sentence_bert_config.json") or {}).keys() - {"max_seq_length", "do_lower_case"}
     if others:
-        return (
-            f"sentence_bert_config.json has {min(others)}, which sentence-transformers 3 refuses: save it with nearfar"
-        )
+        return f"sentence_bert_config.json has {min(others)}, which its sentence-transformers 3 refuses: {AGAIN}"
     named = any("module_input_name" in module.settings for module in files.modules if module.name == "Dense")
-    return "its dense layer has module_input_name, which sentence-transformers 3 refuses" if named else ""
+    return f"its dense layer has module_input_name, which its sentence-transformers 3 refuses: {AGAIN}" if named else ""
 
 
 def _infinity_normalises(files: ModelFiles) -> str:

@@ -19,6 +19,7 @@ from scipy.special import expit
 from nearfar.core.errors import BadInput
 from nearfar.encoder.encoder import Encoder
 from nearfar.encoder.load import load_encoder
+from nearfar.encoder.parity import PROBES, agreed
 from nearfar.encoder.precision import Policy, choose_policy
 from nearfar.encoder.reranker import Reranker, load_reranker
 from nearfar.index.canaries import TEXTS
@@ -31,7 +32,6 @@ from nearfar.serve.judgments import Judgments
 from nearfar.serve.living import LivingIndex
 from nearfar.serve.map import DocumentMap
 from nearfar.serve.metrics import Metrics
-from nearfar.serve.parity import PROBES, agreed
 
 T = TypeVar("T")
 SEARCHERS = 2  # threads; a search is a few milliseconds on one core

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from nearfar.encoder import parity
+from nearfar.encoder.parity import Parity, agreed
 from nearfar.encoder.precision import Policy
-from nearfar.serve import parity
-from nearfar.serve.parity import Parity, agreed
 from tiny_models import sentences
 
 TEXTS = sentences(40)
