@@ -43,7 +43,7 @@ def head(*lines, path="/v1/embeddings", method="POST", host="Host: localhost"):
     return "\r\n".join([f"{method} {path} HTTP/1.1", host, "Content-Type: application/json", *lines, "", ""]).encode()
 
 
-def sent(address, content, wait=2.0):
+def sent(address, content, wait=1.0):
     """What comes back, until the other side closes or is silent."""
     with socket.create_connection(address, timeout=wait) as one:
         try:
