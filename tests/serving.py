@@ -8,6 +8,7 @@ import uvicorn
 
 from nearfar.serve.app import app_of
 from nearfar.serve.config import ServeConfig
+from nearfar.serve.connection import Connection
 from nearfar.serve.run import bound, url_of
 
 
@@ -15,7 +16,7 @@ from nearfar.serve.run import bound, url_of
 def serving(service):
     """Its address, for as long as it answers."""
     listening = bound(ServeConfig(port=0))
-    server = uvicorn.Server(uvicorn.Config(app_of(service), log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(app_of(service), log_level="warning", http=Connection, ws="none"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
     for _ in range(600):

@@ -40,7 +40,7 @@ function viewsOf(about: About): Record<string, () => Promise<View>> {
 }
 
 async function route(views: Record<string, () => Promise<View>>): Promise<void> {
-  const wanted = location.hash.slice(2).split(/[?/]/)[0] ?? "", name = wanted in views ? wanted : Object.keys(views)[0];
+  const wanted = location.hash.slice(2).split(/[?/]/)[0] ?? "", name = Object.hasOwn(views, wanted) ? wanted : Object.keys(views)[0];
   if (name === undefined) return;
   for (const link of nav.querySelectorAll("a")) link.toggleAttribute("aria-current", link.dataset["view"] === name);
   if (name === current) return shown?.restore?.();

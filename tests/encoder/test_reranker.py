@@ -55,6 +55,16 @@ def test_the_last_product_is_exact_in_bf16(folder):
     assert reranker.model.keep_in_fp32_modules == []
 
 
+def test_a_pair_without_a_token_has_a_score_of_its_own(folder):
+    reranker, empty = load_reranker(folder), ("\x1e", "\x1f")
+    assert reranker.model.preprocess([empty])["input_ids"].shape[1] == 0
+    alone = reranker.scores([empty, empty], Policy())
+    beside = reranker.scores([PAIRS[0], empty], Policy())
+    assert np.isfinite(alone).all()
+    np.testing.assert_allclose([*alone, beside[1]], alone[0], atol=1e-5)
+    np.testing.assert_allclose(beside[0], reranker.scores([PAIRS[0]], Policy())[0], atol=1e-5)
+
+
 def test_progress_counts_every_pair(folder):
     done = []
     load_reranker(folder).scores(PAIRS, Policy(budget_tokens=64), on_progress=done.append)

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO, cast
 
 import typer
 from typer._click.exceptions import ClickException, NoArgsIsHelpError  # typer exports only their children
@@ -42,9 +42,11 @@ from nearfar.cli.rerank import rerank_train
 from nearfar.cli.search import search
 from nearfar.cli.serve import serve
 from nearfar.cli.teach import teach
+from nearfar.cli.terminal import Visible
 from nearfar.cli.tune import tune
 from nearfar.core.config import merged
 from nearfar.core.errors import BadInput, Ended, NearfarError, ProcessFailed
+from nearfar.core.unicode import visible
 
 app = typer.Typer(
     name="nearfar",
@@ -69,6 +71,7 @@ def main() -> None:
     os.environ.setdefault("LANCE_LOG", "error")  # Lance's warnings of a full disk would come before the one line
     if not _is_first():
         sys.stdout = open(os.devnull, "w")  # noqa: PTH123, SIM115
+    sys.stdout = cast(TextIO, Visible(sys.stdout))
     try:
         code = app(standalone_mode=False)
     except NoArgsIsHelpError as error:
@@ -99,7 +102,7 @@ def _fail(line: str, code: int) -> int:
 
 
 def _say(line: str, code: int) -> int:
-    print(line, file=sys.stderr)  # noqa: T201
+    print(visible(line), file=sys.stderr)  # noqa: T201
     return code
 
 

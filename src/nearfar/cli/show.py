@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from nearfar.core.unicode import escaped
+
 if TYPE_CHECKING:
     from nearfar.data.check import Counts, DataReport
     from nearfar.diagnose.finding import Finding
@@ -36,7 +38,7 @@ LEFT_OUT = {
 
 def json_line(value: Any) -> str:
     """One JSON object; a number that is not finite is null, because JSON has no word for it."""
-    return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, default=str)
+    return escaped(json.dumps(_finite(value), ensure_ascii=False, allow_nan=False, default=str))
 
 
 def _finite(value: Any) -> Any:

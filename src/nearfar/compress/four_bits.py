@@ -76,7 +76,10 @@ def _fit(sample: Sample, size_bytes: int) -> Linear:
 
 
 def _restore(state: State) -> FourBits:
-    return FourBits(state["centroids"].astype(np.float32))
+    centroids = state["centroids"].astype(np.float32)
+    if centroids.ndim != 3 or centroids.shape[1] != K:  # FAISS reads so many, whether they are there or not
+        raise ValueError(f"centroids of shape {centroids.shape}")
+    return FourBits(centroids)
 
 
 def _sizes(dimension: int) -> Sequence[int]:

@@ -101,7 +101,15 @@ def fewest(_: int) -> int:
 
 
 def restore_product(state: State) -> Product:
-    return Product(int(state["dimension"]), state["centroids"].astype(np.float32))
+    dimension, centroids = int(state["dimension"]), state["centroids"].astype(np.float32)
+    groups = len(centroids)
+    if centroids.shape != (
+        groups,
+        K,
+        -(-dimension // max(groups, 1)),
+    ):  # FAISS reads so many, whether they are there or not
+        raise ValueError(f"centroids of shape {centroids.shape} for {dimension} dimensions")
+    return Product(dimension, centroids)
 
 
 def _fit(sample: Sample, size_bytes: int) -> Product:

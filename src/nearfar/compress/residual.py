@@ -83,7 +83,10 @@ def _sizes(dimension: int) -> Sequence[int]:
 
 def restore_residual(state: State) -> Residual:
     """The codec of these arrays."""
-    return Residual(state["codebooks"].astype(np.float32))
+    books = state["codebooks"].astype(np.float32)
+    if books.ndim != 3 or books.shape[1] != K:  # FAISS reads so many, whether they are there or not
+        raise ValueError(f"codebooks of shape {books.shape}")
+    return Residual(books)
 
 
 RQ = Kind("residual quantization: good at few bytes, slow to fit", "Chen et al., 2010; Liu et al., 2015",

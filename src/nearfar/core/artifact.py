@@ -17,7 +17,9 @@ from typing import Any
 
 from nearfar.core.disk import disk_told
 from nearfar.core.errors import BadInput
+from nearfar.core.facts import check_manifest
 from nearfar.core.fingerprint import digest, digest_file
+from nearfar.core.plain_file import plain_json
 from nearfar.core.swap import put, sync
 
 MANIFEST = "manifest.json"
@@ -199,7 +201,7 @@ def _write_json(path: Path, value: Any) -> None:
 
 def _load_manifest(folder: Path, kind: str) -> dict[str, Any]:
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = plain_json(folder / MANIFEST)
     except FileNotFoundError:
         kept = next(folder.parent.glob(f".{glob.escape(folder.name)}.old-*"), None)
         do = f"rename {kept} to it, which an interrupted replacement left" if kept else "check the path"
@@ -224,6 +226,7 @@ def _load_manifest(folder: Path, kind: str) -> dict[str, Any]:
         )
     if seal is None:
         raise _damaged(folder / MANIFEST, expected="the manifest as it was sealed", found="no seal")
+    check_manifest(folder / MANIFEST, manifest)
     return manifest
 
 
@@ -234,6 +237,8 @@ def _check_file(path: Path, entry: Mapping[str, Any]) -> None:
         whole = path.stat().st_size == entry["bytes"] and digest_file(path) == entry["sha256"]
     except OSError as error:
         raise _damaged(path, expected="a readable file", found=error.strerror or str(error)) from None
+    except (KeyError, TypeError):
+        raise _damaged(path, expected="a size and a checksum in the manifest", found="neither") from None
     if not whole:
         raise _damaged(path, expected="the bytes the manifest names", found="other bytes")
 

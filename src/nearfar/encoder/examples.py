@@ -20,10 +20,12 @@ from pathlib import Path
 
 from nearfar.core.errors import BadInput
 from nearfar.core.fingerprint import digest
+from nearfar.core.plain_file import plain_json, plain_text
 from nearfar.text.bm25 import BM25
 
 FOLDER = "examples"  # of a model folder
 SETTINGS, PAIRS = "settings.json", "pairs.jsonl"
+MOST_BYTES = 4 << 30  # of the pairs
 BEFORE_QUERY, BEFORE_DOCUMENT, AFTER = "Query: ", "Document: ", "\n"
 SEAM = 1  # tokens by which parts may be longer together than alone
 
@@ -85,11 +87,11 @@ class Examples:
             BadInput: it is damaged.
         """
         try:
-            settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-            rows = [json.loads(line) for line in (folder / PAIRS).read_text(encoding="utf-8").split("\n") if line]
+            settings = plain_json(folder / SETTINGS)
+            rows = [json.loads(line) for line in plain_text(folder / PAIRS, MOST_BYTES).split("\n") if line]
             pairs = tuple((str(row["query"]), tuple(map(str, row["positive"]))) for row in rows)
             return cls(pairs, int(settings["count"]), int(settings["words"]))
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
             raise BadInput.at(folder, expected="the model's examples as they were written", found=str(error),
                               do="copy the model folder again") from None  # fmt: skip
 

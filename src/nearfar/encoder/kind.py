@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 from huggingface_hub import snapshot_download
 
+from nearfar.core.plain_file import plain_json
 from nearfar.encoder.load import loaded, model_folder, on_hub
 
 Kind = Literal["bi-encoder", "cross-encoder", "multi-vector"]
@@ -44,7 +44,7 @@ def _settings_of(name: str) -> str:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = plain_json(path)
     except (OSError, ValueError):  # whoever loads the model says what is wrong with it
         return {}
     return values if isinstance(values, dict) else {}

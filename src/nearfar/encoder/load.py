@@ -7,29 +7,30 @@ import importlib.util
 import json
 import logging
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from huggingface_hub import HfApi, try_to_load_from_cache
+from huggingface_hub import HfApi, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import RepositoryNotFoundError
-from safetensors import SafetensorError
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import Pooling, Transformer
 from transformers.utils import logging as transformers_logging
 
-from nearfar.core.errors import BadInput, MissingExtra
+from nearfar.core.errors import BadInput, MissingExtra, NearfarError
 from nearfar.encoder.encoder import Encoder
 from nearfar.encoder.examples import FOLDER, Examples
 from nearfar.encoder.poolings import known_modules
+from nearfar.encoder.vetting import vetted
 
 T = TypeVar("T")
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 FRESH = "static"  # in the place of a base: a token table that training starts from
+FILES = ["*.json", "*.jsonl", "*.safetensors", "*.txt", "*.model"]  # of a hub's: weights that run no code, tokenizers
+EXPORTS = ["onnx/*", "openvino/*", "coreml/*"]  # the same weights for others
 HUB_S = 10  # seconds in which the hub answers, or is taken to be out of reach
-PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,14 @@ def load_encoder(name: str | Path | SentenceTransformer | Encoder, device: str =
         return name
     if isinstance(name, SentenceTransformer):
         return Encoder(name)
-    folder = model_folder(str(name))
-    encoder = Encoder(_load_folder(folder, device) if folder else _load_hub(str(name), device), _examples(folder))
+    folder = model_folder(str(name)) or fetched(str(name))
+    encoder = Encoder(_load_folder(folder, device), _examples(folder))
     _ = encoder.tokenizer  # refuses here what could not be fed later
     return encoder
 
 
-def _examples(folder: Path | None) -> Examples | None:
-    return Examples.load(folder / FOLDER) if folder and (folder / FOLDER).is_dir() else None
+def _examples(folder: Path) -> Examples | None:
+    return Examples.load(folder / FOLDER) if (folder / FOLDER).is_dir() else None
 
 
 def model_folder(name: str) -> Path | None:
@@ -108,75 +109,46 @@ def _load_folder(folder: Path, device: str) -> SentenceTransformer:
         found = "neither modules.json nor config.json"
         raise BadInput.at(folder, expected="a Sentence Transformers or transformers model", found=found,
                           do="check the path")  # fmt: skip
-    refuse_pickle(folder)
-    return loaded(folder, lambda: _open(folder, device))
+    types = vetted(folder, known_modules())
+    return loaded(folder, lambda: _open(folder, types, device))
 
 
-def refuse_pickle(folder: Path) -> None:
-    """Raise BadInput when the folder's only weights are pickles."""
-    weights = [*folder.rglob("*.safetensors")]
-    pickles = [path for name in PICKLES for path in folder.rglob(name)]
-    if pickles and not weights:
-        raise BadInput.at(pickles[0], expected="weights as safetensors", found="a pickle, which can run code",
-                          do="convert it with model.save_pretrained(…, safe_serialization=True)")  # fmt: skip
-
-
-def _open(folder: Path, device: str) -> SentenceTransformer:
+def _open(folder: Path, types: set[str], device: str) -> SentenceTransformer:
     if (folder / "modules.json").exists():
-        return _open_modules(folder, device)
-    transformer = Transformer(str(folder), model_kwargs=SAFE)
+        return _open_modules(folder, types, device)
+    transformer = Transformer(str(folder), model_kwargs=SAFE | LOCAL, processor_kwargs=LOCAL, config_kwargs=LOCAL)
     if transformer.tokenizer.pad_token is None:  # as most decoders come: what is masked may be any token
         transformer.tokenizer.pad_token = transformer.tokenizer.eos_token
     pooling = Pooling(transformer.get_embedding_dimension(), pooling_mode="mean")
     return SentenceTransformer(modules=[transformer, pooling], device=device, similarity_fn_name="cosine")
 
 
-def _open_modules(folder: Path, device: str) -> SentenceTransformer:
+def _open_modules(folder: Path, types: set[str], device: str) -> SentenceTransformer:
     """Open a Sentence Transformers folder; classes that it names are imported from that library alone.
 
     Those of poolings are here already. The library asks for trust in code before it imports another's class, and would
     then take it from the folder first: its loading with classes at hand asks for none.
     """
     known = known_modules()
-    types = refuse_foreign(folder, known)
     options: dict[str, Any] = {"device": device, "local_files_only": True, "model_kwargs": SAFE}
     if types & known.keys():
         return SentenceTransformer._load_with_module_classes(str(folder), known, trust_remote_code=False, **options)
     return SentenceTransformer(str(folder), trust_remote_code=False, **options)
 
 
-def refuse_foreign(folder: Path, known: Iterable[str]) -> set[str]:
-    """Names of the classes of a folder's modules, none where it does not list them.
+SAFE = {"use_safetensors": True}
+LOCAL = {"local_files_only": True, "trust_remote_code": False}  # asked for neither, transformers asks the user
+
+
+def fetched(name: str) -> Path:
+    """Folder of a hub's model, downloaded now or earlier, so that it is looked at like any other before it is loaded.
 
     Raises:
-        BadInput: one is neither of sentence-transformers nor among the known.
+        BadInput: the hub has none of that name, or does not answer and there is no copy.
     """
-    types = set(module_types(folder)) if (folder / "modules.json").exists() else set()
-    foreign = [name for name in types.difference(known) if not name.startswith("sentence_transformers.")]
-    if foreign:
-        raise BadInput.at(folder, expected="modules of sentence-transformers or of a registered pooling",
-                          found=f"'{foreign[0]}'", do="import the file that registers it first")  # fmt: skip
-    return types
-
-
-def module_types(folder: Path) -> Iterator[str]:
-    """Names of the classes of a folder's modules, and of those behind a Router."""
-    for entry in json.loads((folder / "modules.json").read_text(encoding="utf-8")):
-        yield entry["type"]
-        routes = folder / entry["path"] / "router_config.json"
-        if routes.exists():
-            yield from json.loads(routes.read_text(encoding="utf-8"))["types"].values()
-
-
-SAFE = {"use_safetensors": True}
-UNLOADABLE = (
-    OSError, ValueError, KeyError, ImportError, RuntimeError, AttributeError, TypeError, SafetensorError,
-)  # fmt: skip
-
-
-def _load_hub(name: str, device: str) -> SentenceTransformer:
-    options: dict[str, Any] = {"device": device, "trust_remote_code": False, "model_kwargs": SAFE}
-    return loaded(name, lambda: SentenceTransformer(name, local_files_only=not on_hub(name), **options))
+    local = not on_hub(name)
+    return Path(loaded(name, lambda: snapshot_download(name, allow_patterns=FILES, ignore_patterns=EXPORTS,
+                                                       local_files_only=local)))  # fmt: skip
 
 
 def on_hub(name: str) -> bool:
@@ -211,11 +183,13 @@ def near_folder(name: str) -> str | None:
 
 
 def loaded(where: str | Path, open_: Callable[[], T]) -> T:
-    """What `open_` loads, without its noise; what it cannot load is BadInput."""
+    """What `open_` loads, without its noise; what it cannot load is BadInput, whatever a folder makes of a library."""
     try:
         with quiet():
             return open_()
-    except UNLOADABLE as error:
+    except NearfarError:
+        raise
+    except Exception as error:  # each library has its own
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         do = "check the name and its files"
         raise BadInput.at(where, expected="a loadable model", found=reason[:200], do=do) from None

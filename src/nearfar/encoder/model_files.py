@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nearfar.core.errors import BadInput
+from nearfar.core.plain_file import plain_json
 
 POOLING_MODES: Mapping[str, str] = {  # of a pooling's settings as they were named before Sentence Transformers 6
     "pooling_mode_cls_token": "cls",
@@ -115,7 +115,7 @@ class ModelFiles:
         """
         path = self.path.joinpath(*parts)
         try:
-            return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+            return plain_json(path) if path.is_file() else None
         except (OSError, ValueError) as error:
             raise BadInput.at(path, expected="JSON", found=str(error), do="save the model again") from None
 

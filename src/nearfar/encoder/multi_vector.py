@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -20,8 +20,9 @@ from nearfar.encoder.encode import encode
 from nearfar.encoder.encoder import Encoder
 from nearfar.encoder.identity import kind_of, settings_of, tensor_bytes
 from nearfar.encoder.kernels import inference_kernels
-from nearfar.encoder.load import SAFE, loaded, model_folder, on_hub, refuse_foreign, refuse_pickle
+from nearfar.encoder.load import SAFE, fetched, loaded, model_folder
 from nearfar.encoder.precision import Policy
+from nearfar.encoder.vetting import vetted
 from nearfar.text.token_store import tokenizer_digest
 
 PAIRS_AT_ONCE = 256  # whose token vectors are held
@@ -147,14 +148,7 @@ def load_multi_vector(name: str | Path, device: str = "cpu") -> MultiVector:
     Raises:
         BadInput: nothing of that name, or a folder that cannot be loaded safely.
     """
-    folder = model_folder(str(name))
-    if folder:
-        refuse_foreign(folder, LEGACY)
-        refuse_pickle(folder)
-
-    def made() -> MultiVectorEncoder:
-        local = folder is not None or not on_hub(str(name))
-        return MultiVectorEncoder(str(folder or name), device=device, local_files_only=local, trust_remote_code=False,
-                                  model_kwargs=SAFE)  # fmt: skip
-
-    return MultiVector(loaded(name, made))
+    folder = model_folder(str(name)) or fetched(str(name))
+    vetted(folder, LEGACY)
+    options: dict[str, Any] = {"device": device, "local_files_only": True, "trust_remote_code": False}
+    return MultiVector(loaded(name, lambda: MultiVectorEncoder(str(folder), model_kwargs=SAFE, **options)))

@@ -22,10 +22,11 @@ from nearfar.encoder.crew import LARGEST, Crew
 from nearfar.encoder.encode import INFERENCE_BUDGET
 from nearfar.encoder.fused import FusedLayers, is_fusable
 from nearfar.encoder.kernels import inference_kernels, training_kernels
-from nearfar.encoder.load import SAFE, loaded, model_folder, on_hub, quiet, refuse_pickle
+from nearfar.encoder.load import SAFE, fetched, loaded, model_folder, quiet
 from nearfar.encoder.packing import pack
 from nearfar.encoder.precision import Policy
-from nearfar.text.token_store import tokenizer_digest
+from nearfar.encoder.vetting import vetted
+from nearfar.text.token_store import panics_told, tokenizer_digest
 
 TextPair = tuple[str, str]  # query, document
 
@@ -51,7 +52,10 @@ class Reranker:
 
     def features(self, pairs: Sequence[TextPair], policy: Policy) -> dict[str, Any]:
         """The model's own input for these pairs."""
-        found: dict[str, Any] = self.model.preprocess(list(pairs))
+        with panics_told():
+            found: dict[str, Any] = _never_empty(
+                self.model.preprocess(list(pairs)), self.model.tokenizer.pad_token_id or 0
+            )
         return {name: part.to(policy.device) if isinstance(part, Tensor) else part for name, part in found.items()}
 
     def scores(
@@ -62,11 +66,17 @@ class Reranker:
         Args:
             on_progress: called with the number of pairs done since the last call.
         """
-        result = np.empty(len(pairs), np.float32)
         with self.inference(policy):
-            for index in pack(self.lengths(pairs), INFERENCE_BUDGET * policy.budget_tokens).micro_batches:
-                result[index] = logits(self.model, self.features([pairs[i] for i in index], policy)).cpu().numpy()
-                on_progress(len(index))
+            return self.scores_inside(pairs, policy, on_progress=on_progress)
+
+    def scores_inside(
+        self, pairs: Sequence[TextPair], policy: Policy, *, on_progress: Callable[[int], None] = lambda _pairs: None
+    ) -> NDArray[np.float32]:
+        """`scores` inside the block of `inference` with the same policy, in the same thread."""
+        result = np.empty(len(pairs), np.float32)
+        for index in pack(self.lengths(pairs), INFERENCE_BUDGET * policy.budget_tokens).micro_batches:
+            result[index] = logits(self.model, self.features([pairs[i] for i in index], policy)).cpu().numpy()
+            on_progress(len(index))
         return result
 
     @contextmanager
@@ -120,6 +130,20 @@ class Reranker:
             self.model.set_keep_in_fp32_modules(before)
 
 
+def _never_empty(features: dict[str, Any], padding: int) -> dict[str, Any]:
+    """The same, where a pair without a token, not even one that frames it, is read as one of padding."""
+    mask = features.get("attention_mask")
+    if not isinstance(mask, Tensor) or (mask.shape[1] and bool(mask.any(dim=1).all())):
+        return features
+    if not mask.shape[1]:
+        fills = {"input_ids": padding}
+        features = {name: part.new_full((len(mask), 1), fills.get(name, 0)) if isinstance(part, Tensor) else part
+                    for name, part in features.items()}  # fmt: skip
+    shown: Tensor = features["attention_mask"].clone()
+    shown[~shown.bool().any(dim=1), 0] = 1
+    return {**features, "attention_mask": shown}
+
+
 def logits(model: CrossEncoder, features: dict[str, Any]) -> Tensor:
     """Scores of a micro-batch, (n,), fp32."""
     scores: Tensor = model(features)["scores"]
@@ -152,17 +176,13 @@ def new_reranker(base: str | Path, max_tokens: int, seed: int, device: str = "cp
 
 
 def _open(name: str, device: str, options: dict[str, Any]) -> CrossEncoder:
-    folder = model_folder(name)
-    if folder:
-        _refuse_others(folder)
-        refuse_pickle(folder)
-    safe = {"trust_remote_code": False, "model_kwargs": SAFE}
+    folder = model_folder(name) or fetched(name)
+    _refuse_others(folder)
+    vetted(folder)
+    safe = {"trust_remote_code": False, "local_files_only": True, "model_kwargs": SAFE}
 
     def made() -> CrossEncoder:
-        local = folder is not None or not on_hub(name)
-        model: CrossEncoder = CrossEncoder(
-            str(folder or name), device=device, local_files_only=local, **safe, **options
-        )
+        model: CrossEncoder = CrossEncoder(str(folder), device=device, **safe, **options)
         return model
 
     return loaded(name, made)

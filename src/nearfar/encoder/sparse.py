@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from huggingface_hub import snapshot_download
 from numpy.typing import NDArray
 from scipy import sparse
 from sentence_transformers import SparseEncoder
@@ -23,13 +21,13 @@ from nearfar.core.fingerprint import digest
 from nearfar.encoder.encoder import Role
 from nearfar.encoder.identity import kind_of, settings_of, tensor_bytes
 from nearfar.encoder.kernels import inference_kernels
-from nearfar.encoder.load import SAFE, loaded, model_folder, module_types, on_hub, refuse_foreign, refuse_pickle
+from nearfar.encoder.load import SAFE, fetched, loaded, model_folder
 from nearfar.encoder.packing import pack
 from nearfar.encoder.precision import Policy
+from nearfar.encoder.vetting import read_json, vetted
 from nearfar.text.token_store import tokenizer_digest
 
 SPARSE = {"SpladePooling", "SparseAutoEncoder", "SparseStaticEmbedding"}  # one of them makes a model sparse
-FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]  # of a hub's model: weights that can run no code, tokenizers
 CHARACTERS_A_TOKEN = 3  # only for sorting by length and filling micro-batches; words have more, code has fewer
 UNLIMITED = 512  # tokens of a text where the model states no limit
 VOCABULARY = 30_522  # a number for each of so many tokens, at each token of a text, is what the budget is measured in
@@ -136,7 +134,6 @@ def load_sparse(name: str | Path | SparseEncoder | SparseModel, device: str = "c
     if not _is_sparse(folder):
         raise BadInput.at(name, expected="a sparse encoder, such as SPLADE, or a masked language model",
                           found="another kind of model", do="choose another for --sparse")  # fmt: skip
-    refuse_pickle(folder)
     options: dict[str, Any] = {"device": device, "local_files_only": True, "model_kwargs": SAFE}
     opened = loaded(name, lambda: SparseEncoder(str(folder), trust_remote_code=False, **options))
     return _checked(str(name), opened)
@@ -147,19 +144,15 @@ def _folder(name: str) -> Path:
         folder = model_folder(name)
     except BadInput as error:
         raise BadInput.at(name, expected="a sparse encoder", found=error.found, do="check the name") from None
-    if folder is not None:
-        return folder
-    local = not on_hub(name)
-    return Path(loaded(name, lambda: snapshot_download(name, allow_patterns=FILES, local_files_only=local)))
+    return folder or fetched(name)
 
 
 def _is_sparse(folder: Path) -> bool:
-    if (folder / "modules.json").exists():
-        refuse_foreign(folder, ())
-        return any(kind.rpartition(".")[2] in SPARSE for kind in module_types(folder))
-    config = folder / "config.json"  # others would be given a head of random weights
-    kinds = json.loads(config.read_text(encoding="utf-8")).get("architectures") if config.exists() else None
-    return any(str(kind).endswith("ForMaskedLM") for kind in kinds or [])
+    types = vetted(folder)
+    if types:
+        return any(kind.rpartition(".")[2] in SPARSE for kind in types)
+    kinds = (read_json(folder / "config.json", dict) or {}).get("architectures")
+    return any(str(kind).endswith("ForMaskedLM") for kind in kinds or [])  # others would get a head of random weights
 
 
 def _checked(name: str, model: SparseEncoder) -> SparseModel:

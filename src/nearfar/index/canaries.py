@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from nearfar.core.plain_file import archived_arrays
+
 FILE = "canaries.npz"
 TEXTS = (
     "How do I change the password of my account?",
@@ -45,5 +47,5 @@ class Canaries:
         """Read them from an index folder; None where it was written without any."""
         if not (folder / FILE).exists():
             return None
-        with np.load(folder / FILE, allow_pickle=False) as kept:
-            return cls(tuple(map(str, kept["texts"])), kept["vectors"])
+        kept = archived_arrays(folder / FILE)
+        return cls(tuple(map(str, kept["texts"])), kept["vectors"])

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from nearfar.compress.codec import Codec, Codes, Sample, Vectors
 from nearfar.compress.registry import fit, kind_of
 from nearfar.core.errors import BadInput
+from nearfar.core.plain_file import mapped_array
 from nearfar.index.codec_folder import open_codec, save_codec
 from nearfar.index.config import IndexConfig
 from nearfar.index.export_form import Codebooks
@@ -180,12 +181,41 @@ class Cells:
             np.save(folder / f"{name}.npy", array)
 
     @classmethod
-    def load(cls, folder: Path, name: str, fingerprint: str) -> Cells:
-        """Open what `save` wrote."""
-        centroids, starts, rows, codes = (np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-                                          for name in ARRAYS)  # fmt: skip
+    def load(cls, folder: Path, name: str, fingerprint: str, shape: tuple[int, int]) -> Cells:
+        """Open what `save` wrote, for a table of this shape (n, d).
+
+        Raises:
+            BadInput: it is damaged, or stands for other documents.
+        """
+        centroids, starts, rows, codes = (mapped_array(folder / f"{name}.npy") for name in ARRAYS)
         coder = Coder(name, open_codec(folder / CODEC, fingerprint), np.array(centroids))
-        return cls(coder, np.array(starts), rows, codes)
+        opened = cls(coder, np.array(starts), rows, codes)
+        opened._check(folder, *shape)
+        return opened
+
+    def _check(self, folder: Path, documents: int, dimension: int) -> None:
+        """Refuse arrays that compiled loops would follow out of memory, or that are of other documents.
+
+        Raises:
+            BadInput: so.
+        """
+        starts, rows, codes, centroids = self.starts, self.rows, self.codes, self.coder.centroids
+        sound = (
+            [part.dtype.name for part in (starts, rows, codes, centroids)] == ["int64", "int32", "uint8", "float32"]
+            and [part.ndim for part in (starts, rows, codes, centroids)] == [1, 1, 2, 2]
+            and centroids.shape[1] == self.coder.codec.dimension == dimension
+            and codes.shape == (documents, self.coder.codec.size_bytes)
+            and len(starts) == len(centroids) + 1
+            and (starts[0], starts[-1]) == (0, documents)
+            and bool((starts[1:] >= starts[:-1]).all())
+            and len(rows) == documents
+            and rows.min(initial=0) >= 0
+            and bool((np.bincount(rows, minlength=documents) == 1).all())
+            and len(self._books.codebooks) == codes.shape[1]
+        )
+        if not sound:
+            raise BadInput.at(folder, expected=f"each of {documents:,} documents once, with a whole code",
+                              found="others", do="build the index again")  # fmt: skip
 
 
 def _nearest(centroids: Vectors, vectors: Vectors) -> Homes:

@@ -9,7 +9,10 @@ import numpy as np
 from nearfar.compress.codec import Codec
 from nearfar.compress.registry import kind_of
 from nearfar.core.artifact import read_manifest, writing
-from nearfar.core.errors import FingerprintMismatch
+from nearfar.core.errors import BadInput, FingerprintMismatch
+from nearfar.core.facts import check_facts
+from nearfar.core.plain_file import archived_arrays
+from nearfar.index.unreadable import understood
 
 KIND = "codec"
 FILE = "state.npz"
@@ -42,10 +45,17 @@ def open_codec(path: Path, fingerprint: str | None = None) -> Codec:
         FingerprintMismatch: it was fitted in another embedding space.
     """
     meta = read_manifest(path, KIND)
+    check_facts(path, meta, {"codec": str, "fingerprint": str, "dimension": int, "bytes": int})
     if fingerprint not in {None, meta["fingerprint"]}:
         raise FingerprintMismatch(
             f"{path}: expected vectors of model {meta['fingerprint']}, found those of model {fingerprint}; "
             f"encode with the codec's own model, or fit a codec to this one"
         )
-    with np.load(path / FILE, allow_pickle=False) as arrays:
-        return kind_of(meta["codec"]).restore(dict(arrays))
+    arrays = archived_arrays(path / FILE)
+    with understood(path, "a codec"):
+        codec = kind_of(meta["codec"]).restore(arrays)
+        sizes = codec.dimension, codec.size_bytes
+    if sizes != (meta["dimension"], meta["bytes"]):
+        raise BadInput.at(path, expected=f"{meta['dimension']}-d vectors as {meta['bytes']} bytes",
+                          found=f"{sizes[0]}-d as {sizes[1]}", do="fit the codec again")  # fmt: skip
+    return codec

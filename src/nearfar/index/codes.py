@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from nearfar.compress.codec import Codec, Codes, Vectors
 from nearfar.core.artifact import identity, read_manifest, read_meta, writing
 from nearfar.core.errors import BadInput, FingerprintMismatch
+from nearfar.core.facts import check_facts
+from nearfar.core.plain_file import mapped_array
 from nearfar.index.codec_folder import open_codec, save_codec
 from nearfar.index.exact import best, check_space, highest
 from nearfar.index.generation import KIND as INDEX_KIND
@@ -128,9 +130,13 @@ def open_codes(path: Path, index: Path | None = None) -> CodedIndex:
     meta = read_manifest(path, KIND)
     if index is not None:
         check_index(path, index)
-    codes = np.load(path / FILE, mmap_mode="r", allow_pickle=False)
-    return CodedIndex(meta["codec"], open_codec(path / CODEC, meta["fingerprint"]), codes, meta["fingerprint"],
-                      meta["index"])  # fmt: skip
+    check_facts(path, meta, {"codec": str, "fingerprint": str, "documents": int, "index": str})
+    codes, codec = mapped_array(path / FILE), open_codec(path / CODEC, meta["fingerprint"])
+    if codes.dtype != np.uint8 or codes.shape != (meta["documents"], codec.size_bytes):
+        expected = f"{codec.size_bytes} bytes for each of {meta['documents']} documents"
+        raise BadInput.at(path / FILE, expected=expected, found=f"{codes.dtype} {codes.shape}",
+                          do="make them again: nearfar compress --overwrite")  # fmt: skip
+    return CodedIndex(meta["codec"], codec, codes, meta["fingerprint"], meta["index"])
 
 
 def open_codes_of(index: Path, size_bytes: int) -> CodedIndex:
@@ -164,5 +170,7 @@ def check_index(path: Path, index: Path) -> None:
     if meta["fingerprint"] != model:
         raise FingerprintMismatch(f"{path}: expected codes of model {model}, found those of model "
                                   f"{meta['fingerprint']}; {do}")  # fmt: skip
+    if meta["documents"] != (rows := read_meta(index, INDEX_KIND)["documents"]):
+        raise BadInput.at(path, expected=f"codes of {rows} documents", found=str(meta["documents"]), do=do)
     if meta["index"] != (own := identity(index, INDEX_KIND)):
         raise BadInput.at(path, expected=f"codes of the index {own}", found=f"those of another, {meta['index']}", do=do)

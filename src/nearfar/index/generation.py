@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from nearfar.core.artifact import MANIFEST, identity, read_whole, write_manifest, writing
 from nearfar.core.errors import BadInput
+from nearfar.core.facts import check_facts
 from nearfar.index.canaries import Canaries
 from nearfar.index.cells import Cells, Coder, Mask
 from nearfar.index.config import IndexConfig
@@ -29,12 +30,11 @@ from nearfar.index.location import TABLE, Location, Storage
 from nearfar.index.lock import LOCK
 from nearfar.index.settings import Settings
 from nearfar.index.table import DOCUMENT, ID, TEXT, VECTOR, Table, column_of, schema_of
+from nearfar.index.unreadable import understood
 
-KIND = "index"
+KIND, WRITE_ROWS, PAD = "index", 1 << 14, -1
 GENERATIONS, CELLS, WORDS = "generations", "cells", "words"
 HINT = "_versions/latest_version_hint.json"  # Lance's
-WRITE_ROWS = 1 << 14
-PAD = -1
 
 
 @dataclass(frozen=True)
@@ -256,7 +256,8 @@ def open_index(path: Path, storage: Storage | None = None) -> Generation:
         seen = identity(path, KIND)
         try:
             manifest = read_whole(path, KIND)
-            found = _opened(path, manifest["meta"], storage)
+            with understood(path):
+                found = _opened(path, manifest["meta"], storage)
             if all((path / name).exists() for name in manifest["files"]):  # none ever changes, or comes again
                 return found
         except (BadInput, OSError):
@@ -269,14 +270,15 @@ def _opened(path: Path, meta: Mapping[str, Any], storage: Storage | None) -> Gen
     if "generation" not in meta:
         raise BadInput.at(path, expected="an index of this version of nearfar", found="one of an earlier version",
                           do="build it again: nearfar index build")  # fmt: skip
+    check_facts(path, meta, {"generation": int, "version": int, "fingerprint": str, "similarity": str})
     own, fingerprint = path / GENERATIONS / str(meta["generation"]), meta["fingerprint"]
     config = IndexConfig.parse(meta["config"], str(path))
-    cells = Cells.load(own / CELLS, config.codec, fingerprint) if (own / CELLS).exists() else None
-    location, sparse = Location.of(path, meta, storage), meta.get("sparse", "")
+    location, sparse = Location.of(path, meta, storage), str(meta.get("sparse", ""))
     table = Table.open(location, meta["version"])
     if location.remote:
         location.check(meta["version"], meta["table"]["files"])
-    lexicon = Lexicon.load(own / WORDS, path, learned=bool(sparse))
+    cells = Cells.load(own / CELLS, config.codec, fingerprint, table.shape) if (own / CELLS).exists() else None
+    lexicon = Lexicon.load(own / WORDS, path, len(table), learned=bool(sparse))
     return Generation(path, meta["generation"], fingerprint, meta["similarity"], location, table, config, cells,
                       lexicon, Canaries.load(own), Settings.load(path), sparse)  # fmt: skip
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from nearfar.core.errors import BadInput
+from nearfar.core.plain_file import mapped_array
 from nearfar.index.table import TEXT, Table
 from nearfar.index.token_weights import weights_of
 from nearfar.text.postings import GONE, Ints, Postings, merged
@@ -89,11 +91,29 @@ class Lexicon:
             np.save(folder / f"{name}.npy", rows)
 
     @classmethod
-    def load(cls, folder: Path, index: Path, *, learned: bool) -> Lexicon:
-        """Open what `save` wrote."""
+    def load(cls, folder: Path, index: Path, documents: int, *, learned: bool) -> Lexicon:
+        """Open what `save` wrote, for a table of so many documents.
+
+        Raises:
+            BadInput: it is damaged, or stands for others.
+        """
         names = tuple(sorted((file.stem for file in folder.glob("*.npy")), key=int))
-        rows = tuple(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in names)
-        return cls(names, tuple(Postings.open(index / FOLDER / name) for name in names), rows, learned)
+        rows = tuple(mapped_array(folder / f"{name}.npy") for name in names)
+        opened = cls(names, tuple(Postings.open(index / FOLDER / name) for name in names), rows, learned)
+        opened._check(folder, documents)
+        return opened
+
+    def _check(self, folder: Path, documents: int) -> None:
+        """Refuse rows of other documents than a table's.
+
+        Raises:
+            BadInput: so.
+        """
+        for segment, rows in zip(self.segments, self.rows, strict=True):
+            inside = rows.shape == (len(segment),) and rows.dtype == np.int32
+            if not (inside and rows.min(initial=0) >= GONE and rows.max(initial=GONE) < documents):
+                raise BadInput.at(folder, expected=f"rows of {documents:,} documents", found="others",
+                                  do="build the index again")  # fmt: skip
 
     def files(self, index: Path) -> list[Path]:
         """The segments' files."""

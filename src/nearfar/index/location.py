@@ -51,7 +51,7 @@ class Location:
     @classmethod
     def of(cls, index: Path, meta: Mapping[str, Any], storage: Storage | None = None) -> Self:
         """Where an index folder with this manifest has its table."""
-        return cls(meta["table"]["url"], storage) if "table" in meta else cls(str(index / TABLE))
+        return cls.at(str(meta["table"]["url"]), storage) if "table" in meta else cls(str(index / TABLE))
 
     @property
     def remote(self) -> bool:

@@ -76,6 +76,11 @@ class Table:
         return int(self.dataset.schema.field(VECTOR).type.list_size)
 
     @property
+    def shape(self) -> tuple[int, int]:
+        """Of all vectors, (n, d)."""
+        return len(self), self.dimension
+
+    @property
     def columns(self) -> list[str]:
         """Names of the columns of metadata."""
         return [name for name in self.dataset.schema.names if name not in OWN]

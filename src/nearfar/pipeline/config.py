@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from nearfar.compress.learning import Learning
 from nearfar.core.config import Config, merged, nearest
-from nearfar.core.errors import BadInput
+from nearfar.core.errors import BadInput, excerpt
 from nearfar.data.config import DataConfig
 from nearfar.data.mine import MiningConfig
 from nearfar.data.teachers import TeachersConfig
@@ -28,6 +28,7 @@ from nearfar.train.rerank_config import RerankTrainConfig
 METRICS = ("ndcg@10", "mrr@10", "map@100", "recall@10", "recall@100")
 MAIN_METRIC = "ndcg@10"
 LEXICAL = "bm25"
+MOST_YAML = 16 << 20  # characters of a file
 
 
 class EvalConfig(Config):
@@ -179,11 +180,17 @@ def read_config(path: Path) -> dict[str, Any]:
         BadInput: missing, not YAML, or not a mapping.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        with path.open(encoding="utf-8") as file:  # which may be a pipe of the shell's
+            text = file.read(MOST_YAML + 1)
+        if len(text) > MOST_YAML:
+            raise ValueError(f"more than {MOST_YAML:,} characters")
+        values = yaml.safe_load(text)
     except FileNotFoundError:
         raise BadInput.at(path, expected="a YAML file", found="none", do="run 'nearfar init' to write one") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput.at(path, expected="a readable YAML file", found=str(error), do="check the file") from None
+    except (OSError, ValueError, RecursionError) as error:  # of its bytes, a date that is none, or nested without end
+        raise BadInput.at(
+            path, expected="a readable YAML file", found=excerpt(str(error)), do="check the file"
+        ) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or "other text"

@@ -9,6 +9,8 @@ from typing import Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from nearfar.core.unicode import visible
+
 Advance = Callable[[int, str], None]  # (steps done since the last call, note shown behind the bar)
 
 
@@ -27,7 +29,7 @@ class Terminal:
         self.console = console or Console(stderr=True)
 
     def say(self, line: str) -> None:
-        self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(visible(line), markup=False, highlight=False, soft_wrap=True)
 
     @contextmanager
     def bar(self, title: str, total: int) -> Iterator[Advance]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nearfar.core.errors import BadInput
+from nearfar.core.plain_file import plain_json
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -37,7 +37,7 @@ class Run:
         """
         path = Path(path)
         try:
-            record = json.loads((path / RECORD).read_text(encoding="utf-8"))
+            record = plain_json(path / RECORD)
             if not isinstance(record, dict):
                 raise ValueError("no JSON object")
             return cls(path, record)

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from nearfar.core.artifact import write_json
 from nearfar.core.errors import BadInput
+from nearfar.core.plain_file import plain_json
 from nearfar.diagnose.finding import SEVERITY, Finding
 from nearfar.report.filters import amount
 from nearfar.report.plan_contents import PlanData, made_of, plan_of
@@ -95,7 +96,7 @@ def frontier(run: Path) -> PlanData | None:
 
 def _read(path: Path, build: Callable[[Any], T], verb: str) -> T | None:
     try:
-        return build(json.loads(path.read_text(encoding="utf-8")))
+        return build(plain_json(path))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

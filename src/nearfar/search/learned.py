@@ -18,6 +18,7 @@ from nearfar.search.fusion import PAD, Candidates
 from nearfar.search.ranking import Asked, Mask, Ranking
 from nearfar.search.rerank import Budget, scores_read, texts_of
 from nearfar.search.signals import signals, standing
+from nearfar.search.trees import open_trees
 
 if TYPE_CHECKING:
     from nearfar.encoder.encoder import Encoder
@@ -109,8 +110,7 @@ def open_learned(ranking: Ranking, encoder: Callable[[], Encoder]) -> Learned:
         raise BadInput.at(path, expected="a learned order", found="none that was better than a hybrid search",
                           do=AGAIN)  # fmt: skip
     own = settings.learned
-    booster = lightgbm().Booster
-    cheap = booster(model_str=(folder / CHEAP).read_text(encoding="utf-8"))
+    cheap = open_trees(folder / CHEAP, lightgbm().Booster)
     if not own.reader:
         return Learned(cheap)
     from nearfar.encoder.pair_scorer import load_scorer
@@ -119,4 +119,4 @@ def open_learned(ranking: Ranking, encoder: Callable[[], Encoder]) -> Learned:
     if scorer.fingerprint() != own.fingerprint:
         raise BadInput.at(own.reader, expected="the model that the order was learned with", found="another",
                           do=AGAIN)  # fmt: skip
-    return Learned(cheap, booster(model_str=(folder / READ).read_text(encoding="utf-8")), scorer, own.depth)
+    return Learned(cheap, open_trees(folder / READ, lightgbm().Booster), scorer, own.depth)

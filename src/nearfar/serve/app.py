@@ -34,10 +34,12 @@ def app_of(service: Service, key: str | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        service.start()
-        await service.warm()
-        yield
-        service.close()
+        try:
+            service.start()
+            await service.warm()
+            yield
+        finally:
+            service.close()
 
     app = FastAPI(
         title="nearfar", version=version("nearfar"), lifespan=lifespan, docs_url=None, redoc_url=None,

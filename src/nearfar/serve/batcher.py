@@ -22,6 +22,7 @@ from nearfar.encoder.precision import Policy
 TURN_TOKENS = 1024  # that a request may take of a batch before the next has its turn: short ones pass long ones
 CHARACTERS_A_TOKEN = 3  # a guess that is only used to bound what waits
 SPECIAL_TOKENS = 3
+CHARACTERS_A_PASS = 400  # of a long text that are cut into tokens in the time of a token in the model, about
 NOW_TEXTS = 256  # of documents to be written, at a time: questions go between
 SMOOTHING = 0.2  # of the measured rate
 FULL = 0.5  # of the budget, from which a batch tells the rate: small ones are slow for what they hold
@@ -180,7 +181,8 @@ class Batcher:
 
     def _guess(self, text: Given) -> int:
         tokens = len(text) if isinstance(text, tuple) else len(text) // CHARACTERS_A_TOKEN
-        return min(tokens + SPECIAL_TOKENS, self.encoder.max_tokens)
+        cut = len(text) // CHARACTERS_A_PASS if isinstance(text, str) else 0
+        return min(tokens + SPECIAL_TOKENS, self.encoder.max_tokens) + cut
 
     def _enter(self, job: Job) -> None:
         cost = sum(job.costs)
@@ -242,7 +244,7 @@ class Batcher:
         row = {text: number for number, text in enumerate(texts)}
         try:
             found = self._passed(texts, kind)
-        except Exception as error:
+        except BaseException as error:  # whatever it is, it must not end the thread
             for job in {id(job): job for job, _ in batch}.values():
                 self._leave(job)
                 job.loop.call_soon_threadsafe(_fail, job.done, error)
@@ -280,9 +282,9 @@ def _resolve(job: Job) -> None:
         job.done.set_result(job.found)
 
 
-def _fail(done: asyncio.Future[Embedded], error: Exception) -> None:
+def _fail(done: asyncio.Future[Embedded], error: BaseException) -> None:
     if not done.done():
-        done.set_exception(error)
+        done.set_exception(error if isinstance(error, Exception) else RuntimeError(str(error)))
 
 
 def _cost(key: Key, one: Embedded) -> int:

@@ -109,7 +109,7 @@ def install(app: FastAPI) -> None:
         return said
 
     async def unforeseen(request: Request, error: Exception) -> JSONResponse:
-        log.error("unforeseen error at %s", request.url.path, exc_info=error)
+        log.error("unforeseen error at %r", request.url.path, exc_info=error)
         return answer(request.url.path, 500, "an error inside the service, which its log tells")
 
     for kind, handler in (

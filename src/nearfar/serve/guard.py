@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import re
 import time
 from collections.abc import Callable
 
@@ -13,6 +14,8 @@ from nearfar.serve.config import LOOPBACK
 from nearfar.serve.errors import answer
 from nearfar.serve.metrics import Metrics
 
+NAME = r"(?P<name>\[[0-9a-fA-F:]+\]|[\w.-]+)(:\d{1,5})?"
+HOST, ORIGIN = re.compile(NAME), re.compile(f"https?://{NAME}")
 OPEN = frozenset({"/", "/docs", "/livez", "/readyz", "/health"})  # a prober has no key, nor has a page before it asks
 SECURE = {
     "content-security-policy": "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
@@ -64,11 +67,11 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> ASGIApp | None:
         path, headers = scope["path"], Headers(scope=scope)
-        if self.loopback and _host(headers.get("host", "")) not in LOOPBACK:  # a page that had its name point here
+        if self.loopback and not _is_own(headers):
             return answer(path, 403, "expected a request to this machine by its own name, found another host")
         if self.key is None or path in OPEN or path.startswith("/assets/"):
             return None
-        given = headers.get("authorization", "").removeprefix("Bearer ").encode()
+        given = headers.get("authorization", "").removeprefix("Bearer ").encode("latin-1")
         if not hmac.compare_digest(given, self.key.encode()):
             return answer(path, 401, "expected the service's key; send Authorization: Bearer KEY")
         return None
@@ -79,8 +82,8 @@ class Guard:
         return path if path in self.paths else "other"
 
 
-def _host(header: str) -> str:
-    """The name in a Host header, without its port."""
-    if header.startswith("["):
-        return header[1:].partition("]")[0]
-    return header.partition(":")[0].lower()
+def _is_own(headers: Headers) -> bool:
+    """Whether a request names this machine, and is none of a page of another: such a page had its name point here."""
+    hosts, origins = headers.getlist("host"), headers.getlist("origin")
+    own = [HOST.fullmatch(host) for host in hosts] + [ORIGIN.fullmatch(origin) for origin in origins]
+    return len(hosts) == 1 and all(found and found["name"].strip("[]").lower() in LOOPBACK for found in own)

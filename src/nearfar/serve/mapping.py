@@ -7,7 +7,7 @@ import base64
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 from fastapi import APIRouter, Query, Response
@@ -21,6 +21,7 @@ from nearfar.serve.map import DocumentMap
 from nearfar.serve.service import Service
 
 T = TypeVar("T")
+NUMBERS: dict[int | str, Any] = {200: {"content": {"application/octet-stream": {}}}}
 MOST_QUERIES = 500  # judged ones, which are embedded when the map is first asked for
 
 
@@ -80,7 +81,7 @@ def router(service: Service) -> APIRouter:
         return MapState(points=points, documents=len(drawn.rows), version=drawn.version, method=method,
                         final=drawn.is_final, fields=drawn.fields, findings=bool(drawn.named))  # fmt: skip
 
-    @paths.get("/map/places", responses=documented(404, 429))
+    @paths.get("/map/places", response_class=Response, responses=documented(404, 429) | NUMBERS)
     async def places() -> Response:
         """Places of the points: 32-bit floats, the lowest byte first; all x, then all y."""
         layout = (await begun()).layout

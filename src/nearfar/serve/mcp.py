@@ -16,6 +16,7 @@ from nearfar.search.config import Mode
 from nearfar.search.hits import Hit
 from nearfar.search.index import Index
 from nearfar.serve.config import ServeConfig
+from nearfar.serve.connection import Connection
 from nearfar.serve.guard import Guard
 from nearfar.serve.run import bound, key_of, url_of
 
@@ -69,7 +70,9 @@ def run_http(server: MCPServer, config: ServeConfig) -> None:
         app = server.streamable_http_app(json_response=True, stateless_http=True, host=config.host)
         guarded = Guard(app, metrics=None, key=key, loopback=config.is_loopback, paths=frozenset())
         print(f"nearfar answers at {url_of(listening)}/mcp; Ctrl-C ends it", file=sys.stderr)  # noqa: T201
-        uvicorn.Server(uvicorn.Config(guarded, log_level="warning", server_header=False)).run(sockets=[listening])
+        uvicorn.Server(
+            uvicorn.Config(guarded, http=Connection, ws="none", log_level="warning", server_header=False)
+        ).run(sockets=[listening])
 
 
 async def _told(work: Callable[[], T]) -> T:

@@ -16,6 +16,7 @@ import uvicorn
 from nearfar.core.errors import BadInput
 from nearfar.serve.app import app_of
 from nearfar.serve.config import ServeConfig
+from nearfar.serve.connection import Connection
 from nearfar.serve.service import Service
 
 KEY = "NEARFAR_API_KEY"  # in the environment: what is on a command line, every process can read
@@ -111,7 +112,8 @@ def run(service: Service, listening: socket.socket, key: str | None) -> None:
     """Answer until a signal to end, then finish what was accepted."""
     config = uvicorn.Config(
         app_of(service, key), lifespan="on", log_level="warning", access_log=False, server_header=False,
-        timeout_keep_alive=15, timeout_graceful_shutdown=int(service.config.drain_s), backlog=CONNECTIONS,
+        http=Connection, ws="none", timeout_keep_alive=15, backlog=CONNECTIONS,
+        timeout_graceful_shutdown=int(service.config.drain_s),
     )  # fmt: skip
     signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn sends itself the signal again when it has ended
     Server(config, service).run(sockets=[listening])

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nearfar.core.artifact import MANIFEST, read_meta
 from nearfar.core.errors import BadInput
+from nearfar.core.plain_file import plain_json
 from nearfar.serve.kept import FindingShown, FrontierShown, findings_in, frontier_in
 
 RECORD, STARTED, LINES = "run.json", "started.json", ".jsonl"
@@ -116,7 +117,7 @@ def detail(path: Path) -> RunDetail:
 def _record(path: Path) -> tuple[dict[str, Any], bool]:
     """The record of a finished run, empty of another; and whether it could be read."""
     try:
-        return dict(json.loads((path / RECORD).read_text(encoding="utf-8"))), True
+        return dict(plain_json(path / RECORD)), True
     except FileNotFoundError:
         return {}, True
     except (OSError, ValueError, TypeError):
@@ -149,7 +150,7 @@ def _time(path: Path) -> float:
 def _curves_file(path: Path) -> Iterator[Path]:
     """The file of curves that a run was started with, if it had one."""
     with suppress(OSError, ValueError, AttributeError, TypeError):
-        named = json.loads((path / STARTED).read_text(encoding="utf-8")).get("curves")
+        named = plain_json(path / STARTED).get("curves")
         if str(named).endswith(LINES) and Path(named).is_file():
             yield Path(named)
 
@@ -160,7 +161,7 @@ def _written(path: Path) -> dict[str, Curve]:
     for file in _curves_file(path):
         with suppress(OSError), file.open("rb") as opened:
             for line in opened.read(MOST_BYTES).splitlines():
-                with suppress(ValueError, TypeError, KeyError, AttributeError):
+                with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
                     values = json.loads(line)
                     for name, value in values.items():
                         if name not in {"step", "seconds"}:

@@ -9,6 +9,7 @@ from pydantic import AliasChoices, BaseModel, BeforeValidator, ConfigDict, Field
 from nearfar.search.config import Mode
 
 LONGEST_ID = 1024  # characters
+LONGEST_TEXT = 1 << 20  # characters of a text that goes through the model
 MOST_RESULTS = 1000
 LONGEST_FILTER = 10_000  # characters
 
@@ -18,7 +19,7 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, float) and value.is_integer()
 
 
-Text = Annotated[str, StringConstraints(min_length=1)]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TEXT)]
 Texts = Annotated[list[Text], Field(min_length=1)]
 Whole = Annotated[int, BeforeValidator(lambda value: int(value) if _is_whole(value) else value)]
 TokenIds = Annotated[list[Annotated[Whole, Field(ge=0, lt=2**31)]], Field(min_length=1)]

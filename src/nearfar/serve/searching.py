@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 import orjson
 from fastapi import APIRouter, Path, Query, Response
+from starlette.convertors import Convertor, register_url_convertor
 
 from nearfar.core.unicode import check_encodable
 from nearfar.encoder.prompts import check_task
@@ -31,9 +32,21 @@ from nearfar.serve.schemas import (
 from nearfar.serve.service import RERANK_DEPTH, Service, Writable
 
 
+class EveryText(Convertor[str]):
+    """Every text, also one with slashes and line breaks."""
+
+    regex = r"(?s:.+)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
 def router(service: Service) -> APIRouter:
     """The paths that find documents."""
-    paths = APIRouter(tags=["search"])
+    paths = _paths()
 
     @paths.post("/search", response_model=SearchResponse, responses=documented(404, 429))
     async def search(body: SearchRequest) -> Response:
@@ -56,7 +69,7 @@ def router(service: Service) -> APIRouter:
         return _json({"hits": list(map(asdict, hits)), "why_not": asdict(lost) if lost else None,
                       "took_ms": 1000 * (time.perf_counter() - start)})  # fmt: skip
 
-    @paths.get("/similar/{id}", response_model=SearchResponse, responses=documented(404, 429))
+    @paths.get("/similar/{id:any}", response_model=SearchResponse, responses=documented(404, 429))
     async def similar(
         id: Annotated[str, Path(min_length=1, max_length=LONGEST_ID)],  # noqa: A002
         k: Annotated[int, Query(ge=1, le=MOST_RESULTS)] = 10,
@@ -86,6 +99,11 @@ def router(service: Service) -> APIRouter:
         return await _changed(service, lambda: writable.delete(body.ids))
 
     return paths
+
+
+def _paths() -> APIRouter:
+    register_url_convertor("any", EveryText())
+    return APIRouter(tags=["search"])
 
 
 def _writable(service: Service) -> Writable:

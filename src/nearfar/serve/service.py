@@ -6,7 +6,8 @@ import asyncio
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -47,10 +48,11 @@ class Pool:
     most: int  # pieces of work that may wait
     seconds: float = 0.01  # of one, smoothed
     waiting: int = 0
+    begin: Callable[[], Any] = lambda: None  # in each thread, once
     executor: ThreadPoolExecutor = field(init=False)
 
     def __post_init__(self) -> None:
-        self.executor = ThreadPoolExecutor(self.threads, thread_name_prefix=self.name)
+        self.executor = ThreadPoolExecutor(self.threads, thread_name_prefix=self.name, initializer=self.begin)
 
     async def run(self, work: Callable[[], T], count: int = 1) -> T:
         """The result of work, in its turn.
@@ -60,13 +62,26 @@ class Pool:
         """
         if self.waiting and self.waiting + count > self.most:
             raise Overloaded(self.waiting * self.seconds / self.threads)
+        loop = asyncio.get_running_loop()
+
+        def timed() -> T:
+            start = time.perf_counter()
+            try:
+                return work()
+            finally:
+                self.seconds += 0.05 * ((time.perf_counter() - start) / count - self.seconds)
+
+        def ended(_: Future[T]) -> None:  # when the thread has, which goes on where no one waits any more
+            with suppress(RuntimeError):  # the loop has ended too
+                loop.call_soon_threadsafe(self._leave, count)
+
         self.waiting += count
-        start = time.perf_counter()
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self.executor, work)
-        finally:
-            self.waiting -= count
-            self.seconds += 0.05 * ((time.perf_counter() - start) / count - self.seconds)
+        future = self.executor.submit(timed)
+        future.add_done_callback(ended)
+        return await asyncio.wrap_future(future)
+
+    def _leave(self, count: int) -> None:
+        self.waiting -= count
 
 
 class Writable(Protocol):
@@ -97,10 +112,18 @@ class Service:
     place: Path = Path()  # of what is served, which may be a run
     map: DocumentMap | None = None  # from when it is first asked for
     search_pool: Pool = field(default_factory=lambda: Pool("search", SEARCHERS, MOST_WAITING))
-    rerank_pool: Pool = field(default_factory=lambda: Pool("rerank", 1, 16 * MOST_WAITING))
+    rerank_pool: Pool = field(init=False)
+    held: ExitStack = field(default_factory=ExitStack)  # the reranker's kernels, as long as its thread lives
     write_pool: Pool = field(default_factory=lambda: Pool("write", 1, 16))
     started: int = field(default_factory=lambda: int(time.time()))
     ready: bool = False
+
+    def __post_init__(self) -> None:
+        self.rerank_pool = Pool("rerank", 1, 16 * MOST_WAITING, begin=self._hold)
+
+    def _hold(self) -> None:
+        if self.reranker is not None:  # entered for each request, its weights would be laid out for each
+            self.held.enter_context(self.reranker.inference(self.policy))
 
     @classmethod
     def open(
@@ -142,6 +165,8 @@ class Service:
             index = self.index.opened
             asked = index.with_vectors(["warm"], found.vectors)
             await self.search_pool.run(lambda: index.found(asked, 1, mode="hybrid"))
+        if self.reranker is not None:
+            await self.rerank("warm", ["warm"])
         if self.base is not None:
             await self.base.warm()
         self.ready = True
@@ -150,6 +175,8 @@ class Service:
         """End the threads, after what waits is done."""
         self.ready = False
         self.batcher.close()
+        if self.reranker is not None:
+            self.rerank_pool.executor.submit(self.held.close)  # in the thread that entered it
         for pool in (self.search_pool, self.rerank_pool, self.write_pool):
             pool.executor.shutdown()
         if self.map is not None:
@@ -193,7 +220,7 @@ class Service:
         reranker = self.reranker
         if reranker is not None:
             pairs = [(query, text) for text in texts]
-            return await self.rerank_pool.run(lambda: reranker.scores(pairs, self.policy), len(pairs))
+            return await self.rerank_pool.run(lambda: reranker.scores_inside(pairs, self.policy), len(pairs))
         asked, found = await asyncio.gather(self.batcher.embed([query], "query"), self.batcher.embed(texts, "document"))
         scores: NDArray[np.float32] = found.vectors @ asked.vectors[0]
         return scores

@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from nearfar.core.errors import BadInput
+from nearfar.core.plain_file import mapped_array
 from nearfar.text.words import VERSION, words
 
 GONE = -1  # the row of a document that was deleted
+CHECKED = 1 << 20  # postings looked at at once
 
 Ints = NDArray[np.int32]
 Longs = NDArray[np.int64]
@@ -74,11 +76,46 @@ class Postings:
         Raises:
             BadInput: a file is missing, cut off or no array, or the terms were made by other rules.
         """
-        version = int(_mapped(folder / "rules.npy"))
+        rules = mapped_array(folder / "rules.npy")
+        version = int(rules) if rules.shape == () and rules.dtype == np.int64 else None
         if version != VERSION:
             raise BadInput.at(folder, expected=f"terms of version {VERSION}", found=f"version {version}",
                               do="build the index again")  # fmt: skip
-        return cls(**{field.name: _mapped(folder / f"{field.name}.npy") for field in fields(cls)})
+        opened = cls(**{field.name: mapped_array(folder / f"{field.name}.npy") for field in fields(cls)})
+        opened._check(folder)
+        return opened
+
+    def _check(self, folder: Path) -> None:
+        """Refuse arrays that compiled loops would follow out of memory.
+
+        Raises:
+            BadInput: their sizes do not fit each other, or a place lies outside of what it is a place in.
+        """
+        kinds = {"letters": np.uint8, "ends": np.int64, "offsets": np.int64, "documents": np.int32, "lengths": np.int32}
+        sound = (
+            all(getattr(self, name).dtype == kind for name, kind in kinds.items())
+            and self.counts.dtype.kind == "u"
+            and all(getattr(self, field.name).ndim == 1 for field in fields(self))
+            and len(self.offsets) == len(self.ends) + 1
+            and len(self.documents) == len(self.counts)
+            and _divides(np.concatenate([[0], self.ends]), len(self.letters))
+            and _divides(self.offsets, len(self.documents))
+            and self.documents.min(initial=0) >= 0
+            and self.documents.max(initial=-1) < len(self.lengths)
+            and self._rises()
+        )
+        if not sound:
+            raise BadInput.at(folder, expected="postings whose places lie in them", found="others",
+                              do="build the index again")  # fmt: skip
+
+    def _rises(self) -> bool:
+        """Whether the documents of each term rise."""
+        for start in range(1, len(self.documents), CHECKED):
+            part = self.documents[start - 1 : start + CHECKED]
+            falls = np.flatnonzero(part[1:] <= part[:-1]) + start
+            if (self.offsets[np.searchsorted(self.offsets, falls)] != falls).any():
+                return False
+        return True
 
     def save(self, folder: Path) -> None:
         """Write one .npy file for each array, and one for the version of the rules that made the terms."""
@@ -167,12 +204,10 @@ def _postings(names: Sequence[bytes], entries: tuple[Ints, Ints, Ints], lengths:
     return arrays
 
 
+def _divides(places: Longs, size: int) -> bool:
+    """Whether places begin at 0, rise, and end at a size."""
+    return bool(places[0] == 0 and places[-1] == size and (places[1:] >= places[:-1]).all())
+
+
 def _bytes(term: str) -> bytes:
     return term.encode("utf-8", "surrogatepass")
-
-
-def _mapped(path: Path) -> NDArray[Any]:
-    try:
-        return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
-        raise BadInput.at(path, expected="an array", found=str(error), do="build the index again") from error

@@ -7,7 +7,8 @@ store as it was before.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -15,7 +16,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nearfar.core.errors import BadInput
+from nearfar.core.errors import BadInput, excerpt
 from nearfar.core.fingerprint import digest, text_keys
 from nearfar.core.ragged import Ragged, offsets_of
 from nearfar.text.wordpiece import WordPiece, wordpiece
@@ -116,7 +117,8 @@ class TokenStore:
     def _tokenize(self, texts: list[str], compiled: WordPiece | None) -> Ragged:
         takes = np.array([compiled is not None and compiled.takes(text) for text in texts])
         others = [text for text, taken in zip(texts, takes, strict=True) if not taken]
-        encodings = self.tokenizer.encode_batch_fast(others, add_special_tokens=False) if others else ()
+        with panics_told():
+            encodings = self.tokenizer.encode_batch_fast(others, add_special_tokens=False) if others else ()
         theirs = Ragged.of(encoding.ids for encoding in encodings)
         if compiled is None:
             return theirs
@@ -150,6 +152,22 @@ class TokenStore:
             self.offsets, self.full_lengths = index["offsets"], index["full_lengths"]
             self.row_of = {key.tobytes(): i for i, key in enumerate(index["keys"])}
         self.ids = self._mapped(folder)
+
+
+@contextmanager
+def panics_told() -> Iterator[None]:
+    """Tell of a text in which a tokenizer gives up, as where a pattern of its own runs wild.
+
+    Raises:
+        BadInput: so.
+    """
+    try:
+        yield
+    except BaseException as error:  # the library's panic is none of Exception, and would end a thread
+        if type(error).__name__ != "PanicException":
+            raise
+        raise BadInput.at("text", expected="one that the model's tokenizer can read", found=excerpt(str(error)),
+                          do="leave it out, or use another model") from None  # fmt: skip
 
 
 def truncated_share(full_lengths: Iterable[int], limit: int) -> float:
