@@ -17,7 +17,8 @@ from nearfar.serve.app import app_of
 from nearfar.serve.batcher import Overloaded
 from nearfar.serve.config import ServeConfig
 from nearfar.serve.guard import Guard
-from nearfar.serve.service import Pool, Service
+from nearfar.serve.pool import Pool
+from nearfar.serve.service import Service
 from serving import serving
 from tiny_models import tiny_static
 

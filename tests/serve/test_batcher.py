@@ -1,6 +1,7 @@
 """Texts of many requests share batches, in turns, in bounded room."""
 
 import asyncio
+import threading
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from nearfar.encoder.encode import encode
 from nearfar.encoder.precision import Policy
 from nearfar.serve.batcher import Batcher, Cache, Embedded, Overloaded
+from nearfar.serve.pool import Pool
 from tiny_models import sentences
 
 TEXTS = sentences(64)
@@ -150,3 +152,19 @@ def test_the_cache_keeps_what_was_asked_for_last_in_its_bytes():
     assert cache.get((("query", "", False), "b")) is None
     assert cache.get((("query", "", False), "a")) is one
     assert cache.get((("document", "", False), "a")) is None
+
+
+def test_work_that_would_wait_too_long_is_refused():
+    pool, held = Pool("held", 1, most=100, longest_s=1.0, seconds=0.4), threading.Event()
+
+    async def crowd():
+        work = [asyncio.create_task(pool.run(held.wait)) for _ in range(3)]  # 1.2 seconds
+        await asyncio.sleep(0)
+        with pytest.raises(Overloaded) as refused:
+            await pool.run(held.wait)
+        held.set()
+        await asyncio.gather(*work)
+        return refused.value.retry_after_s
+
+    assert asyncio.run(crowd()) == pytest.approx(1.2)
+    pool.executor.shutdown()

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,63 +24,18 @@ from nearfar.encoder.reranker import Reranker, load_reranker
 from nearfar.index.canaries import TEXTS
 from nearfar.index.table import TEXT
 from nearfar.search.index import Index
-from nearfar.serve.batcher import Batcher, Overloaded
+from nearfar.serve.batcher import Batcher
 from nearfar.serve.config import ServeConfig
 from nearfar.serve.errors import Refused
 from nearfar.serve.judgments import Judgments
 from nearfar.serve.living import LivingIndex
 from nearfar.serve.map import DocumentMap
 from nearfar.serve.metrics import Metrics
+from nearfar.serve.pool import Pool
 
-T = TypeVar("T")
 SEARCHERS = 2  # threads; a search is a few milliseconds on one core
 MOST_WAITING = 512  # searches, or pairs of texts a thousand of which are a second
 RERANK_DEPTH = 100  # documents that a reranker reads of a search
-
-
-@dataclass
-class Pool:
-    """Threads for work that is not the model's, and how much waits for them."""
-
-    name: str
-    threads: int
-    most: int  # pieces of work that may wait
-    seconds: float = 0.01  # of one, smoothed
-    waiting: int = 0
-    begin: Callable[[], Any] = lambda: None  # in each thread, once
-    executor: ThreadPoolExecutor = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.executor = ThreadPoolExecutor(self.threads, thread_name_prefix=self.name, initializer=self.begin)
-
-    async def run(self, work: Callable[[], T], count: int = 1) -> T:
-        """The result of work, in its turn.
-
-        Raises:
-            Overloaded: too much waits already.
-        """
-        if self.waiting and self.waiting + count > self.most:
-            raise Overloaded(self.waiting * self.seconds / self.threads)
-        loop = asyncio.get_running_loop()
-
-        def timed() -> T:
-            start = time.perf_counter()
-            try:
-                return work()
-            finally:
-                self.seconds += 0.05 * ((time.perf_counter() - start) / count - self.seconds)
-
-        def ended(_: Future[T]) -> None:  # when the thread has, which goes on where no one waits any more
-            with suppress(RuntimeError):  # the loop has ended too
-                loop.call_soon_threadsafe(self._leave, count)
-
-        self.waiting += count
-        future = self.executor.submit(timed)
-        future.add_done_callback(ended)
-        return await asyncio.wrap_future(future)
-
-    def _leave(self, count: int) -> None:
-        self.waiting -= count
 
 
 class Writable(Protocol):
@@ -111,7 +65,7 @@ class Service:
     runs: Path | None = None  # folder of the runs that are shown
     place: Path = Path()  # of what is served, which may be a run
     map: DocumentMap | None = None  # from when it is first asked for
-    search_pool: Pool = field(default_factory=lambda: Pool("search", SEARCHERS, MOST_WAITING))
+    search_pool: Pool = field(init=False)
     rerank_pool: Pool = field(init=False)
     held: ExitStack = field(default_factory=ExitStack)  # the reranker's kernels, as long as its thread lives
     write_pool: Pool = field(default_factory=lambda: Pool("write", 1, 16))
@@ -119,7 +73,9 @@ class Service:
     ready: bool = False
 
     def __post_init__(self) -> None:
-        self.rerank_pool = Pool("rerank", 1, 16 * MOST_WAITING, begin=self._hold)
+        longest = self.config.queue_s
+        self.search_pool = Pool("search", _searchers(self.index), MOST_WAITING, longest)
+        self.rerank_pool = Pool("rerank", 1, 16 * MOST_WAITING, longest, begin=self._hold)
 
     def _hold(self) -> None:
         if self.reranker is not None:  # entered for each request, its weights would be laid out for each
@@ -149,8 +105,7 @@ class Service:
                           cache_bytes=config.cache_bytes)  # fmt: skip
         metrics = Metrics.of(batcher)
         return cls(_name(path), encoder, policy, config, batcher, metrics, encoder.fingerprint(), living,
-                   load_reranker(reranker) if reranker else None, place=path,
-                   search_pool=Pool("search", _searchers(living), MOST_WAITING))  # fmt: skip
+                   load_reranker(reranker) if reranker else None, place=path)  # fmt: skip
 
     def start(self) -> None:
         """Begin to answer, after the first text has been through the model."""

@@ -1,0 +1,64 @@
+"""Threads for work that is not the model's."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from nearfar.serve.batcher import Overloaded
+
+T = TypeVar("T")
+SMOOTHING = 0.1  # of the measured seconds
+
+
+@dataclass
+class Pool:
+    """Threads for work that is not the model's, and how much waits for them."""
+
+    name: str
+    threads: int
+    most: int  # pieces of work that may wait
+    longest_s: float = math.inf  # that one may wait for those before it
+    seconds: float = 0.002  # of one, smoothed
+    waiting: int = 0
+    begin: Callable[[], Any] = lambda: None  # in each thread, once
+    executor: ThreadPoolExecutor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.executor = ThreadPoolExecutor(self.threads, thread_name_prefix=self.name, initializer=self.begin)
+
+    async def run(self, work: Callable[[], T], count: int = 1) -> T:
+        """The result of work, in its turn.
+
+        Raises:
+            Overloaded: too much waits already.
+        """
+        delay = self.waiting * self.seconds / self.threads
+        if self.waiting and (delay > self.longest_s or self.waiting + count > self.most):
+            raise Overloaded(delay)
+        loop = asyncio.get_running_loop()
+
+        def timed() -> T:
+            start = time.perf_counter()
+            try:
+                return work()
+            finally:
+                self.seconds += SMOOTHING * ((time.perf_counter() - start) / count - self.seconds)
+
+        def ended(_: Future[T]) -> None:  # when the thread has, which goes on where no one waits any more
+            with suppress(RuntimeError):  # the loop has ended too
+                loop.call_soon_threadsafe(self._leave, count)
+
+        self.waiting += count
+        future = self.executor.submit(timed)
+        future.add_done_callback(ended)
+        return await asyncio.wrap_future(future)
+
+    def _leave(self, count: int) -> None:
+        self.waiting -= count
