@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from nearfar.core.plain_file import archived_arrays
+from nearfar.core.plain_arrays import archived_arrays
 
 FILE = "canaries.npz"
 TEXTS = (

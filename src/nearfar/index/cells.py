@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from nearfar.compress.codec import Codec, Codes, Sample, Vectors
 from nearfar.compress.registry import fit, kind_of
 from nearfar.core.errors import BadInput
-from nearfar.core.plain_file import mapped_array
+from nearfar.core.plain_arrays import mapped_array
 from nearfar.index.codec_folder import open_codec, save_codec
 from nearfar.index.config import IndexConfig
 from nearfar.index.export_form import Codebooks

@@ -11,7 +11,7 @@ from nearfar.compress.registry import kind_of
 from nearfar.core.artifact import read_manifest, writing
 from nearfar.core.errors import BadInput, FingerprintMismatch
 from nearfar.core.facts import check_facts
-from nearfar.core.plain_file import archived_arrays
+from nearfar.core.plain_arrays import archived_arrays
 from nearfar.index.unreadable import understood
 
 KIND = "codec"

@@ -14,7 +14,7 @@ from nearfar.compress.codec import Codec, Codes, Vectors
 from nearfar.core.artifact import identity, read_manifest, read_meta, writing
 from nearfar.core.errors import BadInput, FingerprintMismatch
 from nearfar.core.facts import check_facts
-from nearfar.core.plain_file import mapped_array
+from nearfar.core.plain_arrays import mapped_array
 from nearfar.index.codec_folder import open_codec, save_codec
 from nearfar.index.exact import best, check_space, highest
 from nearfar.index.generation import KIND as INDEX_KIND

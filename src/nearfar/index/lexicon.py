@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.core.errors import BadInput
-from nearfar.core.plain_file import mapped_array
+from nearfar.core.plain_arrays import mapped_array
 from nearfar.index.table import TEXT, Table
 from nearfar.index.token_weights import weights_of
 from nearfar.text.postings import GONE, Ints, Postings, merged

@@ -53,6 +53,10 @@ class Coded:
                 "index_bytes": self.index_bytes, "codec_bytes": self.codec_bytes, "fit_seconds": seconds,
                 "path": self.path, "codebooks": None if self.health is None else asdict(self.health)}  # fmt: skip
 
+    def kept(self) -> dict[str, Any]:
+        """What stays true of it wherever it lies, and however often it is measured."""
+        return {name: value for name, value in self.record().items() if name not in {"path", "fit_seconds"}}
+
 
 @dataclass(frozen=True)
 class Compressed:
@@ -116,7 +120,7 @@ def compress(  # noqa: PLR0913 (each is an option of the verb)
             found = measured(coded, asked, bench.index.vectors)
             made.append(Coded(codec, size, len(coded.codes), str(path), found, seconds, coded.codec_bytes, usage))
             full = {"bytes": 4 * bench.index.vectors.shape[1], **asked.full.metrics}
-            keep(path / MEASURED, {**made[-1].record(), "queries": len(asked.vectors), "full": full})
+            keep(path / MEASURED, {**made[-1].kept(), "queries": len(asked.vectors), "full": full})
     except KeyboardInterrupt:
         raise Interrupted("interrupted; the sizes that were finished are kept: the same command goes on") from None
     documents, dimension = bench.index.vectors.shape

@@ -135,7 +135,7 @@ def _better(generation: Generation, asked: Asked, row: int, allowed: Mask | None
     count = start = 0
     for block in generation.table.blocks():
         scores, rows = block @ asked.vectors[0], np.arange(start, start + len(block))
-        better = (scores > own) | ((scores == own) & (rows < row))
+        better = ((scores > own) & (rows != row)) | ((scores == own) & (rows < row))  # itself may round to more
         count += int(np.count_nonzero(better if allowed is None else better & allowed[rows]))
         start += len(block)
     return count

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from nearfar.core.errors import BadInput
-from nearfar.core.plain_file import mapped_array
+from nearfar.core.plain_arrays import mapped_array
 from nearfar.text.words import VERSION, words
 
 GONE = -1  # the row of a document that was deleted
