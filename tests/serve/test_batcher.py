@@ -9,6 +9,7 @@ import pytest
 from nearfar.encoder.encode import encode
 from nearfar.encoder.precision import Policy
 from nearfar.serve.batcher import Batcher, Cache, Embedded, Overloaded
+from nearfar.serve.patience import SHORTEST, Patience
 from nearfar.serve.pool import Pool
 from tiny_models import sentences
 
@@ -36,7 +37,7 @@ def test_requests_at_the_same_time_get_their_own_vectors(tiny):
 
 def test_a_short_request_passes_a_long_one(tiny):
     batcher = batcher_of(tiny)
-    batcher.budget_tokens = 1024  # a batch is a turn
+    batcher.budget_tokens = 2048  # a batch is a turn
     ended = []
 
     async def ask(name, texts):
@@ -154,8 +155,21 @@ def test_the_cache_keeps_what_was_asked_for_last_in_its_bytes():
     assert cache.get((("document", "", False), "a")) is None
 
 
+def test_patience_is_long_for_few_too_many_and_short_for_many():
+    patience = Patience(1.5)
+    assert patience.lets_in(1.4)
+    for _ in range(20):
+        assert not patience.lets_in(1.6)
+        assert all(patience.lets_in(0.2) for _ in range(10))
+    assert patience.now_s == pytest.approx(1.5)
+    for _ in range(50):
+        assert not any(patience.lets_in(1.6) for _ in range(4))
+        assert patience.lets_in(0.2)
+    assert patience.now_s <= 1.02 * 1.5 * SHORTEST
+
+
 def test_work_that_would_wait_too_long_is_refused():
-    pool, held = Pool("held", 1, most=100, longest_s=1.0, seconds=0.4), threading.Event()
+    pool, held = Pool("held", 1, most=100, patience=Patience(1.0), seconds=0.4), threading.Event()
 
     async def crowd():
         work = [asyncio.create_task(pool.run(held.wait)) for _ in range(3)]  # 1.2 seconds

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -47,6 +48,8 @@ def serve(
     Examples: nearfar serve run
     NEARFAR_API_KEY=$KEY nearfar serve run --host 0.0.0.0 --port 80
     """
+    # Read by OpenMP when torch is imported: threads that spin while they wait take the cores from those that search.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         from nearfar.serve.run import bound, key_of, run, url_of
     except ModuleNotFoundError:

@@ -18,8 +18,9 @@ from nearfar.core.errors import BadInput
 from nearfar.encoder.encode import INFERENCE_BUDGET, encode_ids_inside, encode_inside
 from nearfar.encoder.encoder import Encoder, Role
 from nearfar.encoder.precision import Policy
+from nearfar.serve.patience import Patience
 
-TURN_TOKENS = 1024  # that a request may take of a batch before the next has its turn: short ones pass long ones
+TURN_TOKENS = 2048  # that a request may take of a batch before the next has its turn: short ones pass long ones
 CHARACTERS_A_TOKEN = 3  # a guess that is only used to bound what waits
 SPECIAL_TOKENS = 3
 CHARACTERS_A_PASS = 400  # of a long text that are cut into tokens in the time of a token in the model, about
@@ -114,7 +115,8 @@ class Batcher:
     def __init__(
         self, encoder: Encoder, policy: Policy, *, queue_s: float, queue_tokens: int, cache_bytes: int
     ) -> None:
-        self.encoder, self.policy, self.queue_s, self.queue_tokens = encoder, policy, queue_s, queue_tokens
+        self.encoder, self.policy, self.queue_tokens = encoder, policy, queue_tokens
+        self.patience = Patience(queue_s)
         self.budget_tokens = INFERENCE_BUDGET * policy.budget_tokens
         self.cache = Cache(cache_bytes)
         self.waiting: deque[Job] = deque()
@@ -188,7 +190,8 @@ class Batcher:
         cost = sum(job.costs)
         with self._changed:
             delay = self.waiting_tokens / self.rate
-            if self.waiting and (delay > self.queue_s or self.waiting_tokens + cost > self.queue_tokens):
+            full = self.waiting_tokens + cost > self.queue_tokens
+            if self.waiting and (full or not self.patience.lets_in(delay)):
                 raise Overloaded(delay)
             self.waiting.append(job)
             self.waiting_tokens += cost

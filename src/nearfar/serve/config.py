@@ -25,7 +25,8 @@ class ServeConfig(Config):
     most_bytes: Annotated[int, Field(ge=1024)] = 16 << 20
     """Bytes of the body of one request; more are refused with 413."""
     queue_s: Annotated[float, Field(gt=0)] = 1.5
-    """Seconds that a request may have to wait for those before it; one that would wait longer is refused with 429."""
+    """Seconds that a request may have to wait for those before it; one that would wait longer is refused with 429.
+    Where most are refused, a sixth of it."""
     queue_tokens: Annotated[int, Field(ge=1)] = 262_144
     """Tokens that wait to be embedded, however fast the model is; a request that finds no room is refused with 429."""
     timeout_s: Annotated[float, Field(gt=0)] = 30.0

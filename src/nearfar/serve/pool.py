@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from nearfar.serve.batcher import Overloaded
+from nearfar.serve.patience import Patience
 
 T = TypeVar("T")
 SMOOTHING = 0.1  # of the measured seconds
@@ -24,7 +25,7 @@ class Pool:
     name: str
     threads: int
     most: int  # pieces of work that may wait
-    longest_s: float = math.inf  # that one may wait for those before it
+    patience: Patience = field(default_factory=lambda: Patience(math.inf))
     seconds: float = 0.002  # of one, smoothed
     waiting: int = 0
     begin: Callable[[], Any] = lambda: None  # in each thread, once
@@ -40,7 +41,7 @@ class Pool:
             Overloaded: too much waits already.
         """
         delay = self.waiting * self.seconds / self.threads
-        if self.waiting and (delay > self.longest_s or self.waiting + count > self.most):
+        if self.waiting and (self.waiting + count > self.most or not self.patience.lets_in(delay)):
             raise Overloaded(delay)
         loop = asyncio.get_running_loop()
 

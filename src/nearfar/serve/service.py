@@ -31,6 +31,7 @@ from nearfar.serve.judgments import Judgments
 from nearfar.serve.living import LivingIndex
 from nearfar.serve.map import DocumentMap
 from nearfar.serve.metrics import Metrics
+from nearfar.serve.patience import Patience
 from nearfar.serve.pool import Pool
 
 SEARCHERS = 2  # threads; a search is a few milliseconds on one core
@@ -74,8 +75,8 @@ class Service:
 
     def __post_init__(self) -> None:
         longest = self.config.queue_s
-        self.search_pool = Pool("search", _searchers(self.index), MOST_WAITING, longest)
-        self.rerank_pool = Pool("rerank", 1, 16 * MOST_WAITING, longest, begin=self._hold)
+        self.search_pool = Pool("search", _searchers(self.index), MOST_WAITING, Patience(longest))
+        self.rerank_pool = Pool("rerank", 1, 16 * MOST_WAITING, Patience(longest), begin=self._hold)
 
     def _hold(self) -> None:
         if self.reranker is not None:  # entered for each request, its weights would be laid out for each
