@@ -95,6 +95,22 @@ def test_who_would_wait_too_long_is_refused(tiny):
     batcher.close()
 
 
+def test_a_long_request_keeps_no_short_one_out(tiny):
+    batcher = batcher_of(tiny, queue_s=1.0)
+
+    async def crowd():
+        long = asyncio.create_task(batcher.embed(TEXTS * 100, "document"))
+        await asyncio.sleep(0)
+        batcher.rate = batcher.waiting_tokens / 10  # ten seconds for all of it, less than one for its turn
+        short = asyncio.create_task(batcher.embed(["word"], "document"))
+        await asyncio.sleep(0)
+        batcher.start()
+        await asyncio.gather(long, short)
+
+    asyncio.run(crowd())
+    batcher.close()
+
+
 def test_the_rate_is_that_of_full_batches(tiny):
     batcher = batcher_of(tiny)
 

@@ -76,9 +76,10 @@ class Job:
     loop: asyncio.AbstractEventLoop
     taken: int = 0  # texts that a batch has had
     missing: int = field(init=False)  # texts without a vector yet
+    left: int = field(init=False)  # tokens that no batch has had
 
     def __post_init__(self) -> None:
-        self.missing = len(self.texts)
+        self.missing, self.left = len(self.texts), sum(self.costs)
 
 
 class Cache:
@@ -187,21 +188,20 @@ class Batcher:
         return min(tokens + SPECIAL_TOKENS, self.encoder.max_tokens) + cut
 
     def _enter(self, job: Job) -> None:
-        cost = sum(job.costs)
         with self._changed:
-            delay = self.waiting_tokens / self.rate
-            full = self.waiting_tokens + cost > self.queue_tokens
+            before = sum(min(other.left, TURN_TOKENS) for other in self.waiting)  # it, too, has its turn
+            delay, full = before / self.rate, self.waiting_tokens + job.left > self.queue_tokens
             if self.waiting and (full or not self.patience.lets_in(delay)):
                 raise Overloaded(delay)
             self.waiting.append(job)
-            self.waiting_tokens += cost
+            self.waiting_tokens += job.left
             self._changed.notify()
 
     def _leave(self, job: Job) -> None:
         with self._changed:
             if job in self.waiting:
                 self.waiting.remove(job)
-                self.waiting_tokens -= sum(job.costs[job.taken :])
+                self.waiting_tokens -= job.left
 
     def _run(self) -> None:
         with self.encoder.inference(self.policy):
@@ -238,6 +238,7 @@ class Batcher:
                 yield job, job.taken
                 turn -= job.costs[job.taken]
                 room -= job.costs[job.taken]
+                job.left -= job.costs[job.taken]
                 job.taken += 1
             if job.taken < len(job.texts):
                 self.waiting.append(job)
