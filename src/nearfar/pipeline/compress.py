@@ -54,8 +54,8 @@ class Coded:
                 "path": self.path, "codebooks": None if self.health is None else asdict(self.health)}  # fmt: skip
 
     def kept(self) -> dict[str, Any]:
-        """What stays true of it wherever it lies, and however often it is measured."""
-        return {name: value for name, value in self.record().items() if name not in {"path", "fit_seconds"}}
+        """What stays true of it wherever it lies."""
+        return {name: value for name, value in self.record().items() if name != "path"}
 
 
 @dataclass(frozen=True)
