@@ -105,10 +105,11 @@ def test_a_long_request_keeps_no_short_one_out(tiny):
         short = asyncio.create_task(batcher.embed(["word"], "document"))
         await asyncio.sleep(0)
         batcher.start()
-        await asyncio.gather(long, short)
+        return await asyncio.gather(long, short)
 
-    asyncio.run(crowd())
+    both = asyncio.run(crowd())
     batcher.close()
+    assert [len(found.vectors) for found in both] == [100 * len(TEXTS), 1]
 
 
 def test_the_rate_is_that_of_full_batches(tiny):

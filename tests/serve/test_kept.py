@@ -10,7 +10,8 @@ from nearfar.core.errors import BadInput
 from nearfar.diagnose.finding import Finding, Fix, Threshold, unknown
 from nearfar.evaluate.statistics import compare, detectable
 from nearfar.report import kept
-from nearfar.serve.comparing import SCORES, compared
+from nearfar.report.kept import SCORES
+from nearfar.serve.comparing import compared
 from nearfar.serve.kept import findings_in, frontier_in
 
 RULES = (Threshold("spread", 0.78, 0.5, "a table"), Threshold("cosine", 0.3, 0.5, "a table"))

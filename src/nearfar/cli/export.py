@@ -60,10 +60,11 @@ def export(
 
 def _model(run: Path, to: str, out: Path, precision: str, overwrite: bool) -> tuple[Any, str]:
     from nearfar.pipeline.export_model import export_model
+    from nearfar.report.filters import amount
 
     found = export_model(run, to, precision=cast(Literal["fp32", "int8"], precision), out=out, overwrite=overwrite)
     said = f"{found.overlap:.1%} of the ten nearest texts are ours, cosines are {found.cosine:.4f} or more"
-    size = f"{found.size_bytes / 1e6:,.1f} MB"
+    size = amount(found.size_bytes)
     return found, f"the model in {precision} for {to}, {size}, in {found.path}: of {found.probes} texts {said}"
 
 

@@ -71,7 +71,9 @@ def pull(
 
 
 def _sent(done: Pushed, run: Path) -> str:
-    size = f"{len(done.files)} files, {_megabytes(sum(done.files.values()))}"
+    from nearfar.report.filters import amount
+
+    size = f"{len(done.files)} files, {amount(sum(done.files.values()))}"
     line = f"{done.url} at {done.commit[:12]}: {size}" if done.url else f"nothing was sent; {size} in {done.path}"
     advice = "" if done.findings else f"\nthe card has no findings; for these: nearfar doctor model {run}"
     runs = [f"  {fit.name}: {'yes' if fit.fits else 'no'}{fit.why and f', {fit.why}'}" for fit in done.runtimes]
@@ -79,11 +81,9 @@ def _sent(done: Pushed, run: Path) -> str:
 
 
 def _fetched(done: Pulled) -> str:
-    size = f"{len(done.files)} files, {_megabytes(done.size_bytes)}"
+    from nearfar.report.filters import amount
+
+    size = f"{len(done.files)} files, {amount(done.size_bytes)}"
     left = f"; {len(done.left_out)} left there" if done.left_out else ""
     ask = f'nearfar search {done.path} "your question"' if done.index else f"nearfar serve {done.path}"
     return f"{done.repository} at {done.commit[:12]} in {done.path}: {size}{left}, model {done.fingerprint}\nnow: {ask}"
-
-
-def _megabytes(size_bytes: int) -> str:
-    return f"{size_bytes / 1e6:,.1f} MB"

@@ -103,11 +103,8 @@ def fewest(_: int) -> int:
 def restore_product(state: State) -> Product:
     dimension, centroids = int(state["dimension"]), state["centroids"].astype(np.float32)
     groups = len(centroids)
-    if centroids.shape != (
-        groups,
-        K,
-        -(-dimension // max(groups, 1)),
-    ):  # FAISS reads so many, whether they are there or not
+    needed = (groups, K, -(-dimension // max(groups, 1)))  # FAISS reads so many, whether they are there or not
+    if centroids.shape != needed:
         raise ValueError(f"centroids of shape {centroids.shape} for {dimension} dimensions")
     return Product(dimension, centroids)
 

@@ -27,6 +27,7 @@ from nearfar.pipeline.run import RECORD, Run, versions
 from nearfar.pipeline.session import Session
 from nearfar.pipeline.through import keep_codes
 from nearfar.report.html import write_report
+from nearfar.report.kept import SCORES
 from nearfar.train.progress import Progress
 
 
@@ -66,7 +67,7 @@ def finish(session: Session, before: Mapping[str, Measured], made: Outcome) -> R
     if made.learnt:
         keep_codes(folder, made.learnt, model.vectors(), fingerprint, session.config.train)
     arrays: Any = {"queries": model.evaluation.queries, **_per_query(systems)}
-    np.savez(folder / "data" / "per_query.npz", **arrays)
+    np.savez(folder / SCORES, **arrays)
     record = _record(session, systems, comparisons, made.progress, fingerprint)
     if made.stages:
         record["stages"] = [dict(stage) for stage in made.stages]

@@ -9,7 +9,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from nearfar.diagnose.finding import Finding
@@ -127,10 +126,10 @@ def _origin(base: str) -> str:
 
 def _systems(run: Run) -> Iterable[list[str]]:
     """A row for each system: its name, and every metric with its interval."""
-    with np.load(run.path / "data" / "per_query.npz") as values:
-        for system, means in run.metrics.items():
-            found = estimates({metric: values[f"{system}/{metric}"] for metric in means})
-            yield [NAMES[system], *(f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})" for one in found.values())]
+    values = kept.scores(run.path)
+    for system, means in run.metrics.items():
+        found = estimates({metric: values[f"{system}/{metric}"] for metric in means})
+        yield [NAMES[system], *(f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})" for one in found.values())]
 
 
 def _comparison(name: str, values: Mapping[str, float]) -> str:

@@ -21,6 +21,7 @@ from nearfar.pipeline.hub import check_name, hub_told
 from nearfar.pipeline.model_card import Sharing, findings_of, hub_name, model_card
 from nearfar.pipeline.progress import Reporter, Silent
 from nearfar.pipeline.run import RECORD, Run
+from nearfar.report.filters import amount
 
 CARD, INDEX, ADAPTER = "README.md", "index", "adapter"
 MESSAGE = "Model of nearfar"
@@ -80,7 +81,7 @@ def push(  # noqa: PLR0913  # all but two by keyword
     if out is not None:
         _write(parcel, Path(out))
         return Pushed(name, "", "", str(out), sizes, told, runtimes)
-    reporter.say(f"sending {len(sizes)} files, {sum(sizes.values()) / 1e6:,.1f} MB, to {name}")
+    reporter.say(f"sending {len(sizes)} files, {amount(sum(sizes.values()))}, to {name}")
     url, commit = _send(parcel, name, private=private)
     return Pushed(name, url, commit, "", sizes, told, runtimes)
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
-from numpy.typing import NDArray
 
 from nearfar.core.errors import BadInput, NearfarError
 from nearfar.diagnose.finding import Finding
@@ -24,8 +21,6 @@ from nearfar.report.contents import Curve, ReportData
 from nearfar.report.doctor_contents import Place
 from nearfar.report.html import check_writable, write_run
 from nearfar.report.run_contents import RunData
-
-Scores = Mapping[str, NDArray[np.float64]]
 
 
 def write_page(run: str | Path, path: str | Path, *, reporter: Reporter | None = None) -> None:
@@ -59,7 +54,7 @@ def page_data(run: Run, reporter: Reporter) -> RunData:
     return RunData(report, alarms, findings, _place(run, findings, reporter), plan)
 
 
-def _report(run: Run, scores: Scores) -> ReportData:
+def _report(run: Run, scores: kept.Scores) -> ReportData:
     record = run.record
     systems = {label: {metric.partition("/")[2]: values for metric, values in scores.items()
                        if metric.startswith(f"{name}/")} for name, label in NAMES.items()}  # fmt: skip
@@ -77,14 +72,12 @@ def _report(run: Run, scores: Scores) -> ReportData:
     )
 
 
-def _scores(run: Path, reporter: Reporter) -> Scores:
+def _scores(run: Path, reporter: Reporter) -> kept.Scores:
     """Scores of each test query by system and metric; none, as is then told, where the run has lost them."""
-    path = run / "data" / "per_query.npz"
     try:
-        with np.load(path, allow_pickle=False) as found:
-            return {name: np.asarray(found[name], np.float64) for name in found.files if name != "queries"}
-    except (OSError, ValueError, EOFError, BadZipFile):
-        reporter.say(f"metrics: no intervals, because {path} cannot be read")
+        return kept.scores(run)
+    except BadInput as error:
+        reporter.say(f"metrics: left out: {error}")
         return {}
 
 

@@ -1,4 +1,4 @@
-"""What verbs leave in a run as JSON beside their pages: the doctor's findings, the plan, what codes keep."""
+"""What verbs leave in a run for its pages: scores of queries, the doctor's findings, the plan, what codes keep."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from nearfar.core.artifact import write_json
 from nearfar.core.errors import BadInput
+from nearfar.core.plain_arrays import archived_arrays
 from nearfar.core.plain_file import plain_json
 from nearfar.diagnose.finding import SEVERITY, Finding
 from nearfar.report.filters import amount
@@ -19,9 +22,11 @@ from nearfar.report.plan_contents import PlanData, made_of, plan_of
 
 FINDINGS, PLAN = "doctor.json", "plan.json"  # in a run folder
 DOCTOR = "nearfar doctor model RUN"  # that leaves them
+SCORES = "data/per_query.npz"  # in a run: "queries" (rows of the data), and "SYSTEM/METRIC" of each test query
 CODES, MEASURED = "codes", "measured.json"  # in the folder of codes of each size
 
 T = TypeVar("T")
+Scores = Mapping[str, NDArray[np.float64]]  # by SYSTEM/METRIC, each (Q,)
 
 
 class Named(NamedTuple):
@@ -41,6 +46,22 @@ def keep(path: Path, record: Mapping[str, Any]) -> None:
         BadInput: the disk cannot take it.
     """
     write_json(path, json.loads(json.dumps(record, default=str), parse_constant=lambda _: None))
+
+
+def scores(run: Path) -> Scores:
+    """Scores of each test query, and which queries they are.
+
+    Raises:
+        BadInput: the run has none that can be read.
+    """
+    try:
+        found = archived_arrays(run / SCORES)
+        if any(part.shape != found["queries"].shape or part.dtype.kind not in "iuf" for part in found.values()):
+            raise ValueError("arrays of other lengths")
+    except (BadInput, KeyError, ValueError):
+        raise BadInput.at(run.name, expected=f"{SCORES}, the scores of its test queries", found="none",
+                          do="choose a finished run, or train again") from None  # fmt: skip
+    return found
 
 
 def findings(run: Path) -> tuple[Finding, ...]:

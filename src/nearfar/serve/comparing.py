@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +12,9 @@ from pydantic import BaseModel, ConfigDict
 
 from nearfar.core.errors import BadInput
 from nearfar.evaluate.statistics import compare, decide, detectable
+from nearfar.report.kept import Scores, scores
 
-SCORES = Path("data/per_query.npz")  # in a run: "queries" (rows of the data), and "SYSTEM/METRIC" for each query
 MAIN = "ndcg@10"  # that the verdict is about
-
-Scores = Mapping[str, NDArray[np.float64]]
 
 
 class Compared(BaseModel):
@@ -57,7 +54,7 @@ def compared(a: Path, b: Path) -> RunsCompared:
     Raises:
         BadInput: one has kept none, or they are of different test sets.
     """
-    first, second = _scores(a), _scores(b)
+    first, second = scores(a), scores(b)
     _check_same(a, b, first, second)
     names = [name for name in _metrics(first) if f"model/{name}" in second]
     if MAIN not in names:
@@ -69,22 +66,11 @@ def compared(a: Path, b: Path) -> RunsCompared:
                         detectable=detectable(scatter), metrics=metrics)  # fmt: skip
 
 
-def _scores(run: Path) -> Scores:
-    try:
-        with np.load(run / SCORES, allow_pickle=False) as found:
-            scores = {name: found[name] for name in found.files}
-        if len(scores["queries"]) < 2 or any(part.shape != scores["queries"].shape for part in scores.values()):
-            raise ValueError("arrays of other lengths")
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-        raise BadInput.at(run.name, expected=f"{SCORES}, the scores of its test queries", found="none",
-                          do="choose a finished run") from None  # fmt: skip
-    return scores
-
-
 def _check_same(a: Path, b: Path, first: Scores, second: Scores) -> None:
     """Refuse different test sets: BM25, which every run measures, scores each query of the same one alike."""
     shared = [name for name in first if name == "queries" or (name.startswith("bm25/") and name in second)]
-    same = len(shared) > 1 and all(_alike(first[name], second[name]) for name in shared)
+    enough = len(shared) > 1 and len(first["queries"]) > 1  # one query has no interval
+    same = enough and all(_alike(first[name], second[name]) for name in shared)
     if not same:
         raise BadInput.at(a.name, expected=f"the test set of '{b.name}'", found="another",
                           do="compare them on one: nearfar compare A B --data D")  # fmt: skip
