@@ -28,7 +28,7 @@ class Ours:
     efforts: Sequence[Effort] = [
         {"scanned": scanned, "candidates": candidates}
         for scanned in (30_000, 60_000, 100_000, 200_000, 300_000)
-        for candidates in (100, 200, 400)
+        for candidates in (100, 200, 300, 400)
     ]
 
     def __init__(self, **settings: Any) -> None:

@@ -52,7 +52,7 @@ OURS = "nearfar"
 GRID = {
     OURS: {},
     f"{OURS} 32 bytes": {"size_bytes": 32},
-    f"{OURS} pq": {"codec": "pq"},
+    f"{OURS} eight bits": {"codec": "opq_p", "candidates": 200},
     f"{OURS} 125 a cell": {"documents_per_cell": 125},
     f"{OURS} 500 a cell": {"documents_per_cell": 500},
 }

@@ -1,4 +1,4 @@
-"""Sentence Transformers behind FastAPI, as its documentation and most guides put it together: PORT MODEL DTYPE TOGETHER.
+"""Sentence Transformers behind FastAPI, as its documentation and most guides have it: PORT MODEL DTYPE TOGETHER.
 
 TOGETHER is how many requests may be in the model at once: FastAPI's pool has 40 threads.
 """

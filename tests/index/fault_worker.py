@@ -30,7 +30,7 @@ from nearfar.index.table import column_of, schema_of
 from nearfar.index.writer import changing, collect
 
 D, DOCUMENTS = 16, 450
-CONFIG = IndexConfig(codec="pq", size_bytes=4, exact_below=300, documents_per_cell=20, scanned=10**6, candidates=10**6)
+CONFIG = IndexConfig(size_bytes=4, exact_below=300, documents_per_cell=20, scanned=10**6, candidates=10**6)
 AT_URL = "NEARFAR_FAULTS_AT_URL"  # in the environment: tables lie at URLs
 PLAN = {"source": "documents.jsonl", "fingerprint": "f"}
 

@@ -22,7 +22,7 @@ from nearfar.index.writer import changing, collect
 from nearfar.text.bm25 import BM25
 
 D = 16
-CONFIG = IndexConfig(codec="pq", size_bytes=4, exact_below=300, documents_per_cell=20, scanned=10**6, candidates=10**6)
+CONFIG = IndexConfig(size_bytes=4, exact_below=300, documents_per_cell=20, scanned=10**6, candidates=10**6)
 EXACT = IndexConfig()
 
 

@@ -12,8 +12,8 @@ import numpy as np
 from nearfar.compress.check import as_vectors
 from nearfar.compress.codec import Codes, Kind, Sample, State, Vectors
 from nearfar.compress.linear import Linear, restoring
-from nearfar.compress.optimized import rotation
-from nearfar.compress.product import Product, new_quantizer
+from nearfar.compress.optimized import allocated, rotation
+from nearfar.compress.product import Product, new_quantizer, spread
 
 BITS = 4
 K = 1 << BITS
@@ -70,9 +70,18 @@ def four_bits_of(vectors: Vectors, size_bytes: int, seed: int) -> FourBits:
 
 
 def _fit(sample: Sample, size_bytes: int) -> Linear:
-    matrix = rotation(sample.vectors, 2 * size_bytes, sample.seed, BITS)
+    return _after(rotation(sample.vectors, 2 * size_bytes, sample.seed, BITS), sample, size_bytes)
+
+
+def _fit_allocated(sample: Sample, size_bytes: int) -> Linear:
+    matrix = allocated(sample.vectors, 2 * size_bytes)
+    return _after(spread(matrix.T, 2 * size_bytes).T, sample, size_bytes)
+
+
+def _after(matrix: Vectors, sample: Sample, size_bytes: int) -> Linear:
+    """The codec of what a matrix (d', d) makes of vectors (n, d)."""
     inner = four_bits_of(sample.vectors @ matrix.T, size_bytes, sample.seed)
-    return Linear(np.zeros(matrix.shape[1], np.float32), matrix, inner)
+    return Linear(np.zeros(matrix.shape[1], np.float32), np.ascontiguousarray(matrix), inner)
 
 
 def _restore(state: State) -> FourBits:
@@ -89,3 +98,6 @@ def _sizes(dimension: int) -> Sequence[int]:
 PQ4 = Kind("product quantization of four bits a group, after a rotation: fastest to search in FAISS",
            "André et al., 2015; Ge et al., 2013", _sizes, _fit, restoring(_restore), lambda _: K,
            codebooks=True, bits=BITS)  # fmt: skip
+PQ4_P = Kind("product quantization of four bits a group, after the rotation of principal axes: fastest to search",
+             "André et al., 2015; Ge et al., 2013, section 4", _sizes, _fit_allocated, restoring(_restore), lambda _: K,
+             codebooks=True, bits=BITS)  # fmt: skip

@@ -9,7 +9,7 @@ from nearfar.compress.binary import BINARY
 from nearfar.compress.check import as_vectors, check_vectors
 from nearfar.compress.codec import Codec, Kind, Sample
 from nearfar.compress.float16 import FLOAT16
-from nearfar.compress.four_bits import PQ4
+from nearfar.compress.four_bits import PQ4, PQ4_P
 from nearfar.compress.infomax import INFOMAX
 from nearfar.compress.int8 import INT8
 from nearfar.compress.key_value import KEY_VALUE
@@ -37,6 +37,7 @@ CODECS: dict[str, Kind] = {
     "opq": OPQ,
     "opq_p": OPQ_P,
     "pq4": PQ4,
+    "pq4_p": PQ4_P,
     "rq": RQ,
     "rabitq": RABITQ,
     "infomax": INFOMAX,

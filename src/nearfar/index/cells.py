@@ -24,14 +24,16 @@ from nearfar.core.errors import BadInput
 from nearfar.core.plain_arrays import mapped_array
 from nearfar.index.codec_folder import open_codec, save_codec
 from nearfar.index.config import IndexConfig
-from nearfar.index.export_form import Codebooks
-from nearfar.index.scan import add_scores, opened, tables_of
+from nearfar.index.export_form import Codebooks, four_bits_of
+from nearfar.index.registers import BLOCK, by_document, in_blocks, rounded
+from nearfar.index.scan import add_scores, best_of_blocks, keep_best, opened, tables_of
 
 PER_CENTROID = 64  # documents that a centroid of a cell, and a codebook's, is fitted to
 FITTED = 65_536  # documents that the codec is fitted to, at most
 ROUNDS = 10  # of k-means
 BLOCK_ROWS = 1 << 14
 CODEC, ARRAYS = "codec", ("centroids", "starts", "rows", "codes")
+GAP = -1  # row of a place that fills up a block
 
 Rows = NDArray[np.int64]
 Homes = NDArray[np.int32]  # (n,) cell of each document
@@ -106,22 +108,34 @@ class Coder:
 
 @dataclass(frozen=True)
 class Cells:
-    """The codes of an index's documents, those of a cell side by side; memory-mapped where they were opened."""
+    """The codes of an index's documents, those of a cell side by side; memory-mapped where they were opened.
+
+    Codes of four bits lie in blocks of 32 documents, and the last block of a cell may have gaps.
+    """
 
     coder: Coder
     starts: Rows  # (C + 1,) first place of each cell, and the end
-    rows: NDArray[np.int32]  # (n,) document at each place
-    codes: Codes  # (n, size_bytes) of the document at each place
+    rows: NDArray[np.int32]  # (p,) document at each place, −1 in gaps
+    codes: Codes  # (p, size_bytes) of the document at each place; in blocks (p / 32, size_bytes, 32)
 
     @classmethod
     def of(cls, coder: Coder, homes: Homes, codes: Codes) -> Cells:
         """Lay the codes of documents (n, size_bytes) into their cells (n,)."""
+        in_cell = np.bincount(homes, minlength=len(coder.centroids))
+        step = 1 if four_bits_of(coder.codec) is None else BLOCK
+        starts = np.concatenate([[0], np.cumsum(-(-in_cell // step) * step)]).astype(np.int64)
         order = np.argsort(homes, kind="stable").astype(np.int32)
-        starts = np.searchsorted(homes[order], np.arange(len(coder.centroids) + 1))
-        return cls(coder, starts.astype(np.int64), order, codes[order])
+        places = np.arange(len(order)) + np.repeat(starts[:-1] - (np.cumsum(in_cell) - in_cell), in_cell)
+        rows, laid = np.full(starts[-1], GAP, np.int32), np.zeros((starts[-1], codes.shape[1]), np.uint8)
+        rows[places], laid[places] = order, codes[order]
+        return cls(coder, starts, rows, laid if step == 1 else in_blocks(laid))
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return self._documents
+
+    @cached_property
+    def _documents(self) -> int:
+        return int(np.count_nonzero(self.rows >= 0))
 
     @property
     def nbytes(self) -> int:
@@ -131,9 +145,11 @@ class Cells:
 
     def by_row(self) -> tuple[Homes, Codes]:
         """Cell (n,) and code (n, size_bytes) of each document, in the order of the documents."""
-        homes, codes = np.empty(len(self), np.int32), np.empty_like(self.codes)
-        homes[self.rows] = np.repeat(np.arange(len(self.starts) - 1, dtype=np.int32), np.diff(self.starts))
-        codes[self.rows] = self.codes
+        laid = by_document(self.codes) if self._in_blocks else self.codes
+        homes, codes = np.empty(len(self), np.int32), np.empty((len(self), laid.shape[1]), np.uint8)
+        there = self.rows >= 0
+        cells = np.repeat(np.arange(len(self.starts) - 1, dtype=np.int32), np.diff(self.starts))
+        homes[self.rows[there]], codes[self.rows[there]] = cells[there], laid[there]
         return homes, codes
 
     def changed(self, kept: Rows, vectors: Vectors) -> Cells:
@@ -157,16 +173,25 @@ class Cells:
         near = self.coder.centroids @ query
         order = np.argsort(-near)
         mask = np.empty(0, np.bool_) if allowed is None else allowed
-        least, widest = math.ceil(scanned * math.sqrt(room / len(self))), int(np.diff(self.starts).max(initial=0))
-        places = np.empty(min(room, least + widest), np.int32)
-        scores = np.empty(len(places), np.float32)
-        found = opened(order, near, (self.starts, self.rows), mask, least, (places, scores))
-        places, scores = places[:found], scores[:found]
-        add_scores(places, self.codes, tables_of(self._books, query), scores)
-        if found > count:
-            cut = np.partition(scores, found - count)[found - count]
-            places = places[scores >= cut][:count]
-        return np.sort(self.rows[places]).astype(np.int64)
+        least, cells = math.ceil(scanned * math.sqrt(room / len(self))), (self.starts, self.rows)
+        if self._in_blocks:
+            codes = (self.codes, *rounded(self._tables(query)))
+            return np.sort(best_of_blocks(order, near, cells, mask, least, codes, count)).astype(np.int64)
+        most = min(room, least + int(np.diff(self.starts).max(initial=0)))
+        places, scores = np.empty(most, np.int32), np.empty(most, np.float32)
+        met = opened(order, near, cells, mask, least, (places, scores))
+        add_scores(places[:met], self.codes, self._tables(query), scores[:met])
+        best = keep_best(places[:met], scores[:met], count)
+        return np.sort(self.rows[places[:best]]).astype(np.int64)
+
+    @property
+    def _in_blocks(self) -> bool:
+        return self.codes.ndim == 3
+
+    def _tables(self, query: Vectors) -> Vectors:
+        """Inner products of a query's parts with the centroids of each codebook."""
+        four_bits = four_bits_of(self.coder.codec)
+        return tables_of(self._books, query, None if four_bits is None else four_bits.centroids)
 
     @cached_property
     def _books(self) -> Codebooks:
@@ -193,6 +218,11 @@ class Cells:
         opened._check(folder, *shape)
         return opened
 
+    def _shape(self, places: int) -> tuple[int, ...]:
+        """Of the codes of so many places."""
+        size = self.coder.codec.size_bytes
+        return (places, size) if four_bits_of(self.coder.codec) is None else (places // BLOCK, size, BLOCK)
+
     def _check(self, folder: Path, documents: int, dimension: int) -> None:
         """Refuse arrays that compiled loops would follow out of memory, or that are of other documents.
 
@@ -202,16 +232,17 @@ class Cells:
         starts, rows, codes, centroids = self.starts, self.rows, self.codes, self.coder.centroids
         sound = (
             [part.dtype.name for part in (starts, rows, codes, centroids)] == ["int64", "int32", "uint8", "float32"]
-            and [part.ndim for part in (starts, rows, codes, centroids)] == [1, 1, 2, 2]
+            and [part.ndim for part in (starts, rows, centroids)] == [1, 1, 2]
             and centroids.shape[1] == self.coder.codec.dimension == dimension
-            and codes.shape == (documents, self.coder.codec.size_bytes)
+            and codes.shape == self._shape(len(rows))
             and len(starts) == len(centroids) + 1
-            and (starts[0], starts[-1]) == (0, documents)
+            and (starts[0], starts[-1]) == (0, len(rows))
             and bool((starts[1:] >= starts[:-1]).all())
-            and len(rows) == documents
-            and rows.min(initial=0) >= 0
-            and bool((np.bincount(rows, minlength=documents) == 1).all())
-            and len(self._books.codebooks) == codes.shape[1]
+            and (not self._in_blocks or not (starts % BLOCK).any())
+            and rows.min(initial=0) >= (GAP if self._in_blocks else 0)
+            and rows.max(initial=GAP) < documents
+            and bool((np.bincount(rows[rows >= 0], minlength=documents) == 1).all())
+            and len(self._books.codebooks) == self.coder.codec.size_bytes
         )
         if not sound:
             raise BadInput.at(folder, expected=f"each of {documents:,} documents once, with a whole code",

@@ -9,15 +9,20 @@ from numpy.typing import NDArray
 from nearfar.compress.codec import Codes, Vectors
 from nearfar.core.compiled import compiled
 from nearfar.index.export_form import Codebooks
+from nearfar.index.registers import BLOCK, sums_of
 
 
-def tables_of(books: Codebooks, query: Vectors) -> Vectors:
-    """Inner products (M, K) of a query's parts with all centroids of each codebook; the query is (d,)."""
-    mapped = books.mapped(query[None])[0]
+def tables_of(books: Codebooks, query: Vectors, groups: Vectors | None = None) -> Vectors:
+    """Inner products (M, K) of a query's parts with all centroids of each codebook; the query is (d,).
+
+    Args:
+        groups: (M', K', d_sub') other centroids of the same mapped query.
+    """
+    mapped, centroids = books.mapped(query[None])[0], books.codebooks if groups is None else groups
     if books.repeated:
-        return np.ascontiguousarray(books.codebooks @ mapped, np.float32)
-    parts = mapped.reshape(len(books.codebooks), -1, 1)  # (M, d_sub, 1)
-    return np.ascontiguousarray((books.codebooks @ parts)[:, :, 0], np.float32)
+        return np.ascontiguousarray(centroids @ mapped, np.float32)
+    parts = mapped.reshape(len(centroids), -1, 1)  # (M, d_sub, 1)
+    return np.ascontiguousarray((centroids @ parts)[:, :, 0], np.float32)
 
 
 @compiled()
@@ -66,3 +71,75 @@ def add_scores(
     for i in range(whole, len(places)):
         for book in range(codes.shape[1]):
             scores[i] += tables[book, codes[places[i], book]]
+
+
+@compiled()
+def best_of_blocks(
+    order: NDArray[np.int64],  # (C,) cells, the likeliest first
+    near: Vectors,  # (C,) score of each cell's centroid
+    cells: tuple[NDArray[np.int64], NDArray[np.int32]],  # starts (C + 1,), and the row at each place, −1 in gaps
+    allowed: NDArray[np.bool_],  # (n,), or (0,) where all are
+    least: int,  # allowed documents after which no further cell is opened
+    codes: tuple[Codes, Codes, np.float32],  # in blocks, the tables, and the step between two of their bytes
+    count: int,
+) -> NDArray[np.int32]:
+    """Open one cell after the other; rows of the `count` allowed documents in them whose codes score highest.
+
+    Only what is above the `count`-th best so far is kept, so that few documents ever are.
+    """
+    starts, rows = cells
+    blocks, tables, step = codes
+    room = max(4 * count, 16 * BLOCK)
+    kept, scores, sums = np.empty(room, np.int32), np.empty(room, np.float32), np.empty(BLOCK, np.uint16)
+    there, met, everyone, cut = 0, 0, len(allowed) == 0, np.float32(-np.inf)
+    for cell in order:
+        if met >= least:
+            break
+        for block in range(starts[cell] // BLOCK, starts[cell + 1] // BLOCK):
+            here = rows[block * BLOCK : (block + 1) * BLOCK]
+            found = _in_block(here, allowed)
+            if found == 0:
+                continue
+            met += found
+            sums_of(blocks, block, tables, sums)
+            if near[cell] + step * np.float32(sums.max()) <= cut:
+                continue
+            for place in range(BLOCK):
+                row, score = here[place], near[cell] + step * np.float32(sums[place])
+                if score > cut and row >= 0 and (everyone or allowed[row]):
+                    kept[there], scores[there] = row, score
+                    there += 1
+            if there > room - BLOCK:
+                there = keep_best(kept[:there], scores[:there], count)
+                cut = scores[:there].min()
+    return kept[: keep_best(kept[:there], scores[:there], count)]
+
+
+@compiled()
+def _in_block(rows: NDArray[np.int32], allowed: NDArray[np.bool_]) -> int:
+    """How many of these rows are of documents that may be found."""
+    found = 0
+    if len(allowed) == 0:
+        for place in range(BLOCK):
+            found += rows[place] >= 0
+        return found
+    for place in range(BLOCK):
+        found += rows[place] >= 0 and allowed[rows[place]]
+    return found
+
+
+@compiled()
+def keep_best(rows: NDArray[np.int32], scores: Vectors, count: int) -> int:
+    """Move the `count` best of these (n,) to the front, in their order, ties by that; how many there are."""
+    if len(scores) <= count:
+        return len(scores)
+    cut = np.partition(scores, len(scores) - count)[len(scores) - count]
+    ties = count - np.count_nonzero(scores > cut)
+    there = 0
+    for i in range(len(scores)):
+        is_tie = scores[i] == cut
+        if scores[i] > cut or (is_tie and ties > 0):
+            rows[there], scores[there] = rows[i], scores[i]
+            there += 1
+            ties -= is_tie
+    return there
