@@ -1,5 +1,6 @@
 """Scores of codes made of M bytes, by tables: of each byte's part of the inner product, looked up and summed."""
 
+# mypy: disable-error-code="misc, no-untyped-call"
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -8,29 +9,43 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.compress.codec import Codes, Vectors
+from nearfar.core.compiled import compiled
 
-BLOCK_QUERIES = 64  # queries of a block: their tables at M = 32 take 2 MB and stay in the cache
-BLOCK_SCORES = 1 << 16  # scores summed at once
-FEWEST_ROWS = 1 << 8  # of a block: below, calls cost more than sums
+BLOCK_QUERIES = 64  # whose tables are held at once: 2 MB at M = 32
 
 Tables = NDArray[np.float32]  # (M, K, Q)
 
 
 def by_tables(queries: Vectors, codes: Codes, tables: Callable[[Vectors], Tables]) -> Vectors:
-    """Scores (Q, n) of codes (n, M): Σ_m tables(queries)[m, codes[:, m]]."""
+    """Scores (Q, n) of codes (n, M): Σ_m tables(queries)[m, codes[:, m]].
+
+    Raises:
+        IndexError: a code is beyond its table.
+    """
     scores = np.empty((len(queries), len(codes)), np.float32)
     for start in range(0, len(queries), BLOCK_QUERIES):
         block = slice(start, start + BLOCK_QUERIES)
-        _sum(np.ascontiguousarray(tables(queries[block]), np.float32), codes, out=scores[block])
+        own = np.ascontiguousarray(np.moveaxis(tables(queries[block]), 2, 0), np.float32)  # (Q, M, K)
+        if own.shape[2] <= np.iinfo(codes.dtype).max and codes.max(initial=0) >= own.shape[2]:
+            raise IndexError(f"a code of {codes.max()} in tables of {own.shape[2]}")
+        for tables_of_one, row in zip(own, scores[block], strict=True):
+            sum_by_tables(codes, tables_of_one, row)
     return scores
 
 
-def _sum(tables: Tables, codes: Codes, out: Vectors) -> None:
-    rows = max(FEWEST_ROWS, BLOCK_SCORES // tables.shape[2])
-    for start in range(0, len(codes), rows):
-        block = slice(start, start + rows)
-        parts = codes[block].T.astype(np.intp)  # (M, rows)
-        total = np.zeros((parts.shape[1], tables.shape[2]), np.float32)
-        for table, part in zip(tables, parts, strict=True):
-            total += table.take(part, axis=0)
-        out[:, block] = total.T
+@compiled(fastmath={"contract"})
+def sum_by_tables(codes: Codes, tables: Vectors, scores: Vectors) -> None:
+    """Scores (n,) of codes (n, M) by tables (M, K), four at once: so no sum waits for its own last addition."""
+    whole = len(codes) // 4 * 4
+    for i in range(0, whole, 4):
+        of_a = of_b = of_c = of_d = np.float32(0)
+        for book in range(codes.shape[1]):
+            of_a += tables[book, codes[i, book]]
+            of_b += tables[book, codes[i + 1, book]]
+            of_c += tables[book, codes[i + 2, book]]
+            of_d += tables[book, codes[i + 3, book]]
+        scores[i], scores[i + 1], scores[i + 2], scores[i + 3] = of_a, of_b, of_c, of_d
+    for i in range(whole, len(codes)):
+        scores[i] = 0
+        for book in range(codes.shape[1]):
+            scores[i] += tables[book, codes[i, book]]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from nearfar.core.errors import DimensionMismatch, FingerprintMismatch
 
 BLOCK_SCORES = 1 << 23  # similarities held at once
-BLOCK_ROWS = 1 << 14  # documents of a block
+BLOCK_ROWS = 1 << 14  # documents of a block at the least
 
 Vectors = NDArray[np.float32]
 Score = Callable[[slice, slice], Vectors]
@@ -60,9 +60,10 @@ def best(score: Score, queries: int, documents: int, k: int) -> tuple[NDArray[np
 def _merged(score: Score, part: slice, documents: int, k: int) -> tuple[NDArray[np.int32], Vectors]:
     """The best of every block of documents, merged; (n, k) both."""
     count = part.stop - part.start
+    step = max(BLOCK_ROWS, BLOCK_SCORES // count)
     rows, scores = np.empty((count, 0), np.int32), np.empty((count, 0), np.float32)
-    for start in range(0, documents, BLOCK_ROWS):
-        found, values = highest(score(part, slice(start, min(start + BLOCK_ROWS, documents))), k)
+    for start in range(0, documents, step):
+        found, values = highest(score(part, slice(start, min(start + step, documents))), k)
         rows = np.concatenate([rows, found + np.int32(start)], axis=1)  # ascending rows: ties stay in order
         scores = np.concatenate([scores, values], axis=1)
         if rows.shape[1] > k:
