@@ -15,6 +15,7 @@ from nearfar.core.unicode import check_encodable
 from nearfar.index.exact import Vectors
 from nearfar.index.generation import Generation, open_index
 from nearfar.index.location import Storage
+from nearfar.search.composed import of_set, of_topic
 from nearfar.search.config import Mode, SearchConfig
 from nearfar.search.explain import WhyNot, explained, why_not
 from nearfar.search.fusion import PAD, Found
@@ -32,8 +33,6 @@ if TYPE_CHECKING:  # reading an index must not import torch
     from nearfar.encoder.encoder import Encoder, Role
     from nearfar.encoder.pair_scorer import Scorer
     from nearfar.encoder.sparse import SparseModel
-
-TOPIC_DOCUMENTS = 20  # nearest to the keywords of a topic, whose mean stands for it
 
 
 @dataclass(frozen=True)
@@ -179,7 +178,15 @@ class Index:
         Raises:
             BadInput, FingerprintMismatch: as of `search`.
         """
-        return self._hits(self.ranking.ranked(self.asked(queries, task, mode), k, mode, self.allowed(filter)))
+        return self.found_many(self.asked(queries, task, mode), k, filter=filter, mode=mode)
+
+    def found_many(self, asked: Asked, k: int, *, filter: str = "", mode: Mode = "dense") -> list[Hits]:  # noqa: A002
+        """`search_many` for queries whose vectors are there already.
+
+        Raises:
+            BadInput, FingerprintMismatch: as of `search`.
+        """
+        return self._hits(self.ranking.ranked(asked, k, mode, self.allowed(filter)))
 
     def document(self, id: str) -> Hit:  # noqa: A002
         """Return the document of an id, whole; of its passages the score is 0 and the text is one after another.
@@ -192,10 +199,7 @@ class Index:
     def search_set(
         self, like: Sequence[str], unlike: Sequence[str] = (), k: int = 10, *, filter: str = ""  # noqa: A002
     ) -> Hits:  # fmt: skip
-        """Return documents like all of some texts and unlike others.
-
-        score = Σ s(text, d) over `like` − Σ s(text, d) over `unlike` (SetCSE; Liu, 2024): the inner product with one
-        vector, as it is linear.
+        """Return documents like all of some texts and unlike others: see `composed.of_set`.
 
         Raises:
             BadInput, FingerprintMismatch: as of `search`, or there is no text to be like.
@@ -203,25 +207,20 @@ class Index:
         if not like:
             raise BadInput.at("like", expected="a text or more", found="none", do="say what to look for")
         asked = self.asked([*like, *unlike], "", "dense")
-        signs = np.repeat(np.array([1, -1], np.float32), [len(like), len(unlike)])
-        return self._by_vector(signs @ asked.vectors, k, self.allowed(filter))
+        return self.found(asked.of(of_set(asked.vectors, len(like))), k, filter=filter)
 
     def search_topic(self, keywords: Sequence[str], k: int = 10, *, filter: str = "") -> Hits:  # noqa: A002
-        """Return documents of a topic that keywords name.
+        """Return documents of a topic that keywords name, which are words of documents and not of a question.
 
-        The topic is the mean of the 20 documents nearest to the mean of the keywords' vectors (Lbl2Vec; Schopf et al.,
-        2021), which are words of documents and not of a question.
+        See `composed.of_topic`.
 
         Raises:
             BadInput, FingerprintMismatch: as of `search`, or there is no keyword.
         """
         if not keywords:
             raise BadInput.at("topic", expected="a keyword or more", found="none", do="write some")
-        allowed = self.allowed(filter)
-        mean = self.asked(keywords, "", "dense", "document").vectors.mean(axis=0, keepdims=True)
-        nearest = self.ranking.dense(self.with_vectors([""], mean), TOPIC_DOCUMENTS, allowed)[0][0]
-        nearest = nearest[nearest != PAD]
-        return self._by_vector(self.ranking.vectors(nearest).mean(axis=0) if len(nearest) else mean[0], k, allowed)
+        asked = self.asked(keywords, "", "dense", "document")
+        return self.found(asked.of(of_topic(self.ranking, asked, self.allowed(filter))), k, filter=filter)
 
     def answers(self, hits: Sequence[Hit], mode: Mode = "dense") -> bool:
         """Whether the best of the hits is likelier right than wrong, by what `nearfar index tune` learnt.
@@ -298,10 +297,6 @@ class Index:
             BadInput: it cannot be read.
         """
         return self.generation.allowed(filter) if filter.strip() else None
-
-    def _by_vector(self, vector: Vectors, k: int, allowed: Mask | None) -> Hits:
-        asked = Asked([""], np.ascontiguousarray(vector[None], np.float32), self.fingerprint, self._terms)
-        return self._hits(self.ranking.dense(asked, k, allowed))[0]
 
     def _hits(self, found: Found) -> list[Hits]:
         return hits_of(self.generation.table, found)

@@ -43,6 +43,10 @@ class Asked:
         only = slice(number, number + 1)
         return Asked(self.texts[only], self.vectors[only], self.fingerprint, lambda _texts: self.terms[only])
 
+    def of(self, vector: Vectors) -> Asked:
+        """A query without words that is a vector (d,) of the same model."""
+        return Asked([""], np.ascontiguousarray(vector[None], np.float32), self.fingerprint, self.terms_of)
+
 
 @dataclass(frozen=True)
 class Ranking:
