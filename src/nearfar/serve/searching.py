@@ -55,10 +55,7 @@ def router(service: Service) -> APIRouter:
         async with asyncio.timeout(service.config.timeout_s):
             index = await _index(service)
             asked = await _asked(service, index, body)
-            depth = max(body.k, RERANK_DEPTH) if body.rerank else body.k
-            hits = await service.search_pool.run(
-                lambda: index.found(asked, depth, filter=body.filter, mode=body.mode, explain=body.explain)
-            )
+            hits = await _found(service, index, asked, body)
             lost, id_ = None, body.why_not
             if id_ is not None:
                 lost = await service.search_pool.run(
@@ -137,6 +134,16 @@ async def _asked(service: Service, index: Index, body: SearchRequest) -> Asked:
         return index.with_vectors([body.query], np.empty((1, 0), np.float32))
     found = await service.batcher.embed([body.query], "query", body.task)
     return index.with_vectors([body.query], found.vectors)
+
+
+async def _found(service: Service, index: Index, asked: Asked, body: SearchRequest) -> Hits:
+    """What is found before a reranker reads it; what needs no explanation together with other requests."""
+    depth = max(body.k, RERANK_DEPTH) if body.rerank else body.k
+    if not body.explain:
+        return await service.searches.found(index, asked, depth, body.filter, body.mode)
+    return await service.search_pool.run(
+        lambda: index.found(asked, depth, filter=body.filter, mode=body.mode, explain=True)
+    )
 
 
 async def _reranked(service: Service, query: str, hits: list[Hit]) -> list[Hit]:

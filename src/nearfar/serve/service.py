@@ -27,6 +27,7 @@ from nearfar.search.index import Index
 from nearfar.serve.batcher import Batcher
 from nearfar.serve.config import ServeConfig
 from nearfar.serve.errors import Refused
+from nearfar.serve.gathering import Searches
 from nearfar.serve.judgments import Judgments
 from nearfar.serve.living import LivingIndex
 from nearfar.serve.map import DocumentMap
@@ -67,6 +68,7 @@ class Service:
     place: Path = Path()  # of what is served, which may be a run
     map: DocumentMap | None = None  # from when it is first asked for
     search_pool: Pool = field(init=False)
+    searches: Searches = field(init=False)
     rerank_pool: Pool = field(init=False)
     held: ExitStack = field(default_factory=ExitStack)  # the reranker's kernels, as long as its thread lives
     write_pool: Pool = field(default_factory=lambda: Pool("write", 1, 16))
@@ -76,6 +78,7 @@ class Service:
     def __post_init__(self) -> None:
         longest = self.config.queue_s
         self.search_pool = Pool("search", _searchers(self.index), MOST_WAITING, Patience(longest))
+        self.searches = Searches(self.search_pool)
         self.rerank_pool = Pool("rerank", 1, 16 * MOST_WAITING, Patience(longest), begin=self._hold)
 
     def _hold(self) -> None:
