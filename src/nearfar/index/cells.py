@@ -26,7 +26,7 @@ from nearfar.index.codec_folder import open_codec, save_codec
 from nearfar.index.config import IndexConfig
 from nearfar.index.export_form import Codebooks, four_bits_of
 from nearfar.index.registers import BLOCK, by_document, in_blocks, rounded
-from nearfar.index.scan import add_scores, best_of_blocks, keep_best, opened, tables_of
+from nearfar.index.scan import add_scores, best_of_blocks, keep_best, opened, opened_blocks, tables_of
 
 PER_CENTROID = 64  # documents that a centroid of a cell, and a codebook's, is fitted to
 FITTED = 65_536  # documents that the codec is fitted to, at most
@@ -176,7 +176,8 @@ class Cells:
         least, cells = math.ceil(scanned * math.sqrt(room / len(self))), (self.starts, self.rows)
         if self._in_blocks:
             codes = (self.codes, *rounded(self._tables(query)))
-            return np.sort(best_of_blocks(order, near, cells, mask, least, codes, count)).astype(np.int64)
+            blocks = opened_blocks(order, near, cells, mask, least)
+            return np.sort(best_of_blocks(blocks, self.rows, mask, codes, count)).astype(np.int64)
         most = min(room, least + int(np.diff(self.starts).max(initial=0)))
         places, scores = np.empty(most, np.int32), np.empty(most, np.float32)
         met = opened(order, near, cells, mask, least, (places, scores))

@@ -21,6 +21,7 @@ from nearfar.compress.codec import Codes, Vectors
 from nearfar.core.compiled import compiled
 
 BLOCK = 32  # documents whose codes lie side by side: byte 0 of each, byte 1 of each, …
+LINE = 64  # bytes that come from the memory at once
 BYTE, WORD, SIZE = ir.IntType(8), ir.IntType(16), ir.IntType(64)
 HALF, WHOLE, WORDS = ir.VectorType(BYTE, 16), ir.VectorType(BYTE, 32), ir.VectorType(WORD, 16)
 
@@ -76,7 +77,7 @@ def sums_one_by_one(blocks: Codes, block: int, tables: Codes, sums: Sums) -> Non
 
 
 @intrinsic
-def _sums_at_once(_: Any, blocks: Any, block: Any, tables: Any, sums: Any) -> Any:
+def _sums_at_once(_: Any, blocks: Any, block: Any, tables: Any, sums: Any) -> Any:  # noqa: ARG001
     def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         blocks, tables, sums = (
             context.make_array(signature.args[i])(context, builder, arguments[i]) for i in (0, 2, 3)
@@ -99,7 +100,26 @@ def _sums_at_once(_: Any, blocks: Any, block: Any, tables: Any, sums: Any) -> An
         builder.store(in_turn, builder.bitcast(sums.data, in_turn.type.as_pointer()), align=1)
         return context.get_dummy_value()
 
-    return types.void(blocks, block, tables, sums), build
+    return types.void(blocks, types.int64, tables, sums), build
+
+
+@intrinsic
+def fetch(_: Any, blocks: Any, block: Any) -> Any:  # noqa: ARG001
+    """Have the memory bring the codes of a block near, which will be asked for."""
+
+    def build(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        size = builder.mul(cgutils.unpack_tuple(builder, array.shape)[1], ir.Constant(SIZE, BLOCK))
+        start, number = builder.mul(arguments[1], size), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [array.data.type, number, number, number])
+        ask = builder.module.declare_intrinsic("llvm.prefetch", (array.data.type,), kind)
+        to_read, for_long, data = (ir.Constant(number, value) for value in (0, 3, 1))
+        with cgutils.for_range(builder, builder.udiv(size, ir.Constant(SIZE, LINE))) as loop:
+            place = builder.add(start, builder.mul(loop.index, ir.Constant(SIZE, LINE)))
+            builder.call(ask, [builder.gep(array.data, [place]), to_read, for_long, data])
+        return context.get_dummy_value()
+
+    return types.void(blocks, types.int64), build
 
 
 def _picked(builder: Any, table: Any, wanted: Any) -> Any:
