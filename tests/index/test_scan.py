@@ -4,10 +4,12 @@ import re
 
 import numpy as np
 import pytest
+from numba import njit
 
 from nearfar.compress.codec import Sample
 from nearfar.compress.registry import fit
 from nearfar.core.errors import BadInput
+from nearfar.index import registers
 from nearfar.index.cells import Cells, Coder
 from nearfar.index.registers import (
     BLOCK,
@@ -113,6 +115,22 @@ def test_sums_in_registers_are_those_one_by_one(width):
             wanted = [sum(int(table[code]) for table, code in zip(tables, row, strict=True)) for row in groups]
             assert found.tolist() == wanted
     assert np.array_equal(by_document(in_blocks(codes)), codes)
+
+
+@pytest.mark.skipif("x86" not in PICKS, reason="needs a processor with these instructions")
+def test_narrower_registers_give_the_same(monkeypatch):
+    monkeypatch.setattr(registers, "PICKS", "llvm.x86.ssse3.pshuf.b.128")
+
+    @njit
+    def narrow(blocks, tables, sums):
+        registers._sums_at_once(blocks, 1, tables, sums)
+
+    random = np.random.default_rng(0)
+    blocks, tables = random.integers(0, 256, (2, 5, BLOCK), np.uint8), random.integers(0, 256, (10, 16), np.uint8)
+    found, wanted = np.empty(BLOCK, np.uint16), np.empty(BLOCK, np.uint16)
+    narrow(blocks, tables, found)
+    sums_one_by_one(blocks, 1, tables, wanted)
+    assert found.tolist() == wanted.tolist()
 
 
 @pytest.mark.parametrize("groups", [2, 96, 1024])
