@@ -55,7 +55,7 @@ def main() -> None:
                     for clients in options.clients:
                         for pause in options.pause:
                             row = asyncio.run(asked(port, list(next(sets)), mode, clients, options.seconds, pause))
-                            rows.append({"model": model, "mode": mode, "clients": clients, "pause_s": pause, **row})
+                            rows.append({"model": Path(model).name, "mode": mode, "clients": clients, "pause_s": pause, **row})
                             print(rows[-1], flush=True)
     table = medians(rows)
     measure.show(f"Searches over {options.documents:,} documents", table)
