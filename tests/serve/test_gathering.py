@@ -146,3 +146,23 @@ def test_one_whose_client_leaves_meanwhile_spoils_no_other(index):
     assert isinstance(left, asyncio.CancelledError)
     assert found[0].text == TEXTS[1]
     assert slow.calls == [2]
+
+
+def test_nobody_waits_for_a_turn_of_which_nothing_is_left(index):
+    own, hold, behind = searches(), threading.Event(), threading.Event()
+
+    async def ask():
+        counted = Counted(index)
+        asked = [own.found(counted, index.asked([text], "", "dense"), *KINDS[0]) for text in TEXTS[:3]]
+        own.pool.submit(hold.wait)
+        first = asyncio.create_task(asked[0])
+        await asyncio.sleep(0)
+        own.pool.submit(behind.wait)  # before the turns of the others, whom the first's makes too
+        others = [asyncio.create_task(one) for one in asked[1:]]
+        await asyncio.sleep(0)
+        hold.set()
+        await asyncio.wait_for(asyncio.gather(first, *others), 10)
+        behind.set()
+        return counted.calls
+
+    assert asyncio.run(ask()) == [3]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib.metadata import version
@@ -37,8 +38,11 @@ def app_of(service: Service, key: str | None = None) -> FastAPI:
         try:
             service.start()
             await service.warm()
+            gc.collect()
+            gc.freeze()  # else the collector looks through the libraries and the index, half a second at a time
             yield
         finally:
+            gc.unfreeze()
             service.close()
 
     app = FastAPI(

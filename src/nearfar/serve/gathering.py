@@ -61,7 +61,7 @@ class Searches:
         with self.lock:
             self.waiting.append(job)
         try:
-            await self.pool.run(self._make)
+            self.pool.submit(self._make)
             return await asyncio.wrap_future(job.done)
         finally:
             with self.lock:

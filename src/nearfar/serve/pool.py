@@ -40,6 +40,14 @@ class Pool:
         Raises:
             Overloaded: too much waits already.
         """
+        return await asyncio.wrap_future(self.submit(work, count))
+
+    def submit(self, work: Callable[[], T], count: int = 1) -> Future[T]:
+        """Have work done in its turn; called from the event loop.
+
+        Raises:
+            Overloaded: too much waits already.
+        """
         delay = self.waiting * self.seconds / self.threads
         if self.waiting and (self.waiting + count > self.most or not self.patience.lets_in(delay)):
             raise Overloaded(delay)
@@ -59,7 +67,7 @@ class Pool:
         self.waiting += count
         future = self.executor.submit(timed)
         future.add_done_callback(ended)
-        return await asyncio.wrap_future(future)
+        return future
 
     def _leave(self, count: int) -> None:
         self.waiting -= count
