@@ -55,7 +55,8 @@ def main() -> None:
                     for clients in options.clients:
                         for pause in options.pause:
                             row = asyncio.run(asked(port, list(next(sets)), mode, clients, options.seconds, pause))
-                            rows.append({"model": Path(model).name, "mode": mode, "clients": clients, "pause_s": pause, **row})
+                            asked_so = {"mode": mode, "clients": clients, "pause_s": pause}
+                            rows.append({"model": Path(model).name, **asked_so, **row})
                             print(rows[-1], flush=True)
     table = medians(rows)
     measure.show(f"Searches over {options.documents:,} documents", table)
