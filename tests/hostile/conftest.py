@@ -56,7 +56,7 @@ def saved_run(run):
     save_encoder(tiny_static(), run / "model", card="")
     lines = [{"_id": f"d{n}", "text": text, "year": 2000 + n % 20} for n, text in enumerate(sentences(600))]
     (run / "documents.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    config = IndexConfig(exact_below=1, codec="pq", size_bytes=8, scanned=300, candidates=50)
+    config = IndexConfig(exact_below=1, size_bytes=8, scanned=300, candidates=50)
     indexing.build(str(run / "documents.jsonl"), run / "model", run / "index", config=config)
     (run / "documents.jsonl").unlink()
     opened = open_index(run / "index")

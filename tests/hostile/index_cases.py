@@ -8,6 +8,7 @@ from case import Case, Payload, both, put, put_pickle
 from model_cases import BOMB, DEEP, fifo, link, sparse_file
 
 INDEX, GENERATION = "index", "index/generations/1"
+CENTROIDS = "inner.centroids"  # in the state of a codec behind a linear map
 CELLS, WORDS_OF = f"{GENERATION}/cells", "index/words/1"
 
 
@@ -196,8 +197,10 @@ LYING = [
     Case("centroids that are no numbers", "dense", sealed(array(f"{CELLS}/centroids.npy", lambda found: found * np.nan)), "opened"),
     Case("a codec of another name", "dense", codec(nothing, codec="../../evil")),
     Case("a codec without its arrays", "dense", codec(lambda folder: np.savez(folder / CELLS / "codec/state.npz", x=np.zeros(3)))),
-    Case("a codec of fewer centroids", "dense", codec(archive(f"{CELLS}/codec/state.npz", centroids=lambda found: found[:, :2]))),
-    Case("a codec with arrays of no shape", "dense", codec(archive(f"{CELLS}/codec/state.npz", centroids=np.float32(1)))),
+    Case("a codec of fewer centroids", "dense", codec(archive(f"{CELLS}/codec/state.npz", **{CENTROIDS: lambda found: found[:, :2]}))),
+    Case("a codec of an odd number of groups", "dense", codec(archive(f"{CELLS}/codec/state.npz", **{CENTROIDS: lambda found: np.concatenate([found, found[:1]])}))),
+    Case("a codec whose map is of another width", "dense", codec(archive(f"{CELLS}/codec/state.npz", matrix=lambda found: found[:8]))),
+    Case("a codec with arrays of no shape", "dense", codec(archive(f"{CELLS}/codec/state.npz", **{CENTROIDS: np.float32(1)}))),
     Case("a codec that is a bomb of zeros", "dense", codec(lambda folder: np.savez_compressed(
         folder / CELLS / "codec/state.npz", centroids=np.zeros((1 << 24,), np.float32)))),
     Case("postings that begin beyond the end", "lexical", sealed(array(f"{WORDS_OF}/offsets.npy", lambda offsets: offsets + 10**9))),

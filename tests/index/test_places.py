@@ -1,5 +1,6 @@
 """Addresses as runs, and vectors past Lance, against arrays and against Lance itself."""
 
+import os
 from itertools import pairwise
 
 import lance
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from nearfar.index.places import Places
 from nearfar.index.plain import PlainVectors
 from nearfar.index.table import ID, TEXT, VECTOR, Table, column_of, schema_of
+from nearfar.index.unreadable import Unreadable
 
 D = 64
 
@@ -49,6 +51,34 @@ def test_vectors_are_what_lance_reads(tmp_path):
     assert table._plain is not None
     np.testing.assert_array_equal(table.vectors(rows), table._taken(rows))
     assert table.vectors(rows[:0]).shape == (0, D)
+
+
+def files_of(path):
+    return sorted((path / "data").iterdir())
+
+
+def test_vectors_that_only_the_disk_has_are_read_too(tmp_path):
+    table = Table.of(written(tmp_path / "t", 3000, max_rows_per_file=900))
+    rows = np.random.default_rng(0).permutation(3000)
+    expected = table.vectors(rows)
+    for file in files_of(tmp_path / "t"):
+        with file.open("rb") as opened:
+            os.fsync(opened.fileno())
+            os.posix_fadvise(opened.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    np.testing.assert_array_equal(table.vectors(rows), expected)
+
+
+@pytest.mark.parametrize("left", [0, 4, 4 * D - 1])
+def test_a_vector_that_is_cut_short_meanwhile_is_told(tmp_path, left):
+    table = Table.of(written(tmp_path / "t", 500))
+    rows = np.arange(500)
+    whole = table.vectors(rows)
+    [file], plain = files_of(tmp_path / "t"), table._plain
+    assert len(plain.offsets) == 1
+    os.truncate(file, int(plain.offsets[0]) + 300 * 4 * D + left)
+    np.testing.assert_array_equal(table.vectors(rows[:300]), whole[:300])
+    with pytest.raises(Unreadable, match="cut short"):
+        table.vectors(rows)
 
 
 def test_other_layouts_are_left_to_lance(tmp_path):

@@ -164,6 +164,7 @@ def damaged(name, change):
         damaged("rows", lambda rows: np.where(rows == 5, 2**31 - 1, rows)),
         damaged("codes", lambda codes: codes[:-1]),
         damaged("codes", by_document),
+        damaged("codes", np.asfortranarray),
     ],
 )
 def test_blocks_that_a_loop_would_follow_out_of_memory_are_refused(damage, tmp_path):

@@ -1,6 +1,7 @@
 """Searches made together answer as each does alone."""
 
 import asyncio
+import gc
 import math
 import threading
 from dataclasses import dataclass, field
@@ -49,10 +50,12 @@ def together(own, asked):
     async def ask():
         holding = asyncio.create_task(own.pool.run(held.wait))
         await asyncio.sleep(0)
-        waiting = [asyncio.create_task(own.found(index, index.index.asked([text], "", kind[2]), *kind))
-                   for index, text, kind in asked]  # fmt: skip
-        await asyncio.sleep(0)
-        held.set()
+        try:
+            waiting = [asyncio.create_task(own.found(index, index.index.asked([text], "", kind[2]), *kind))
+                       for index, text, kind in asked]  # fmt: skip
+            await asyncio.sleep(0)
+        finally:
+            held.set()
         found = await asyncio.gather(*waiting, return_exceptions=True)
         await holding
         return found
@@ -75,6 +78,22 @@ def test_no_more_than_so_many_at_once(index):
     counted = Counted(index)
     together(searches(), [(counted, text, KINDS[0]) for text in TEXTS[: 2 * MOST + 3]])
     assert counted.calls == [MOST, MOST, 3]
+
+
+def test_only_what_was_made_tells_how_long_others_wait(index):
+    own, told = searches(), []
+    own.pool.took = lambda _seconds, count: told.append(count)
+    together(own, [(Counted(index), text, KINDS[0]) for text in TEXTS[:5]])
+    assert sorted(told) == [1, 1, 1, 1, 1, 1]  # an index of its own each, and what held the thread
+    own, told = searches(), []
+    own.pool.took, counted = lambda _seconds, count: told.append(count), Counted(index)
+    together(own, [(counted, text, KINDS[0]) for text in TEXTS[:5]])
+    assert told == [1, 5]
+
+
+def test_the_collector_leaves_alone_what_a_service_starts_with(url):
+    assert url
+    assert gc.get_freeze_count() > 10_000
 
 
 def test_an_index_that_was_opened_anew_is_another(index):
@@ -161,8 +180,10 @@ def test_nobody_waits_for_a_turn_of_which_nothing_is_left(index):
         others = [asyncio.create_task(one) for one in asked[1:]]
         await asyncio.sleep(0)
         hold.set()
-        await asyncio.wait_for(asyncio.gather(first, *others), 10)
-        behind.set()
+        try:
+            await asyncio.wait_for(asyncio.gather(first, *others), 10)
+        finally:
+            behind.set()
         return counted.calls
 
     assert asyncio.run(ask()) == [3]

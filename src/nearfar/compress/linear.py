@@ -51,7 +51,10 @@ def restoring(inner: Callable[[State], Codec]) -> Callable[[State], Linear]:
     """How to restore a linear map before the codec that `inner` restores."""
 
     def restore(state: State) -> Linear:
-        return Linear(state["mean"].astype(np.float32), state["matrix"].astype(np.float32), inner(inner_of(state)))
+        codec = Linear(state["mean"].astype(np.float32), state["matrix"].astype(np.float32), inner(inner_of(state)))
+        if codec.matrix.shape != (codec.inner.dimension, codec.dimension):
+            raise ValueError(f"a map of shape {codec.matrix.shape} for {codec.dimension} dimensions")
+        return codec
 
     return restore
 

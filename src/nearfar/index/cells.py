@@ -233,6 +233,7 @@ class Cells:
         starts, rows, codes, centroids = self.starts, self.rows, self.codes, self.coder.centroids
         sound = (
             [part.dtype.name for part in (starts, rows, codes, centroids)] == ["int64", "int32", "uint8", "float32"]
+            and all(part.flags.c_contiguous for part in (starts, rows, codes, centroids))
             and [part.ndim for part in (starts, rows, centroids)] == [1, 1, 2]
             and centroids.shape[1] == self.coder.codec.dimension == dimension
             and codes.shape == self._shape(len(rows))

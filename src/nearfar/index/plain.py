@@ -92,7 +92,10 @@ class PlainVectors:
         found = np.empty((len(starts), self.dimension), np.float32)
         read = read_at(files, starts, found) if sys.platform == "linux" else 0
         for row in range(read, len(starts)):  # raises what the system says of a row that cannot be read
-            found[row] = np.frombuffer(os.pread(int(files[row]), width, int(starts[row])), np.float32)
+            part = os.pread(int(files[row]), width, int(starts[row]))
+            if len(part) != width:
+                raise OSError("a file that is cut short")
+            found[row] = np.frombuffer(part, np.float32)
         return found
 
     @cached_property

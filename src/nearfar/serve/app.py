@@ -42,8 +42,8 @@ def app_of(service: Service, key: str | None = None) -> FastAPI:
             gc.freeze()  # else the collector looks through the libraries and the index, half a second at a time
             yield
         finally:
-            gc.unfreeze()
             service.close()
+            gc.unfreeze()
 
     app = FastAPI(
         title="nearfar", version=version("nearfar"), lifespan=lifespan, docs_url=None, redoc_url=None,

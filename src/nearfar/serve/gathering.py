@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ MOST = 16  # made at once: more gain little, and make the first of them wait
 class Kind(NamedTuple):
     """What searches have in common that can be made together."""
 
-    generation: int
+    opened: int  # identity of the index: one that was opened anew is another
     k: int
     filter: str
     mode: Mode
@@ -61,7 +62,7 @@ class Searches:
         with self.lock:
             self.waiting.append(job)
         try:
-            self.pool.submit(self._make)
+            self.pool.submit(self._make, measured=False)
             return await asyncio.wrap_future(job.done)
         finally:
             with self.lock:
@@ -73,17 +74,19 @@ class Searches:
         jobs = self._next()
         if not jobs:
             return
-        first = jobs[0]
+        first, start = jobs[0], time.perf_counter()
         try:
             together = first.index.with_vectors(
                 [text for job in jobs for text in job.asked.texts], np.concatenate([job.asked.vectors for job in jobs])
             )
             found = first.index.found_many(together, first.kind.k, filter=first.kind.filter, mode=first.kind.mode)
+            told = list(zip(jobs, found, strict=True))
         except BaseException as error:
             for job in jobs:
                 job.done.set_exception(error)
             return
-        for job, hits in zip(jobs, found, strict=True):
+        self.pool.took(time.perf_counter() - start, len(jobs))  # turns of which nothing was left take no time
+        for job, hits in told:
             job.done.set_result(hits)
 
     def _next(self) -> list[Job]:

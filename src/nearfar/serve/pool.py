@@ -42,8 +42,11 @@ class Pool:
         """
         return await asyncio.wrap_future(self.submit(work, count))
 
-    def submit(self, work: Callable[[], T], count: int = 1) -> Future[T]:
+    def submit(self, work: Callable[[], T], count: int = 1, *, measured: bool = True) -> Future[T]:
         """Have work done in its turn; called from the event loop.
+
+        Args:
+            measured: whether its time tells how long others will wait; where not, the work says so itself (`took`).
 
         Raises:
             Overloaded: too much waits already.
@@ -58,7 +61,8 @@ class Pool:
             try:
                 return work()
             finally:
-                self.seconds += SMOOTHING * ((time.perf_counter() - start) / count - self.seconds)
+                if measured:
+                    self.took(time.perf_counter() - start, count)
 
         def ended(_: Future[T]) -> None:  # when the thread has, which goes on where no one waits any more
             with suppress(RuntimeError):  # the loop has ended too
@@ -68,6 +72,10 @@ class Pool:
         future = self.executor.submit(timed)
         future.add_done_callback(ended)
         return future
+
+    def took(self, seconds: float, count: int) -> None:
+        """Learn what so many pieces of work took."""
+        self.seconds += SMOOTHING * (seconds / count - self.seconds)
 
     def _leave(self, count: int) -> None:
         self.waiting -= count
