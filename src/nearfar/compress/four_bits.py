@@ -86,9 +86,8 @@ def _after(matrix: Vectors, sample: Sample, size_bytes: int) -> Linear:
 
 def _restore(state: State) -> FourBits:
     centroids = state["centroids"].astype(np.float32)
-    if (
-        centroids.ndim != 3 or centroids.shape[1] != K or len(centroids) % 2
-    ):  # FAISS reads so many, whether they are there or not
+    whole = centroids.ndim == 3 and centroids.shape[1] == K and len(centroids) % 2 == 0
+    if not whole:  # FAISS reads so many, whether they are there or not
         raise ValueError(f"centroids of shape {centroids.shape}")
     return FourBits(centroids)
 

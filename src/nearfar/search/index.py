@@ -18,7 +18,7 @@ from nearfar.index.location import Storage
 from nearfar.search.composed import of_set, of_topic
 from nearfar.search.config import Mode, SearchConfig
 from nearfar.search.explain import WhyNot, explained, why_not
-from nearfar.search.fusion import PAD, Found
+from nearfar.search.fusion import PAD
 from nearfar.search.hits import Hit, Hits, document_of, hits_of, row_of
 from nearfar.search.opening import answering, places_of
 from nearfar.search.ranking import Asked, Mask, Ranking
@@ -150,7 +150,7 @@ class Index:
         found = (self.ranking.ranked(asked, k, mode, allowed) if stage is None
                  else stage.best(self.ranking, asked, k, mode, allowed))  # fmt: skip
         rows, scores = np.atleast_2d(found[0]), np.atleast_2d(found[1])
-        hits = self._hits((rows, scores))[0]
+        hits = hits_of(self.generation.table, (rows, scores))[0]
         if not explain:
             return hits
         said = explained(self.ranking, asked, rows[0][rows[0] != PAD], depth, mode, allowed)
@@ -168,7 +168,7 @@ class Index:
         others = np.ones(len(self), np.bool_) if allowed is None else allowed.copy()
         others[row] = False
         asked = self.with_vectors([""], self.ranking.vectors(np.array([row], np.int32)))
-        return self._hits(self.ranking.dense(asked, k, others))[0]
+        return hits_of(self.generation.table, self.ranking.dense(asked, k, others))[0]
 
     def search_many(
         self, queries: list[str], k: int = 10, *, task: str = "", filter: str = "", mode: Mode = "dense"  # noqa: A002
@@ -186,7 +186,7 @@ class Index:
         Raises:
             BadInput, FingerprintMismatch: as of `search`.
         """
-        return self._hits(self.ranking.ranked(asked, k, mode, self.allowed(filter)))
+        return hits_of(self.generation.table, self.ranking.ranked(asked, k, mode, self.allowed(filter)))
 
     def document(self, id: str) -> Hit:  # noqa: A002
         """Return the document of an id, whole; of its passages the score is 0 and the text is one after another.
@@ -297,6 +297,3 @@ class Index:
             BadInput: it cannot be read.
         """
         return self.generation.allowed(filter) if filter.strip() else None
-
-    def _hits(self, found: Found) -> list[Hits]:
-        return hits_of(self.generation.table, found)
