@@ -98,7 +98,7 @@ def completing(tmp_path_factory):
         (["nearfar", "pu"], ["pull", "push"]),
         (["nearfar", "search", "run", "--mode", "h"], ["hybrid"]),
         (["nearfar", "fit", "--base", "mi"], ["minilm"]),
-        (["nearfar", "compress", "run", "--codec", "pq"], ["pq", "pq4"]),
+        (["nearfar", "compress", "run", "--codec", "pq"], ["pq", "pq4", "pq4_p"]),
         (["nearfar", "compress", "ru"], []),  # bash itself completes files then
     ],
     ids=lambda words: " ".join(words) or "none",

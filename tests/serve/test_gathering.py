@@ -9,12 +9,16 @@ from dataclasses import dataclass, field
 import pytest
 
 from nearfar.core.errors import BadInput
+from nearfar.encoder.precision import Policy
 from nearfar.search.index import Index
 from nearfar.serve.batcher import Overloaded
+from nearfar.serve.config import ServeConfig
 from nearfar.serve.gathering import MOST, Searches
 from nearfar.serve.patience import Patience
 from nearfar.serve.pool import Pool
+from nearfar.serve.service import Service
 from serve.conftest import TEXTS
+from serving import serving
 
 KINDS = [(7, "", "dense"), (3, "", "dense"), (7, "year >= 2010", "dense"), (7, "", "lexical"), (7, " ", "hybrid")]
 
@@ -91,9 +95,9 @@ def test_only_what_was_made_tells_how_long_others_wait(index):
     assert told == [1, 5]
 
 
-def test_the_collector_leaves_alone_what_a_service_starts_with(url):
-    assert url
-    assert gc.get_freeze_count() > 10_000
+def test_the_collector_leaves_alone_what_a_service_starts_with(place):
+    with serving(Service.open(place, ServeConfig(), policy=Policy())):
+        assert gc.get_freeze_count() > 10_000
 
 
 def test_an_index_that_was_opened_anew_is_another(index):
