@@ -44,7 +44,7 @@ def learn(
     steps = _stated(learning.steps, steps)
     whole = Objective(1.0, _stated(learning.reconstruction, reconstruction), _stated(learning.contrast, contrast),
                       learning.temperature)  # fmt: skip
-    if not steps:
+    if not steps or (sample.vectors == sample.vectors[0]).all():  # Adam would follow errors of rounding
         return
     generator = torch.Generator().manual_seed(sample.seed)
     full, documents = Batches.of(sample, generator), torch.tensor(sample.vectors)
