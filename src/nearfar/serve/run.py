@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import os
 import signal
 import socket
+import struct
+import sys
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
@@ -24,6 +27,18 @@ SHORTEST_KEY = 16  # characters
 CONNECTIONS = 2048  # that wait to be accepted
 LAST_REQUESTS_S = 2.0  # in which a connection that is open may send one
 POLL_S = 0.02
+HANDSHAKE_S = 0.2  # in which a client that was answered says so, and is accepted
+
+# What each packet to the socket goes through in the kernel (classic BPF: operation, jump if true, if false, operand):
+# of TCP's flags, SYN without ACK, which opens a connection, is dropped. The client asks again a second later.
+NO_MORE = b"".join(struct.pack("=HBBI", *step) for step in (
+    (0x30, 0, 0, 13),  # load the byte of the flags
+    (0x54, 0, 0, 0x12),  # SYN and ACK of it
+    (0x15, 0, 1, 0x02),  # SYN alone?
+    (0x06, 0, 0, 0),  # nothing of the packet is kept
+    (0x06, 0, 0, 0xFFFFFFFF),  # all of it is
+))  # fmt: skip
+SO_ATTACH_FILTER = 26  # of Linux's sys/socket.h; Python has no name for it
 
 
 def key_of(config: ServeConfig) -> str | None:
@@ -76,6 +91,9 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept no more, answer what comes over connections that are there, and close each behind its answer."""
         self.service.ready = False
+        for listening in sockets or []:
+            open_no_more(listening)
+        await asyncio.sleep(HANDSHAKE_S)
         same = [listening.dup() for listening in sockets or []]  # closing the last one resets what waits to be accepted
         for server in self.servers:
             server.close()
@@ -99,6 +117,15 @@ class Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for connection in waiting:
             await loop.connect_accepted_socket(protocol, connection)
+
+
+def open_no_more(listening: socket.socket) -> None:
+    """Let no new connection be opened, where the system can (Linux): closing the socket would reset one that was."""
+    if sys.platform == "linux":
+        steps = ctypes.create_string_buffer(NO_MORE, len(NO_MORE))
+        program = struct.pack("HP", len(NO_MORE) // 8, ctypes.addressof(steps))
+        with contextlib.suppress(OSError):  # a kernel without filters
+            listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 
 
 def _accepted(listening: socket.socket) -> Iterator[socket.socket]:
