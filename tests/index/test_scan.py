@@ -21,6 +21,7 @@ from nearfar.index.registers import (
     sums_of,
     sums_one_by_one,
 )
+from nearfar.index.scan import tables_of
 
 D, N, C, COUNT = 16, 1000, 20, 30
 
@@ -46,7 +47,7 @@ def code_scores(cells, query):
     near = (cells.coder.centroids @ query)[homes]
     if cells.codes.ndim == 2:
         return near + cells.coder.codec.score(query[None], codes)[0]
-    tables, step = rounded(cells._tables(query))
+    tables, step = rounded(tables_of(cells._books, query))
     groups = np.stack([codes & 15, codes >> 4], axis=2).reshape(N, -1)  # a byte's lower bits first
     return near + step * tables[np.arange(len(tables)), groups].sum(axis=1, dtype=np.int64).astype(np.float32)
 

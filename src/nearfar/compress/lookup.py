@@ -22,30 +22,35 @@ def by_tables(queries: Vectors, codes: Codes, tables: Callable[[Vectors], Tables
     Raises:
         IndexError: a code is beyond its table.
     """
-    scores = np.empty((len(queries), len(codes)), np.float32)
+    scores, places = np.zeros((len(queries), len(codes)), np.float32), np.arange(len(codes), dtype=np.int32)
     for start in range(0, len(queries), BLOCK_QUERIES):
         block = slice(start, start + BLOCK_QUERIES)
         own = np.ascontiguousarray(np.moveaxis(tables(queries[block]), 2, 0), np.float32)  # (Q, M, K)
         if own.shape[2] <= np.iinfo(codes.dtype).max and codes.max(initial=0) >= own.shape[2]:
             raise IndexError(f"a code of {codes.max()} in tables of {own.shape[2]}")
         for tables_of_one, row in zip(own, scores[block], strict=True):
-            sum_by_tables(codes, tables_of_one, row)
+            add_scores(places, codes, tables_of_one, row)
     return scores
 
 
 @compiled(fastmath={"contract"})
-def sum_by_tables(codes: Codes, tables: Vectors, scores: Vectors) -> None:
-    """Scores (n,) of codes (n, M) by tables (M, K), four at once: so no sum waits for its own last addition."""
-    whole = len(codes) // 4 * 4
+def add_scores(
+    places: NDArray[np.int32],  # (n,)
+    codes: Codes,  # of all places, (N, M)
+    tables: Vectors,  # (M, K)
+    scores: Vectors,  # (n,), added to
+) -> None:
+    """Add what the codes at each place score, four places at once: so no sum waits for its own last addition."""
+    whole = len(places) // 4 * 4
     for i in range(0, whole, 4):
-        of_a = of_b = of_c = of_d = np.float32(0)
+        a, b, c, d = places[i], places[i + 1], places[i + 2], places[i + 3]
+        of_a, of_b, of_c, of_d = scores[i], scores[i + 1], scores[i + 2], scores[i + 3]
         for book in range(codes.shape[1]):
-            of_a += tables[book, codes[i, book]]
-            of_b += tables[book, codes[i + 1, book]]
-            of_c += tables[book, codes[i + 2, book]]
-            of_d += tables[book, codes[i + 3, book]]
+            of_a += tables[book, codes[a, book]]
+            of_b += tables[book, codes[b, book]]
+            of_c += tables[book, codes[c, book]]
+            of_d += tables[book, codes[d, book]]
         scores[i], scores[i + 1], scores[i + 2], scores[i + 3] = of_a, of_b, of_c, of_d
-    for i in range(whole, len(codes)):
-        scores[i] = 0
+    for i in range(whole, len(places)):
         for book in range(codes.shape[1]):
-            scores[i] += tables[book, codes[i, book]]
+            scores[i] += tables[book, codes[places[i], book]]

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nearfar.core.errors import BadInput, excerpt
-from nearfar.core.plain_file import check_plain
+from nearfar.core.plain_file import check_plain, understood
+
+AGAIN = "build the index again, or its codes"
 
 Array = NDArray[Any]
 
@@ -21,11 +22,9 @@ def mapped_array(path: Path) -> Array:
     Raises:
         BadInput: there is none; one of objects would be a pickle.
     """
-    try:
+    with understood(path, "an array", AGAIN):
         check_plain(path)
         return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
-    except Exception as error:  # a header is parsed as Python, and fails like it
-        raise _no_array(path, error) from None
 
 
 def archived_arrays(path: Path) -> dict[str, Array]:
@@ -34,7 +33,7 @@ def archived_arrays(path: Path) -> dict[str, Array]:
     Raises:
         BadInput: it holds something else, or is compressed: a little of it could fill the memory.
     """
-    try:
+    with understood(path, "arrays", AGAIN):
         check_plain(path)
         with zipfile.ZipFile(path) as archive:
             whole = sum(part.file_size for part in archive.infolist())
@@ -42,11 +41,3 @@ def archived_arrays(path: Path) -> dict[str, Array]:
             raise ValueError(f"arrays of {whole:,} bytes in fewer")
         with np.load(path, allow_pickle=False) as arrays:
             return dict(arrays)
-    except Exception as error:
-        raise _no_array(path, error) from None
-
-
-def _no_array(path: Path, error: Exception) -> BadInput:
-    return BadInput.at(
-        path, expected="an array", found=excerpt(str(error), 200), do="build the index again, or its codes"
-    )

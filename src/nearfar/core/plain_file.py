@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from nearfar.core.errors import BadInput, NearfarError, excerpt
 
 MOST_TEXT_BYTES = 64 << 20
 
@@ -46,3 +50,19 @@ def plain_json(path: Path, most_bytes: int = MOST_TEXT_BYTES) -> Any:
         return json.loads(plain_text(path, most_bytes))
     except RecursionError:
         raise ValueError("values nested too deep") from None
+
+
+@contextmanager
+def understood(path: Path, what: str = "an index", do: str = "make it again") -> Iterator[None]:
+    """Tell what makes a file unlike what is written here, whatever it raises: parsers of damaged files raise anything.
+
+    Raises:
+        BadInput: so.
+    """
+    try:
+        yield
+    except NearfarError:
+        raise
+    except Exception as error:
+        raise BadInput.at(path, expected=f"{what} as it is written", found=excerpt(f"{type(error).__name__}: {error}"),
+                          do=do) from error  # fmt: skip

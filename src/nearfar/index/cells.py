@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nearfar.compress.codec import Codec, Codes, Sample, Vectors
+from nearfar.compress.lookup import add_scores
 from nearfar.compress.registry import fit, kind_of
 from nearfar.core.errors import BadInput
 from nearfar.core.plain_arrays import mapped_array
@@ -26,7 +27,7 @@ from nearfar.index.codec_folder import open_codec, save_codec
 from nearfar.index.config import IndexConfig
 from nearfar.index.export_form import Codebooks, four_bits_of
 from nearfar.index.registers import BLOCK, by_document, in_blocks, rounded
-from nearfar.index.scan import add_scores, best_of_blocks, keep_best, opened, opened_blocks, tables_of
+from nearfar.index.scan import best_of_blocks, keep_best, opened, opened_blocks, tables_of
 
 PER_CENTROID = 64  # documents that a centroid of a cell, and a codebook's, is fitted to
 FITTED = 65_536  # documents that the codec is fitted to, at most
@@ -94,6 +95,11 @@ class Coder:
             codes[part] = self.codec.encode(vectors[part] - self.centroids[homes[part]])
         return homes, codes
 
+    @property
+    def in_blocks(self) -> bool:
+        """Whether codes have four bits a group, and lie so that 32 documents are looked up at once."""
+        return four_bits_of(self.codec) is not None
+
     def cells(self, blocks: Iterable[Vectors], documents: int) -> Cells:
         """The cells of so many documents, whose vectors come some at a time."""
         homes = np.empty(documents, np.int32)
@@ -122,13 +128,13 @@ class Cells:
     def of(cls, coder: Coder, homes: Homes, codes: Codes) -> Cells:
         """Lay the codes of documents (n, size_bytes) into their cells (n,)."""
         in_cell = np.bincount(homes, minlength=len(coder.centroids))
-        step = 1 if four_bits_of(coder.codec) is None else BLOCK
+        step = BLOCK if coder.in_blocks else 1
         starts = np.concatenate([[0], np.cumsum(-(-in_cell // step) * step)]).astype(np.int64)
         order = np.argsort(homes, kind="stable").astype(np.int32)
         places = np.arange(len(order)) + np.repeat(starts[:-1] - (np.cumsum(in_cell) - in_cell), in_cell)
         rows, laid = np.full(starts[-1], GAP, np.int32), np.zeros((starts[-1], codes.shape[1]), np.uint8)
         rows[places], laid[places] = order, codes[order]
-        return cls(coder, starts, rows, laid if step == 1 else in_blocks(laid))
+        return cls(coder, starts, rows, in_blocks(laid) if coder.in_blocks else laid)
 
     def __len__(self) -> int:
         return self._documents
@@ -145,7 +151,7 @@ class Cells:
 
     def by_row(self) -> tuple[Homes, Codes]:
         """Cell (n,) and code (n, size_bytes) of each document, in the order of the documents."""
-        laid = by_document(self.codes) if self._in_blocks else self.codes
+        laid = by_document(self.codes) if self.coder.in_blocks else self.codes
         homes, codes = np.empty(len(self), np.int32), np.empty((len(self), laid.shape[1]), np.uint8)
         there = self.rows >= 0
         cells = np.repeat(np.arange(len(self.starts) - 1, dtype=np.int32), np.diff(self.starts))
@@ -174,29 +180,23 @@ class Cells:
         order = np.argsort(-near)
         mask = np.empty(0, np.bool_) if allowed is None else allowed
         least, cells = math.ceil(scanned * math.sqrt(room / len(self))), (self.starts, self.rows)
-        if self._in_blocks:
-            codes = (self.codes, *rounded(self._tables(query)))
+        tables = tables_of(self._books, query)
+        if self.coder.in_blocks:
+            codes = (self.codes, *rounded(tables))
             blocks = opened_blocks(order, near, cells, mask, least)
             return np.sort(best_of_blocks(blocks, self.rows, mask, codes, count)).astype(np.int64)
         most = min(room, least + int(np.diff(self.starts).max(initial=0)))
         places, scores = np.empty(most, np.int32), np.empty(most, np.float32)
         met = opened(order, near, cells, mask, least, (places, scores))
-        add_scores(places[:met], self.codes, self._tables(query), scores[:met])
+        add_scores(places[:met], self.codes, tables, scores[:met])
         best = keep_best(places[:met], scores[:met], count)
         return np.sort(self.rows[places[:best]]).astype(np.int64)
 
-    @property
-    def _in_blocks(self) -> bool:
-        return self.codes.ndim == 3
-
-    def _tables(self, query: Vectors) -> Vectors:
-        """Inner products of a query's parts with the centroids of each codebook."""
-        four_bits = four_bits_of(self.coder.codec)
-        return tables_of(self._books, query, None if four_bits is None else four_bits.centroids)
-
     @cached_property
     def _books(self) -> Codebooks:
-        return Codebooks.of(self.coder.name, self.coder.codec, "index")
+        """Codebooks that are looked up: of bytes, or of the two halves of each."""
+        books, four_bits = Codebooks.of(self.coder.name, self.coder.codec, "index"), four_bits_of(self.coder.codec)
+        return books if four_bits is None else replace(books, codebooks=four_bits.centroids)
 
     def save(self, folder: Path, fingerprint: str) -> None:
         """Write them into a new folder, for vectors of the model of that fingerprint."""
@@ -219,11 +219,6 @@ class Cells:
         opened._check(folder, *shape)
         return opened
 
-    def _shape(self, places: int) -> tuple[int, ...]:
-        """Of the codes of so many places."""
-        size = self.coder.codec.size_bytes
-        return (places, size) if four_bits_of(self.coder.codec) is None else (places // BLOCK, size, BLOCK)
-
     def _check(self, folder: Path, documents: int, dimension: int) -> None:
         """Refuse arrays that compiled loops would follow out of memory, or that are of other documents.
 
@@ -231,20 +226,21 @@ class Cells:
             BadInput: so.
         """
         starts, rows, codes, centroids = self.starts, self.rows, self.codes, self.coder.centroids
+        size, blocks = self.coder.codec.size_bytes, self.coder.in_blocks
         sound = (
             [part.dtype.name for part in (starts, rows, codes, centroids)] == ["int64", "int32", "uint8", "float32"]
             and all(part.flags.c_contiguous for part in (starts, rows, codes, centroids))
             and [part.ndim for part in (starts, rows, centroids)] == [1, 1, 2]
             and centroids.shape[1] == self.coder.codec.dimension == dimension
-            and codes.shape == self._shape(len(rows))
+            and codes.shape == ((len(rows) // BLOCK, size, BLOCK) if blocks else (len(rows), size))
             and len(starts) == len(centroids) + 1
             and (starts[0], starts[-1]) == (0, len(rows))
             and bool((starts[1:] >= starts[:-1]).all())
-            and (not self._in_blocks or not (starts % BLOCK).any())
-            and rows.min(initial=0) >= (GAP if self._in_blocks else 0)
+            and (not blocks or not (starts % BLOCK).any())
+            and rows.min(initial=0) >= (GAP if blocks else 0)
             and rows.max(initial=GAP) < documents
             and bool((np.bincount(rows[rows >= 0], minlength=documents) == 1).all())
-            and len(self._books.codebooks) == self.coder.codec.size_bytes
+            and len(self._books.codebooks) == (2 * size if blocks else size)
         )
         if not sound:
             raise BadInput.at(folder, expected=f"each of {documents:,} documents once, with a whole code",

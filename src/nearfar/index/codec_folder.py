@@ -12,7 +12,7 @@ from nearfar.core.artifact import read_manifest, writing
 from nearfar.core.errors import BadInput, FingerprintMismatch
 from nearfar.core.facts import check_facts
 from nearfar.core.plain_arrays import archived_arrays
-from nearfar.index.unreadable import understood
+from nearfar.core.plain_file import understood
 
 KIND = "codec"
 FILE = "state.npz"

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from nearfar.core.artifact import MANIFEST, identity, read_whole, write_manifest, writing
 from nearfar.core.errors import BadInput
 from nearfar.core.facts import check_facts
+from nearfar.core.plain_file import understood
 from nearfar.index.canaries import Canaries
 from nearfar.index.cells import Cells, Coder, Mask
 from nearfar.index.config import IndexConfig
@@ -30,7 +31,6 @@ from nearfar.index.location import TABLE, Location, Storage
 from nearfar.index.lock import LOCK
 from nearfar.index.settings import Settings
 from nearfar.index.table import DOCUMENT, ID, TEXT, VECTOR, Table, column_of, schema_of
-from nearfar.index.unreadable import understood
 
 KIND, WRITE_ROWS, PAD = "index", 1 << 14, -1
 GENERATIONS, CELLS, WORDS = "generations", "cells", "words"

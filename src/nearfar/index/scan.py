@@ -14,17 +14,13 @@ from nearfar.index.registers import BLOCK, fetch, sums_of
 AHEAD = 8  # blocks that are fetched while others are scored: without, memory is waited for more than half of the time
 
 
-def tables_of(books: Codebooks, query: Vectors, groups: Vectors | None = None) -> Vectors:
-    """Inner products (M, K) of a query's parts with all centroids of each codebook; the query is (d,).
-
-    Args:
-        groups: (M', K', d_sub') other centroids of the same mapped query.
-    """
-    mapped, centroids = books.mapped(query[None])[0], books.codebooks if groups is None else groups
+def tables_of(books: Codebooks, query: Vectors) -> Vectors:
+    """Inner products (M, K) of a query's parts with all centroids of each codebook; the query is (d,)."""
+    mapped = books.mapped(query[None])[0]
     if books.repeated:
-        return np.ascontiguousarray(centroids @ mapped, np.float32)
-    parts = mapped.reshape(len(centroids), -1, 1)  # (M, d_sub, 1)
-    return np.ascontiguousarray((centroids @ parts)[:, :, 0], np.float32)
+        return np.ascontiguousarray(books.codebooks @ mapped, np.float32)
+    parts = mapped.reshape(len(books.codebooks), -1, 1)  # (M, d_sub, 1)
+    return np.ascontiguousarray((books.codebooks @ parts)[:, :, 0], np.float32)
 
 
 @compiled()
@@ -50,29 +46,6 @@ def opened(
                 scores[found] = near[cell]
                 found += 1
     return found
-
-
-@compiled(fastmath={"contract"})
-def add_scores(
-    places: NDArray[np.int32],  # (n,)
-    codes: Codes,  # of all places, (N, M)
-    tables: Vectors,  # (M, K)
-    scores: Vectors,  # (n,), added to
-) -> None:
-    """Add what the codes at each place score, four places at once: so no sum waits for its own last addition."""
-    whole = len(places) // 4 * 4
-    for i in range(0, whole, 4):
-        a, b, c, d = places[i], places[i + 1], places[i + 2], places[i + 3]
-        of_a, of_b, of_c, of_d = scores[i], scores[i + 1], scores[i + 2], scores[i + 3]
-        for book in range(codes.shape[1]):
-            of_a += tables[book, codes[a, book]]
-            of_b += tables[book, codes[b, book]]
-            of_c += tables[book, codes[c, book]]
-            of_d += tables[book, codes[d, book]]
-        scores[i], scores[i + 1], scores[i + 2], scores[i + 3] = of_a, of_b, of_c, of_d
-    for i in range(whole, len(places)):
-        for book in range(codes.shape[1]):
-            scores[i] += tables[book, codes[places[i], book]]
 
 
 @compiled()

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from nearfar.core.disk import DISK_MESSAGES
-from nearfar.core.errors import BadInput, DiskTrouble, NearfarError, excerpt
+from nearfar.core.errors import BadInput, DiskTrouble
 
 CUT_SHORT = re.compile(r"LanceError\(IO\)|Io error")  # in what Lance and pyarrow say of a file
 FROM_STORAGE = re.compile(r"LanceError|Io error|Error performing|not found", re.IGNORECASE)  # and of a URL
@@ -35,22 +35,6 @@ def told(place: str) -> Iterator[None]:
     except (OSError, ValueError) as error:
         raise Unreadable.at(place, expected="the files of the generation that was opened",
                             found=first_of(error), do="open the index again") from None  # fmt: skip
-
-
-@contextmanager
-def understood(path: Path, what: str = "an index") -> Iterator[None]:
-    """Tell what makes a file of an artifact that was sealed by another unlike what is written here, whatever it raises.
-
-    Raises:
-        BadInput: so.
-    """
-    try:
-        yield
-    except NearfarError:
-        raise
-    except Exception as error:
-        raise BadInput.at(path, expected=f"{what} as it is written", found=excerpt(f"{type(error).__name__}: {error}"),
-                          do="make it again")  from error  # fmt: skip
 
 
 @contextmanager
