@@ -1,4 +1,5 @@
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 from artifact_folders import KIND, holds, make, names, refusal
 
 from nearfar.core import swap
-from nearfar.core.artifact import MANIFEST, read_manifest, write_json, writing
+from nearfar.core.artifact import MANIFEST, placing, read_manifest, write_json, writing
 
 
 def test_what_is_written_is_read(tmp_path):
@@ -24,6 +25,17 @@ def test_meta_survives(tmp_path, meta):
     make(tmp_path / "a", meta=meta)
     assert read_manifest(tmp_path / "a", KIND).keys() == meta.keys()
     assert read_manifest(tmp_path / "a", KIND) == json.loads(json.dumps(meta))
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o027, 0o640), (0o077, 0o600)])
+def test_weights_may_be_read_by_whom_other_files_may(tmp_path, mask, mode):
+    before = os.umask(mask)
+    try:
+        with placing(tmp_path / "a") as scratch:
+            (scratch / "model.safetensors").touch(0o600)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a" / "model.safetensors").stat().st_mode & 0o777 == mode
 
 
 def test_an_existing_folder_is_refused_and_kept(tmp_path):
