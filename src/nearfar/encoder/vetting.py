@@ -202,7 +202,10 @@ def _check_options(path: Path, value: Json) -> None:
 
 def _check_sizes(place: Path, config: Mapping[str, Json]) -> None:
     """Layers and tables that the settings ask for are about those that the weights have."""
-    tensors, elements = _weights(place)
+    try:
+        tensors, elements = _weights(place)
+    except OSError as error:
+        raise _wrong(place, "weights that can be read", error.strerror) from None
     if not tensors:
         return
     sizes = {key: value for key, value in config.items() if SIZES.fullmatch(key) and isinstance(value, int | float)}
