@@ -56,6 +56,11 @@ def test_nothing_else_is(client, path):
     assert client.get(path).status_code == 404
 
 
+def test_no_address_is_built_from_what_is_sent(client):
+    got = client.get("/v1/models/", headers={"host": "localhost"}, follow_redirects=False)
+    assert (got.status_code, got.headers.get("location")) == (404, None)
+
+
 def test_docs_are_a_view_of_the_page(client):
     done = client.get("/docs")
     assert done.status_code == 307

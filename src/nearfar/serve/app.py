@@ -47,7 +47,7 @@ def app_of(service: Service, key: str | None = None) -> FastAPI:
 
     app = FastAPI(
         title="nearfar", version=version("nearfar"), lifespan=lifespan, docs_url=None, redoc_url=None,
-        max_body_size=service.config.most_bytes,
+        max_body_size=service.config.most_bytes, redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )  # fmt: skip
     for router in ROUTERS:
