@@ -67,8 +67,8 @@ def known(text):
 
 
 def alike(shown, printed):
-    """Equal but for white space, seconds, fingerprints, 0.05 in figures below 1, and larger ones: times and losses."""
-    pair = [" ".join(re.sub(r"\b\d+(\.\d+)? s\b", "…", known(line)).split()) for line in (shown, printed)]
+    """Equal but for white space, seconds, fingerprints, p, .05 in figures below 1, and larger ones: times, losses."""
+    pair = [" ".join(re.sub(r"\b\d+(\.\d+)? s\b|p = 0\.\d+", "…", known(line)).split()) for line in (shown, printed)]
     near = [
         abs(a - b) <= 0.05 for a, b in zip(*(map(float, FIGURE.findall(line)) for line in pair), strict=False) if a < 1
     ]
