@@ -23,17 +23,23 @@ def encoded(work: Path, data: Path, count: int) -> tuple[list[str], Vectors]:
     import numpy as np
 
     from nearfar.encoder.load import load_encoder
+
+    found = list(different(count))
+    texts = [found[row] for row in np.random.default_rng(0).permutation(len(found))]
+    model = load_encoder(table(work, data) / "model", "cpu").model
+    vectors = model.encode(texts, batch_size=4096, convert_to_numpy=True, show_progress_bar=False)
+    kept = vectors.any(axis=1)
+    return [text for text, has in zip(texts, kept.tolist(), strict=True) if has], vectors[kept]
+
+
+def table(work: Path, data: Path) -> Path:
+    """The run of a token table that is trained on the standard library, and kept in `work`."""
     from nearfar.pipeline.fit import fit
 
     path = work / "large-static"
     if not (path / "run.json").exists():
         say(fit(data_set(STDLIB, data), base="static", out=path, mode="overwrite").verdict)
-    found = list(different(count))
-    texts = [found[row] for row in np.random.default_rng(0).permutation(len(found))]
-    model = load_encoder(path / "model", "cpu").model
-    vectors = model.encode(texts, batch_size=4096, convert_to_numpy=True, show_progress_bar=False)
-    kept = vectors.any(axis=1)
-    return [text for text, has in zip(texts, kept.tolist(), strict=True) if has], vectors[kept]
+    return path
 
 
 def different(count: int) -> Iterator[str]:

@@ -1,17 +1,24 @@
 /** The map: documents and judged queries where the model puts them. */
 
-import { EmbeddingView, type Point, type Rectangle } from "embedding-atlas/component";
+import { EmbeddingView, type EmbeddingViewConfig, type Point, type Rectangle } from "embedding-atlas/component";
 import { answered, ask, search } from "./api";
 import { button, h } from "./dom";
-import { Near, inside } from "./near";
+import { Near, within } from "./near";
+import { Pace, type Points, thinned } from "./pace";
 
 interface State { points: number; documents: number; version: number; method: string; final: boolean; fields: string[]; findings: boolean }
+interface Colours { names: string[]; codes: string }
 interface Spot { x: number; y: number; category: number; identifier: number; text: string }
 
 const EVERY_MS = 1500; // until the places are final
+const SOON_MS = 200; // until there are any
+const REST_MS = 200; // of a lasso, before its texts are asked for
 const FOUND = 50; // results that a search lights up
 const LISTED = 30; // texts of what the lasso holds
 const REACH = 12; // pixels from a point
+const PIXELS = 2; // drawn for one of the page, across and down: points are small
+const NONE: Points = { x: new Float32Array(0), y: new Float32Array(0), category: new Uint8Array(0) };
+const CONFIG: EmbeddingViewConfig = { mode: "points", autoLabelEnabled: false, colorScheme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light" };
 const KINDS = ["document", "query"]; // of the points that no finding names
 const COLOURS = ["#1f6feb", "#c4570e", "#0a8f6f", "#b3318f", "#7a5af0", "#9a7a00", "#d02f3a", "#0b87a8", "#5d7d1e", "#8a6048", "#7d8794", "#e0a020", "#333c4a"];
 
@@ -28,11 +35,15 @@ export class DocumentMap {
   private x = new Float32Array(0);
   private y = new Float32Array(0);
   private codes = new Uint8Array(0);
+  private points: [Points, Points] = [NONE, NONE]; // all, and those that are drawn while the map moves
+  private readonly pace = new Pace((moves) => this.view?.update(moves ? { data: this.points[1], pixelRatio: 1, config: { ...CONFIG, pointSize: 1 } } : { data: this.points[0], pixelRatio: PIXELS, config: CONFIG }));
   private ids: string[] = [];
   private rows = new Map<string, number>();
   private state: State | null = null;
   private shown = 0; // the version of the places that are drawn
   private timer = 0;
+  private frame = 0; // in which what a lasso holds is counted
+  private rest = 0;
   private running = new AbortController();
   private readonly size = new ResizeObserver(() => this.view?.update(this.extent()));
 
@@ -45,7 +56,10 @@ export class DocumentMap {
 
   restore(): void { void this.load(); }
 
-  leave(): void { window.clearTimeout(this.timer); }
+  leave(): void {
+    window.clearTimeout(this.timer);
+    window.clearTimeout(this.rest);
+  }
 
   private async load(): Promise<void> {
     if (!canDraw()) {
@@ -58,34 +72,48 @@ export class DocumentMap {
       const { points, documents, method, final } = this.state, queries = points - documents;
       this.said.textContent = `${documents.toLocaleString("en")} documents${queries ? ` and ${queries.toLocaleString("en")} ${queries === 1 ? "query" : "queries"}` : ""}${method ? `, placed by ${method}` : ", being placed"}${final ? "" : "; a better layout (UMAP) is being made"}. Drag to move, turn the wheel to zoom; the signs at the lower right draw a rectangle or a lasso.`;
       window.clearTimeout(this.timer);
-      if (!final && this.root.isConnected) this.timer = window.setTimeout(() => void this.load(), EVERY_MS);
+      if (!final && this.root.isConnected) this.timer = window.setTimeout(() => void this.load(), this.state.version ? EVERY_MS : SOON_MS);
     } catch (error) {
       this.said.textContent = error instanceof Error ? error.message : String(error);
     }
   }
 
   private async draw(state: State): Promise<void> {
-    const [raw, known] = await Promise.all([answered("/map/places").then((found) => found.arrayBuffer()), this.ids.length ? { ids: this.ids } : ask<{ ids: string[] }>("/map/ids")]);
-    const all = new Float32Array(raw), count = all.length / 2;
-    [this.x, this.y, this.ids, this.shown] = [all.slice(0, count), all.slice(count), known.ids, state.version];
-    this.rows = new Map(this.ids.map((id, number) => [id, number]));
-    this.near = new Near(this.x, this.y);
     const options = ["kind", "cluster", ...(state.findings ? ["finding"] : []), ...state.fields];
     if (this.by.options.length !== options.length) this.by.replaceChildren(...options.map((name) => h("option", { value: name }, name)));
-    await this.colour();
+    const by = this.by.value;
+    const [raw, colours] = await Promise.all([answered("/map/places").then((found) => found.arrayBuffer()), this.colours()]);
+    const all = new Float32Array(raw), count = all.length / 2;
+    [this.x, this.y, this.shown] = [all.slice(0, count), all.slice(count), state.version];
+    this.paint(by === this.by.value ? colours : await this.colours());
+    this.near = new Near(this.x, this.y);
+    if (!this.ids.length) await this.name();
+  }
+
+  private async name(): Promise<void> {
+    this.ids = (await ask<{ ids: string[] }>("/map/ids")).ids;
+    this.rows = new Map(this.ids.map((id, number) => [id, number]));
   }
 
   private async colour(): Promise<void> {
-    const { names, codes } = await ask<{ names: string[]; codes: string }>(`/map/colours?${new URLSearchParams({ by: this.by.value })}`);
+    const by = this.by.value, found = await this.colours();
+    if (by === this.by.value) this.paint(found); // else another was chosen meanwhile
+  }
+
+  private colours(): Promise<Colours> { return ask(`/map/colours?${new URLSearchParams({ by: this.by.value })}`); }
+
+  private paint({ names, codes }: Colours): void {
     this.codes = Uint8Array.from(atob(codes), (one) => one.charCodeAt(0));
+    const points = { x: this.x, y: this.y, category: this.codes };
+    this.points = [points, thinned(points)];
     this.legend.replaceChildren(...names.map((name, number) => h("li", {}, h("span", { class: "dot", style: `background: ${COLOURS[number % COLOURS.length]}` }), name)));
     const examples = this.by.value === "finding" ? this.numbers((code) => !KINDS.includes(names[code] as string)) : [];
-    const props = { data: { x: this.x, y: this.y, category: this.codes }, categoryColors: names.map((_, number) => COLOURS[number % COLOURS.length] as string), ...this.extent(), tooltip: null, selection: examples.map((number) => this.spot(number)) };
+    const props = { data: this.points[0], categoryColors: names.map((_, number) => COLOURS[number % COLOURS.length] as string), ...this.extent(), pixelRatio: PIXELS, tooltip: null, selection: examples.map((number) => this.spot(number)) };
     if (examples.length) this.list(examples, `${examples.length} in examples of the doctor's findings`);
     if (this.view) return this.view.update(props);
     this.size.observe(this.place);
     this.view = new EmbeddingView(this.place, { ...props, theme: { brandingLink: null },
-      config: { mode: "points", autoLabelEnabled: false, colorScheme: matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light" },
+      config: CONFIG, onViewportState: () => this.pace.moved(),
       querySelection: (x, y, unit) => this.nearest(x, y, unit), onRangeSelection: (range) => void this.hold(range), customTooltip: Tip });
   }
 
@@ -117,16 +145,23 @@ export class DocumentMap {
     const query = this.query.value.trim();
     if (!query) return this.view?.update({ selection: [] });
     const { hits } = await search("model", { query, k: FOUND, mode: "hybrid", filter: "", explain: false }, this.running.signal);
+    if (!this.ids.length) await this.name();
     const found = hits.map(({ id }) => this.rows.get(id)).filter((row): row is number => row !== undefined);
     this.view?.update({ selection: found.map((number) => this.spot(number)) });
     this.list(found, `${found.length} of the first ${hits.length} results are on the map`);
   }
 
+  /** Count what a lasso holds, once a frame while it is drawn, and list it when it rests. */
   private hold(range: Rectangle | Point[] | null): void {
+    window.cancelAnimationFrame(this.frame);
+    window.clearTimeout(this.rest);
     if (!range) return this.held.replaceChildren();
     const outline = Array.isArray(range) ? range : [{ x: range.xMin, y: range.yMin }, { x: range.xMax, y: range.yMin }, { x: range.xMax, y: range.yMax }, { x: range.xMin, y: range.yMax }];
-    const found = this.numbers((_, number) => inside(outline, this.x[number] as number, this.y[number] as number));
-    this.list(found, `${found.length.toLocaleString("en")} points inside`);
+    this.frame = window.requestAnimationFrame(() => {
+      const found = within(outline, this.x, this.y), title = `${found.length.toLocaleString("en")} points inside`;
+      this.held.replaceChildren(h("h2", {}, title));
+      this.rest = window.setTimeout(() => this.list(found, title), REST_MS);
+    });
   }
 
   private list(found: number[], title: string): void {

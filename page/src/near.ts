@@ -37,14 +37,25 @@ export class Near {
   private key(column: number, row: number): number { return column * 1_000_003 + row; }
 }
 
-/** Whether a place lies within a polygon: a ray from it crosses the outline an odd number of times. */
-export function inside(polygon: Spot[], x: number, y: number): boolean {
-  let odd = false;
-  polygon.forEach((one, number) => {
-    const other = polygon[(number + polygon.length - 1) % polygon.length] as Spot;
-    if (one.y > y !== other.y > y && x < ((other.x - one.x) * (y - one.y)) / (other.y - one.y) + one.x) odd = !odd;
-  });
-  return odd;
+/** Numbers of the points within a polygon: a ray from each crosses the outline an odd number of times. */
+export function within(polygon: Spot[], x: Float32Array, y: Float32Array): number[] {
+  const { left, right, low, high } = bounds(polygon), found: number[] = [];
+  for (let number = 0; number < x.length; number++) {
+    const [across, down] = [x[number] as number, y[number] as number];
+    if (across < left || across > right || down < low || down > high) continue;
+    let odd = false, other = polygon[polygon.length - 1] as Spot;
+    for (const one of polygon) {
+      if (one.y > down !== other.y > down && across < ((other.x - one.x) * (down - one.y)) / (other.y - one.y) + one.x) odd = !odd;
+      other = one;
+    }
+    if (odd) found.push(number);
+  }
+  return found;
+}
+
+function bounds(polygon: Spot[]): { left: number; right: number; low: number; high: number } {
+  const [across, down] = [polygon.map((one) => one.x), polygon.map((one) => one.y)];
+  return { left: Math.min(...across), right: Math.max(...across), low: Math.min(...down), high: Math.max(...down) };
 }
 
 const least = (values: Float32Array): number => values.reduce((found, one) => Math.min(found, one), Infinity);

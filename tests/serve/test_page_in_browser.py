@@ -188,6 +188,8 @@ def test_the_map_shows_texts_and_what_a_lasso_holds(page, url):
         if page.locator(".tip").count():
             break
     assert " number " in page.inner_text(".tip", timeout=1000)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url) if "/map/points/" in request.url else None)
     page.get_by_title("Toggle rectangle", exact=False).click()
     page.mouse.move(box["x"] + 5, box["y"] + 5)
     page.mouse.down()
@@ -195,6 +197,7 @@ def test_the_map_shows_texts_and_what_a_lasso_holds(page, url):
     page.mouse.up()
     page.wait_for_selector(".held li a")
     assert re.fullmatch(r"\d+ points inside", page.inner_text(".held h2"))
+    assert len(asked) == page.locator(".held li").count(), "texts are asked for once, when the pointer rests"
     page.select_option("#by", "finding")
     page.wait_for_selector(".legend li:has-text('collapse')")
     page.wait_for_selector(".held h2:has-text('3 in examples of the doctor')")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 COMPONENTS = 50  # of the vectors, that UMAP and the clusters are made of
 CLUSTERS = 12
+NICE = 10  # of UMAP, which is not to keep the service waiting for a processor
 NEIGHBOURS = 15
 FEWEST = 50  # points that UMAP is asked to place
 SEED = 0
@@ -38,9 +40,12 @@ def components(vectors: NDArray[np.float32], count: int = COMPONENTS) -> NDArray
 def by_components(rows: NDArray[np.float32]) -> Layout:
     """The layout by the first two of the components (n, c)."""
     from sklearn.cluster import MiniBatchKMeans  # noqa: PLC0415 -- a second, which a service that is not asked for a map saves
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
     kmeans = MiniBatchKMeans(min(CLUSTERS, len(rows)), random_state=SEED, n_init=1)
-    return Layout(np.ascontiguousarray(rows[:, :2]), kmeans.fit_predict(rows).astype(np.uint8), "PCA")
+    with threadpool_limits(1, user_api="openmp"):  # batches are small: threads wait for each other, seconds in all
+        clusters = kmeans.fit_predict(rows).astype(np.uint8)
+    return Layout(np.ascontiguousarray(rows[:, :2]), clusters, "PCA")
 
 
 def by_umap(rows: NDArray[np.float32]) -> Places:
@@ -78,4 +83,6 @@ class Elsewhere:
 
 
 def _send(sender: Connection, rows: NDArray[np.float32]) -> None:
+    if hasattr(os, "nice"):
+        os.nice(NICE)
     sender.send(by_umap(rows))

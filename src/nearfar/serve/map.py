@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -102,8 +103,8 @@ class DocumentMap:
         """The commonest values of a field of the metadata."""
         kinds = np.zeros(len(self.rows) + len(self.queries), np.uint8)
         values = [_named(value) for value in self.index.generation.table.take(self.rows, [by])[by].to_pylist()]
-        names, counts = np.unique(values, return_counts=True)
-        names = names[np.argsort(-counts, kind="stable")][:MOST_NAMES].tolist()
+        counts = Counter(values)
+        names = sorted(counts, key=lambda name: (-counts[name], name))[:MOST_NAMES]
         number = {name: place for place, name in enumerate(names)}
         kinds[: len(self.rows)] = [number.get(value, len(names)) for value in values]
         kinds[len(self.rows) :] = len(names) + 1
