@@ -40,12 +40,9 @@ def components(vectors: NDArray[np.float32], count: int = COMPONENTS) -> NDArray
 def by_components(rows: NDArray[np.float32]) -> Layout:
     """The layout by the first two of the components (n, c)."""
     from sklearn.cluster import MiniBatchKMeans  # noqa: PLC0415 -- a second, which a service that is not asked for a map saves
-    from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
     kmeans = MiniBatchKMeans(min(CLUSTERS, len(rows)), random_state=SEED, n_init=1)
-    with threadpool_limits(1, user_api="openmp"):  # batches are small: threads wait for each other, seconds in all
-        clusters = kmeans.fit_predict(rows).astype(np.uint8)
-    return Layout(np.ascontiguousarray(rows[:, :2]), clusters, "PCA")
+    return Layout(np.ascontiguousarray(rows[:, :2]), kmeans.fit_predict(rows).astype(np.uint8), "PCA")
 
 
 def by_umap(rows: NDArray[np.float32]) -> Places:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from nearfar.index.table import DOCUMENT, ID, TEXT
 from nearfar.report.kept import Named
@@ -60,8 +61,9 @@ class DocumentMap:
 
     def _place(self) -> None:
         vectors = np.concatenate([self.index.generation.table.vectors(self.rows), self.query_vectors])
-        reduced = components(vectors)
-        self.layout, self.version = by_components(reduced), 1
+        with threadpool_limits(1):  # threads that wait for each other take seconds in place of one, where others work too
+            reduced = components(vectors)
+            self.layout, self.version = by_components(reduced), 1
         if len(reduced) < FEWEST:
             return
         self.elsewhere = Elsewhere(reduced)
