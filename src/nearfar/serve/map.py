@@ -61,7 +61,7 @@ class DocumentMap:
 
     def _place(self) -> None:
         vectors = np.concatenate([self.index.generation.table.vectors(self.rows), self.query_vectors])
-        with threadpool_limits(1):  # threads that wait for each other take seconds in place of one, where others work too
+        with threadpool_limits(1):  # where others work too, threads wait for each other, for seconds in all
             reduced = components(vectors)
             self.layout, self.version = by_components(reduced), 1
         if len(reduced) < FEWEST:
