@@ -1,7 +1,10 @@
 """The map: places by the definition, and the parts that the page puts together."""
 
 import base64
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -101,3 +104,36 @@ def test_umap_comes_from_a_process_of_its_own(drawn):
     assert after.shape == before.shape
     assert np.isfinite(after).all()
     assert not np.allclose(after, before)
+
+
+ENDS_AT_ONCE = """
+import os
+import numpy as np
+from nearfar.serve.layout import Elsewhere
+print(Elsewhere(np.random.default_rng(0).random((20_000, 50), np.float32))._process.pid, flush=True)
+input()
+os._exit(0)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_umap_ends_with_the_service_however_that_ends():
+    with subprocess.Popen([sys.executable, "-c", ENDS_AT_ONCE], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as service:  # fmt: skip
+        stat = Path(f"/proc/{int(service.stdout.readline())}/stat")
+        time.sleep(1)
+        assert runs(stat)
+        service.stdin.write("\n")
+    for _ in range(300):
+        if not runs(stat):
+            return
+        time.sleep(0.1)
+    pytest.fail("it goes on")
+
+
+def runs(stat):
+    """Whether a process is there that has not ended."""
+    try:
+        return stat.read_text().rpartition(") ")[2][0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
@@ -82,4 +83,12 @@ class Elsewhere:
 def _send(sender: Connection, rows: NDArray[np.float32]) -> None:
     if hasattr(os, "nice"):
         os.nice(NICE)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     sender.send(by_umap(rows))
+
+
+def _end_with_parent() -> None:
+    """End this process once the one that began it has ended, however it did."""
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+        os._exit(1)
