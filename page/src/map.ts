@@ -59,6 +59,7 @@ export class DocumentMap {
   leave(): void {
     window.clearTimeout(this.timer);
     window.clearTimeout(this.rest);
+    window.cancelAnimationFrame(this.frame);
   }
 
   private async load(): Promise<void> {
@@ -106,14 +107,15 @@ export class DocumentMap {
     this.codes = Uint8Array.from(atob(codes), (one) => one.charCodeAt(0));
     const points = { x: this.x, y: this.y, category: this.codes };
     this.points = [points, thinned(points)];
+    this.pace.begin();
     this.legend.replaceChildren(...names.map((name, number) => h("li", {}, h("span", { class: "dot", style: `background: ${COLOURS[number % COLOURS.length]}` }), name)));
     const examples = this.by.value === "finding" ? this.numbers((code) => !KINDS.includes(names[code] as string)) : [];
-    const props = { data: this.points[0], categoryColors: names.map((_, number) => COLOURS[number % COLOURS.length] as string), ...this.extent(), pixelRatio: PIXELS, tooltip: null, selection: examples.map((number) => this.spot(number)) };
+    const props = { data: this.points[0], categoryColors: names.map((_, number) => COLOURS[number % COLOURS.length] as string), ...this.extent(), pixelRatio: PIXELS, config: CONFIG, tooltip: null, selection: examples.map((number) => this.spot(number)) };
     if (examples.length) this.list(examples, `${examples.length} in examples of the doctor's findings`);
     if (this.view) return this.view.update(props);
     this.size.observe(this.place);
     this.view = new EmbeddingView(this.place, { ...props, theme: { brandingLink: null },
-      config: CONFIG, onViewportState: () => this.pace.moved(),
+      onViewportState: () => this.pace.moved(),
       querySelection: (x, y, unit) => this.nearest(x, y, unit), onRangeSelection: (range) => void this.hold(range), customTooltip: Tip });
   }
 

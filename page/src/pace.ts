@@ -8,7 +8,7 @@ const MOST = 10_000; // points while it moves
 
 export interface Points { x: Float32Array<ArrayBuffer>; y: Float32Array<ArrayBuffer>; category: Uint8Array<ArrayBuffer> }
 
-/** Every so manieth point, so that they are not too many to move. */
+/** Every n-th point, so that they are not too many to move. */
 export function thinned(points: Points): Points {
   const step = Math.ceil(points.x.length / MOST), kept = (_: number, number: number): boolean => number % step === 0;
   return step <= 1 ? points : { x: points.x.filter(kept), y: points.y.filter(kept), category: points.category.filter(kept) };
@@ -21,6 +21,12 @@ export class Pace {
   private timer = 0;
 
   constructor(private readonly change: (moves: boolean) => void) {}
+
+  /** Time frames anew: what other points took to draw says little of these. */
+  begin(): void {
+    [this.slow, this.moves] = [0, false];
+    window.clearTimeout(this.timer);
+  }
 
   /** Call it with every move. */
   moved(): void {
