@@ -197,7 +197,9 @@ def main() -> None:
     image.build((ROOT / "deploy" / "Containerfile").read_text(encoding="utf-8"))
     seen = {"build_s": round(time.time() - start), **ask(image, given.run)}
     print(json.dumps(seen))
-    sys.exit("ready_s" not in seen)
+    wanted = {"embeddings": 200, "without_key": 401, "healthy": True}
+    ended = seen.get("exit_and_seconds") or ["never"]
+    sys.exit(any(seen.get(name) != value for name, value in wanted.items()) or ended[0] != "0")
 
 
 if __name__ == "__main__":

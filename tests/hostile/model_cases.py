@@ -98,6 +98,8 @@ FOREIGN = (
 PICKLED = [
     Case("pytorch_model.bin alone", "encoder:bare",
          both(removed("model.safetensors"), put_pickle("pytorch_model.bin"))),
+    Case("a folder in the place of the weights", "encoder:bare",
+         both(removed("model.safetensors"), lambda folder: (folder / "model.safetensors").mkdir())),
     Case("pytorch_model.bin beside safetensors", "encoder:bare", put_pickle("pytorch_model.bin"), "as before"),
     Case("safetensors elsewhere, a pickle here", "encoder:bare",
          both(lambda folder: (folder / "other").mkdir(), renamed("model.safetensors", "other/model.safetensors"),

@@ -69,7 +69,7 @@ def test_what_was_accepted_is_answered_and_the_process_ends_well(place):
 def test_a_socket_that_opens_no_more_still_answers_who_is_there():
     with socket.create_server(("127.0.0.1", 0)) as listening:
         early = socket.create_connection(listening.getsockname())
-        open_no_more(listening)
+        assert open_no_more(listening)
         with pytest.raises(TimeoutError):
             socket.create_connection(listening.getsockname(), timeout=0.2)
         early.sendall(b"a request")

@@ -110,7 +110,7 @@ ENDS_AT_ONCE = """
 import os
 import numpy as np
 from nearfar.serve.layout import Elsewhere
-print(Elsewhere(np.random.default_rng(0).random((20_000, 50), np.float32))._process.pid, flush=True)
+print(Elsewhere(np.random.default_rng(0).random((100_000, 50), np.float32))._process.pid, flush=True)
 input()
 os._exit(0)
 """
@@ -124,7 +124,7 @@ def test_umap_ends_with_the_service_however_that_ends():
         time.sleep(1)
         assert runs(stat)
         service.stdin.write("\n")
-    for _ in range(300):
+    for _ in range(200):
         if not runs(stat):
             return
         time.sleep(0.1)

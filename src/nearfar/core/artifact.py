@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,9 @@ def placing(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
             scratch.mkdir(parents=True)
             yield scratch
             for file in scratch.rglob("*.safetensors"):  # which the library lets none but its owner read
-                file.chmod(scratch.stat().st_mode & 0o666)
+                if file.is_file() and not file.is_symlink():
+                    with suppress(PermissionError):  # a file system without modes
+                        file.chmod(scratch.stat().st_mode & 0o666)
             put(scratch, target)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)

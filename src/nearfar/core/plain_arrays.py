@@ -33,7 +33,7 @@ def archived_arrays(path: Path) -> dict[str, Array]:
     Raises:
         BadInput: it holds something else, or is compressed: a little of it could fill the memory.
     """
-    with understood(path, "arrays", AGAIN):
+    with understood(path, "an archive of arrays", AGAIN):
         check_plain(path)
         with zipfile.ZipFile(path) as archive:
             whole = sum(part.file_size for part in archive.infolist())

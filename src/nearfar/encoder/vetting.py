@@ -205,7 +205,7 @@ def _check_sizes(place: Path, config: Mapping[str, Json]) -> None:
     try:
         tensors, elements = _weights(place)
     except OSError as error:
-        raise _wrong(place, "weights that can be read", error.strerror) from None
+        raise _wrong(place, "weights that can be read", error.strerror or error) from None
     if not tensors:
         return
     sizes = {key: value for key, value in config.items() if SIZES.fullmatch(key) and isinstance(value, int | float)}

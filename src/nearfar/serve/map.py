@@ -61,7 +61,9 @@ class DocumentMap:
 
     def _place(self) -> None:
         vectors = np.concatenate([self.index.generation.table.vectors(self.rows), self.query_vectors])
-        with threadpool_limits(1):  # where others work too, threads wait for each other, for seconds in all
+        # Where others work too, threads wait for each other, for seconds in all. The limit is that of numpy's and
+        # scipy's products in the whole process; it has no other large ones, and only this thread sets it.
+        with threadpool_limits(1):
             reduced = components(vectors)
             self.layout, self.version = by_components(reduced), 1
         if len(reduced) < FEWEST:

@@ -91,9 +91,8 @@ class Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept no more, answer what comes over connections that are there, and close each behind its answer."""
         self.service.ready = False
-        for listening in sockets or []:
-            open_no_more(listening)
-        await asyncio.sleep(HANDSHAKE_S)
+        if all(open_no_more(listening) for listening in sockets or []):
+            await asyncio.sleep(HANDSHAKE_S)
         same = [listening.dup() for listening in sockets or []]  # closing the last one resets what waits to be accepted
         for server in self.servers:
             server.close()
@@ -119,13 +118,17 @@ class Server(uvicorn.Server):
             await loop.connect_accepted_socket(protocol, connection)
 
 
-def open_no_more(listening: socket.socket) -> None:
-    """Let no new connection be opened, where the system can (Linux): closing the socket would reset one that was."""
-    if sys.platform == "linux":
-        steps = ctypes.create_string_buffer(NO_MORE, len(NO_MORE))
-        program = struct.pack("HP", len(NO_MORE) // 8, ctypes.addressof(steps))
-        with contextlib.suppress(OSError):  # a kernel without filters
-            listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
+def open_no_more(listening: socket.socket) -> bool:
+    """Let no new connection be opened, and whether the system can (Linux): closing the socket would reset one."""
+    if sys.platform != "linux":
+        return False
+    steps = ctypes.create_string_buffer(NO_MORE, len(NO_MORE))
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER,
+                             struct.pack("HP", len(NO_MORE) // 8, ctypes.addressof(steps)))  # fmt: skip
+    except OSError:  # a kernel without filters
+        return False
+    return True
 
 
 def _accepted(listening: socket.socket) -> Iterator[socket.socket]:
