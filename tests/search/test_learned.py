@@ -28,22 +28,22 @@ from tiny_models import WORDS, tiny_static
 
 QUESTION = "parse json list tree"
 DEV, TEST, SAME = 60, 30, 4  # queries, and documents of the same words for each
+LONGER, RIGHT = (2, 5, 8, 11), 2  # words of these documents besides, and which of them is right
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
-    """Documents of the same words for each query, of which one has them in the query's order."""
+    """Documents with the words of each query among fewer or more others, of which the second longest is right."""
     folder, rng = tmp_path_factory.mktemp("learned"), np.random.default_rng(0)
     save_encoder(tiny_static(), folder / "model", card="")
     beir = folder / "beir"
     (beir / "qrels").mkdir(parents=True)
     texts, queries, rows = [], [], {"dev": [], "test": []}
     for number in range(DEV + TEST):
-        asked, filler = rng.choice(WORDS, 4, replace=False), " ".join(rng.choice(WORDS, 5))
-        orders = [asked, asked[::-1], asked[[2, 0, 3, 1]], asked[[1, 3, 0, 2]]]
+        asked = rng.choice(WORDS, 4, replace=False)
         at = number * SAME + rng.permutation(SAME)
-        rows["dev" if number < DEV else "test"].append(f"q{number}\td{at[0]}\t1\n")
-        texts += [(place, f"{filler} {' '.join(order)}") for place, order in zip(at, orders, strict=True)]
+        rows["dev" if number < DEV else "test"].append(f"q{number}\td{at[RIGHT]}\t1\n")
+        texts += [(place, " ".join([*rng.choice(WORDS, more), *asked])) for place, more in zip(at, LONGER, strict=True)]
         queries.append({"_id": f"q{number}", "text": " ".join(asked)})
     documents = [{"_id": f"d{place}", "text": text} for place, text in sorted(texts)]
     for name, lines in (("corpus", documents), ("queries", queries)):

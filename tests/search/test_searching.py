@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -17,9 +18,9 @@ from nearfar.pipeline.search_eval import evaluate_index, tune_index
 from nearfar.search.config import SearchConfig
 from nearfar.search.fusion import WEIGHTS
 from nearfar.search.index import Index
-from nearfar.text.bm25 import BM25
 from nearfar.text.words import words
 from tiny_models import pairs, sentences, tiny_static
+from words_at_once import words_at_once
 
 COUNT = 400
 TEXTS = sentences(COUNT)
@@ -65,11 +66,13 @@ def dense_of(vectors, query):
 
 
 def lexical_of(query):
-    """BM25 of every document, from an index that was made at once."""
-    rows, scores = BM25(TEXTS).search([query], COUNT)
-    found = np.zeros(COUNT)
-    found[rows[0][rows[0] >= 0]] = scores[0][rows[0] >= 0]
-    return found
+    """The score of every document by words."""
+    return words_at_once(TEXTS).scores(query, np.arange(COUNT)).astype(np.float64)
+
+
+def terms_of(text):
+    """Its words, and those that stand beside one another."""
+    return {*words(text), *map(" ".join, pairwise(words(text)))}
 
 
 def ranked(scores, allowed):
@@ -173,7 +176,7 @@ def test_an_explanation_adds_up(places, vectors, name):
                 n, why = int(hit.id[1:]), hit.explanation
                 assert why.lexical == pytest.approx(lexical[n], abs=1e-4)
                 assert sum(why.matched.values()) == pytest.approx(why.lexical, abs=1e-4)
-                assert why.matched.keys() == set(words(query)) & set(words(TEXTS[n]))
+                assert why.matched.keys() == terms_of(query) & terms_of(TEXTS[n])
                 assert list(why.matched.values()) == sorted(why.matched.values(), reverse=True)
                 assert why.dense is None if mode == "lexical" else why.dense == pytest.approx(dense[n], abs=1e-5)
                 share = {"dense": 1, "lexical": 0, "hybrid": by_dense[n] / (by_dense[n] + by_words[n])}[mode]

@@ -1,8 +1,9 @@
-"""BM25 over segments against the formula in a double loop, and against text.bm25 on the documents that are left."""
+"""BM25 of words and neighbours over segments: the formula in a double loop, and text.bm25 on the documents left."""
 
 import math
+import re
 from collections import Counter
-from dataclasses import fields
+from dataclasses import fields, replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,25 +14,32 @@ from hypothesis import strategies as st
 from nearfar.core.errors import BadInput
 from nearfar.text.bm25 import BM25, K1, B
 from nearfar.text.posting_kernels import BLOCK
-from nearfar.text.postings import GONE, Postings, merged
-from nearfar.text.segmented_bm25 import SegmentedBM25
-from nearfar.text.words import words
+from nearfar.text.postings import GONE, RULES, Postings, merged
+from nearfar.text.segmented_bm25 import PAIRS, SegmentedBM25
+from nearfar.text.segments import Term
+from nearfar.text.words import VERSION, words
 
 VOCABULARY = ["stone", "river", "getUser", "sort", "東京都", "naïve", "x9", "line", "\ud800"]
 
 
 def naive(texts, query):
     """Score of every document, as the formula reads."""
-    counts = [Counter(words(text)) for text in texts]
-    mean = sum(c.total() for c in counts) / max(len(counts), 1)
+    counts = [Counter(terms(text)) for text in texts]
+    lengths = [len(words(text)) for text in texts]
+    mean = sum(lengths) / max(len(texts), 1)
     scores = np.zeros(len(texts))
     for row, count in enumerate(counts):
-        for term in words(query):
+        for term in terms(query):
             df = sum(term in c for c in counts)
             if count[term]:
                 idf = math.log(1 + (len(counts) - df + 0.5) / (df + 0.5))
-                scores[row] += idf * count[term] / (count[term] + K1 * (1 - B + B * count.total() / mean))
+                weight = idf * (PAIRS if " " in term else 1)
+                scores[row] += weight * count[term] / (count[term] + K1 * (1 - B + B * lengths[row] / mean))
     return scores
+
+
+def terms(text):
+    return [*words(text), *map(" ".join, pairwise(words(text)))]
 
 
 def cut(texts, rows, ends):
@@ -75,7 +83,7 @@ def test_segments_with_deletions_are_the_formula_over_the_live_documents(table, 
         assert scores.tolist() == [*exact[best].tolist(), *[0] * (k - len(best))]  # to the bit
     for row in range(len(live)):
         shares = index.matched(query, row)
-        assert set(shares) == set(words(query)) & set(words(live[row]))
+        assert set(shares) == set(terms(query)) & set(terms(live[row]))
         assert sum(shares.values()) == pytest.approx(expected[row], rel=1e-5)
         assert list(shares.values()) == sorted(shares.values(), reverse=True)
 
@@ -105,8 +113,9 @@ def large():
 
 
 @pytest.mark.parametrize("k", [1, 10, 300])
-def test_a_large_corpus_is_that_of_text_bm25(large, k):
+def test_a_large_corpus_is_that_of_text_bm25(large, k, monkeypatch):
     texts, rows, index = large
+    monkeypatch.setattr("nearfar.text.segmented_bm25.PAIRS", 0)
     queries = ["wba wla wmo", "wmu", "wbe wbe wda zebra", " ".join(texts[:3]), "", "zebra"]
     other = BM25([text for text, row in zip(texts, rows, strict=True) if row != GONE])
     found, scores = index.search(queries, k)
@@ -174,7 +183,7 @@ def test_saved_and_opened(tmp_path):
         np.testing.assert_array_equal(a, b)
     assert {file.suffix for file in tmp_path.iterdir()} == {".npy"}
     assert not opened.documents.flags.owndata  # mapped
-    assert opened.terms() == sorted(opened.terms()) == made.terms()
+    assert opened.words() == sorted(opened.words()) == made.words()
 
 
 def test_empty_postings_can_be_saved(tmp_path):
@@ -184,9 +193,27 @@ def test_empty_postings_can_be_saved(tmp_path):
 
 def test_terms_of_other_rules_are_refused(tmp_path, monkeypatch):
     Postings.of(["stone"]).save(tmp_path)
-    monkeypatch.setattr("nearfar.text.postings.VERSION", 99)
-    with pytest.raises(BadInput, match="expected terms of version 99, found version 1; build the index again"):
-        Postings.open(tmp_path)
+    ours = list(RULES)
+    for other in ([99, ours[1]], [ours[0], 99]):
+        monkeypatch.setattr("nearfar.text.postings.RULES", tuple(other))
+        with pytest.raises(BadInput, match=re.escape(f"expected terms of the rules {other}, found '{ours}'; build")):
+            Postings.open(tmp_path)
+    assert ours[0] == VERSION
+
+
+def test_postings_of_nothing_stay_in_their_memory():
+    """Counts of 0, which no text gives, would have a document listed again with every term."""
+    names = [f"w{letter}{other}" for letter in "bcdfghj" for other in "aeiouklmno"]
+    made = Postings.of([" ".join(names)] * 1000)
+    index = SegmentedBM25.over([replace(made, counts=np.zeros_like(made.counts))], [np.arange(1000, dtype=np.int32)])
+    assert (index.search([" ".join(names)], 3)[1] == 0).all()
+
+
+def test_a_term_of_no_document_adds_nothing():
+    made = Postings.of(["stone river", "stone"])
+    index = SegmentedBM25.over([replace(made, offsets=np.zeros_like(made.offsets))], [np.arange(2, dtype=np.int32)])
+    terms = [Term("stone", 1.0, 1.0, (0,))]
+    assert index.inverted.scores(terms, np.arange(2)).tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("name", ["rules", *(field.name for field in fields(Postings))])

@@ -76,7 +76,7 @@ def test_merged_segments_hold_the_weights_of_the_live_documents_to_the_bit(table
     live = np.flatnonzero(rows != GONE)[np.argsort(rows[rows != GONE])]
     parts = cut(weights, rows, ends)
     one, other = merged(*parts), Postings.weighted(matrix(weights[live]))
-    assert one.terms() == other.terms()
+    assert one.words() == other.words()
     for name in ("offsets", "documents", "counts", "lengths"):
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name))
 

@@ -34,7 +34,7 @@ def signals(ranking: Ranking, asked: Asked, candidates: Candidates, texts: Seque
     """
     (query,), count = asked.texts, int(np.count_nonzero(candidates.rows[0] != PAD))
     hybrid = convex(candidates, ranking.weight, lowest=ranking.lowest)[0, :count]
-    terms = asked.terms[0]
+    terms = [term for term in asked.terms[0] if not term.is_pair]
     different = max(len(set(words(query))), len(terms))  # of which no document may hold some
     overlap = ranking.generation.lexicon.inverted.overlap(terms, different, candidates.rows[0, :count])
     scores = (candidates.dense[0, :count], candidates.lexical[0, :count], hybrid)

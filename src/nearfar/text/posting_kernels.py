@@ -77,7 +77,7 @@ def _sum(terms: tuple[Floats, Longs, Longs], arrays: Arrays, first: int, scores:
         for i in range(starts[term], ends[term]):
             document = documents[i]
             place = document - first
-            if scores[place] == 0:
+            if scores[place] == 0 and found < len(touched):  # what adds nothing would come again with every term
                 touched[found] = place
                 found += 1
             scores[place] += weights[term] * _share(counts[i], lengths[document], norm)

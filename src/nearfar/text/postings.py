@@ -1,11 +1,11 @@
-"""Postings: which documents hold each term and how much of it, as plain arrays that never change once they are made."""
+"""Postings: which documents hold each word, or two beside one another, and how often; arrays that never change."""
 
 from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -15,30 +15,59 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from nearfar.core.errors import BadInput
+from nearfar.core.errors import BadInput, excerpt
 from nearfar.core.plain_arrays import mapped_array
 from nearfar.text.words import VERSION, words
 
+RULES = (VERSION, 2)  # that make words, and that say what is kept of them: postings of others are refused
 GONE = -1  # the row of a document that was deleted
 CHECKED = 1 << 20  # postings looked at at once
 
+PAIR_BITS, SECOND = 32, np.int64(0xFFFFFFFF)  # of the numbers of two words in that of a pair
+
 Ints = NDArray[np.int32]
 Longs = NDArray[np.int64]
+Numbers = NDArray[np.integer[Any]]
+
+
+@dataclass(frozen=True)
+class Entries:
+    """What becomes postings, in any order: word or pair, document, and how often, (n,) each."""
+
+    terms: Numbers
+    documents: Ints
+    counts: Numbers
+
+    @classmethod
+    def joined(cls, parts: Iterable[Entries]) -> Entries:
+        """All of them."""
+        columns = zip(*((part.terms, part.documents, part.counts) for part in parts), strict=True)
+        return cls(*map(np.concatenate, columns))
+
+    def __getitem__(self, part: slice | NDArray[np.bool_]) -> Entries:
+        return Entries(self.terms[part], self.documents[part], self.counts[part])
+
+    def matrix(self, terms: int, documents: int) -> sparse.csr_array:
+        """Counts (terms, documents); what is the same term and document is summed."""
+        shape, counts = (terms, documents), self.counts.astype(np.int32)
+        return sparse.coo_array((counts, (self.terms, self.documents)), shape=shape).tocsr()
 
 
 @dataclass(frozen=True)
 class Postings:
-    """The postings of D documents and T terms, which follow each other in the order of their UTF-8 bytes.
+    """The postings of D documents and T terms: W words in the order of their UTF-8 bytes, then pairs of neighbours.
 
-    The postings of term t are at offsets[t] … offsets[t + 1], their documents rising.
+    The postings of term t are at offsets[t] … offsets[t + 1], their documents rising. Words are neighbours as `words`
+    gives them, with what it leaves out left out; the pairs are in the order of their numbers.
     """
 
-    letters: NDArray[np.uint8]  # of all terms, joined
-    ends: Longs  # (T,) of each term in `letters`
+    letters: NDArray[np.uint8]  # of all words, joined
+    ends: Longs  # (W,) of each word in `letters`
+    pairs: Longs  # (T − W,) the number of the first word in the upper half, of the second in the lower
     offsets: Longs  # (T + 1,)
     documents: Ints  # (P,)
     counts: NDArray[np.unsignedinteger[Any]]  # (P,) of the term, or bits of its weight, in as few bytes as hold them
-    lengths: Ints  # (D,) terms of each document
+    lengths: Ints  # (D,) words of each document
 
     @classmethod
     def of(cls, texts: Iterable[str]) -> Postings:
@@ -56,7 +85,10 @@ class Postings:
         counted = np.asarray(lengths, np.int32)
         documents = np.repeat(np.arange(len(counted), dtype=np.int32), counted)
         rows = place[np.asarray(terms, np.int32)]
-        return _postings([names[i] for i in order], (rows, documents, np.ones(len(rows), np.int32)), counted)
+        once = np.ones(len(rows), np.int32)
+        beside = documents[1:] == documents[:-1]
+        pairs = Entries(_pair(rows[:-1], rows[1:]), documents[1:], once[1:])[beside]
+        return _postings([names[i] for i in order], Entries(rows, documents, once), pairs, counted)
 
     @classmethod
     def weighted(cls, weights: sparse.csr_array[np.float32]) -> Postings:
@@ -65,7 +97,8 @@ class Postings:
         documents = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
         bits = weights.data.astype(np.float16).view(np.uint16).astype(np.int32)
         names = [_bytes(token_term(token)) for token in range(weights.shape[1])]
-        return _postings(names, (weights.indices, documents, bits), lengths)
+        entries = Entries(weights.indices, documents, bits)
+        return _postings(names, entries, entries[:0], lengths)
 
     @classmethod
     def open(cls, folder: Path) -> Postings:
@@ -77,9 +110,8 @@ class Postings:
             BadInput: a file is missing, cut off or no array, or the terms were made by other rules.
         """
         rules = mapped_array(folder / "rules.npy")
-        version = int(rules) if rules.shape == () and rules.dtype == np.int64 else None
-        if version != VERSION:
-            raise BadInput.at(folder, expected=f"terms of version {VERSION}", found=f"version {version}",
+        if rules.tolist() != list(RULES):
+            raise BadInput.at(folder, expected=f"terms of the rules {list(RULES)}", found=excerpt(str(rules.tolist())),
                               do="build the index again")  # fmt: skip
         opened = cls(**{field.name: mapped_array(folder / f"{field.name}.npy") for field in fields(cls)})
         opened._check(folder)
@@ -91,18 +123,20 @@ class Postings:
         Raises:
             BadInput: their sizes do not fit each other, or a place lies outside of what it is a place in.
         """
-        kinds = {"letters": np.uint8, "ends": np.int64, "offsets": np.int64, "documents": np.int32, "lengths": np.int32}
+        kinds = {"letters": np.uint8, "ends": np.int64, "pairs": np.int64, "offsets": np.int64, "documents": np.int32,
+                 "lengths": np.int32}  # fmt: skip
         sound = (
             all(getattr(self, name).dtype == kind for name, kind in kinds.items())
             and self.counts.dtype.kind == "u"
             and all(getattr(self, field.name).ndim == 1 for field in fields(self))
-            and len(self.offsets) == len(self.ends) + 1
+            and len(self.offsets) == len(self.ends) + len(self.pairs) + 1
             and len(self.documents) == len(self.counts)
             and _divides(np.concatenate([[0], self.ends]), len(self.letters))
             and _divides(self.offsets, len(self.documents))
             and self.documents.min(initial=0) >= 0
             and self.documents.max(initial=-1) < len(self.lengths)
             and self._rises()
+            and self._pairs_are_of_words()
         )
         if not sound:
             raise BadInput.at(folder, expected="postings whose places lie in them", found="others",
@@ -117,9 +151,19 @@ class Postings:
                 return False
         return True
 
+    def _pairs_are_of_words(self) -> bool:
+        """Whether the numbers of pairs rise, and both of each are numbers of words."""
+        if not len(self.pairs):
+            return True
+        parts = (self.pairs[start : start + CHECKED + 1] for start in range(0, len(self.pairs), CHECKED))
+        first, last = int(self.pairs[0]) >> PAIR_BITS, int(self.pairs[-1]) >> PAIR_BITS
+        return (0 <= first <= last < len(self.ends)
+                and all((part[1:] > part[:-1]).all() and (part & SECOND).max() < len(self.ends) for part in parts)
+                )  # fmt: skip
+
     def save(self, folder: Path) -> None:
-        """Write one .npy file for each array, and one for the version of the rules that made the terms."""
-        np.save(folder / "rules.npy", np.int64(VERSION))
+        """Write one .npy file for each array, and one for the versions of the rules."""
+        np.save(folder / "rules.npy", np.array(RULES))
         for field in fields(self):
             np.save(folder / f"{field.name}.npy", getattr(self, field.name))
 
@@ -132,14 +176,22 @@ class Postings:
         """Bytes of all arrays."""
         return sum(getattr(self, field.name).nbytes for field in fields(self))
 
-    def number(self, term: str) -> int | None:
-        """The number of a term, None where no document holds it."""
-        wanted = _bytes(term)
+    def number(self, word: str) -> int | None:
+        """The number of a word, None where no document holds it."""
+        wanted = _bytes(word)
         place = bisect_left(range(len(self.ends)), wanted, key=self._name)
         return place if place < len(self.ends) and self._name(place) == wanted else None
 
-    def terms(self) -> list[bytes]:
-        """All terms, in UTF-8."""
+    def number_of_pair(self, first: int | None, second: int | None) -> int | None:
+        """The number of two neighbours by those of the words, None where no document holds them so."""
+        if first is None or second is None:
+            return None
+        wanted = first << PAIR_BITS | second
+        place = int(np.searchsorted(self.pairs, wanted))
+        return len(self.ends) + place if place < len(self.pairs) and self.pairs[place] == wanted else None
+
+    def words(self) -> list[bytes]:
+        """All words, in UTF-8."""
         return [self._name(number) for number in range(len(self.ends))]
 
     def _name(self, number: int) -> bytes:
@@ -163,7 +215,7 @@ def merged(segments: Sequence[Postings], rows: Sequence[Ints]) -> Postings:
         rows: row of each document of each segment, GONE where it was deleted; no row twice.
     """
     taken = np.sort(np.concatenate([part[part != GONE] for part in rows]))
-    names = sorted(set().union(*(segment.terms() for segment in segments)))
+    names = sorted(set().union(*(segment.words() for segment in segments)))
     place = {name: number for number, name in enumerate(names)}
     lengths = np.empty(len(taken), np.int32)
     parts = []
@@ -171,37 +223,53 @@ def merged(segments: Sequence[Postings], rows: Sequence[Ints]) -> Postings:
         new = np.where(part == GONE, GONE, np.searchsorted(taken, part)).astype(np.int32)
         lengths[new[new != GONE]] = segment.lengths[new != GONE]
         parts.append(_entries(segment, new, place))
-    terms, documents, counts = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return _postings(names, (terms, documents, counts), lengths)
+    of_words, of_pairs = map(Entries.joined, zip(*parts, strict=True))
+    return _postings(names, of_words, of_pairs, lengths)
 
 
-def _entries(segment: Postings, rows: Ints, place: dict[bytes, int]) -> tuple[Ints, Ints, Ints]:
-    """Term, document and count of each posting of a live document."""
-    numbers = np.fromiter(map(place.__getitem__, segment.terms()), np.int32, len(segment.ends))
-    documents = rows[segment.documents]
-    live = documents != GONE
-    terms = np.repeat(numbers, np.diff(segment.offsets))
-    return terms[live], documents[live], segment.counts[live].astype(np.int32)
+def _entries(segment: Postings, rows: Ints, place: dict[bytes, int]) -> tuple[Entries, Entries]:
+    """Word or pair, document and count of each posting of a live document."""
+    numbers = np.fromiter(map(place.__getitem__, segment.words()), np.int64, len(segment.ends))
+    pairs = _pair(*(numbers[half] for half in _words_of(segment.pairs)))
+    terms = np.repeat(np.concatenate([numbers, pairs]), np.diff(segment.offsets))
+    entries, middle = Entries(terms, rows[segment.documents], segment.counts), segment.offsets[len(numbers)]
+    of_words, of_pairs = entries[:middle], entries[middle:]
+    return of_words[of_words.documents != GONE], of_pairs[of_pairs.documents != GONE]
 
 
-def _postings(names: Sequence[bytes], entries: tuple[Ints, Ints, Ints], lengths: Ints) -> Postings:
-    """Postings from entries of term, document and count in any order; what is the same term and document is summed."""
-    terms, documents, counts = entries
-    matrix = sparse.coo_array((counts, (terms, documents)), shape=(len(names), len(lengths))).tocsr()
-    kept = np.flatnonzero(np.diff(matrix.indptr))  # terms of deleted documents only are dropped
+def _postings(names: Sequence[bytes], of_words: Entries, of_pairs: Entries, lengths: Ints) -> Postings:
+    """Postings from entries in which words and pairs have the numbers of these names."""
+    counted = of_words.matrix(len(names), len(lengths))
+    kept = np.flatnonzero(np.diff(counted.indptr))  # words of deleted documents only are dropped
     held = [names[i] for i in kept.tolist()]
-    largest = np.min_scalar_type(matrix.data.max(initial=0))
+    number = np.zeros(len(names), np.int64)
+    number[kept] = np.arange(len(kept))
+    pairs, rows = np.unique(of_pairs.terms, return_inverse=True)
+    beside = replace(of_pairs, terms=rows).matrix(len(pairs), len(lengths))
+    ends = counted.indptr[np.append(0, kept + 1)].astype(np.int64), beside.indptr[1:].astype(np.int64)
+    counts = np.concatenate([counted.data, beside.data])
     arrays = Postings(
         letters=np.frombuffer(b"".join(held), np.uint8),
         ends=np.fromiter(accumulate(map(len, held)), np.int64, len(held)),
-        offsets=matrix.indptr[np.append(0, kept + 1)].astype(np.int64),
-        documents=matrix.indices.astype(np.int32, copy=False),
-        counts=matrix.data.astype(largest),
+        pairs=_pair(*(number[half] for half in _words_of(pairs))),
+        offsets=np.concatenate([ends[0], counted.nnz + ends[1]]),
+        documents=np.concatenate([counted.indices, beside.indices]).astype(np.int32, copy=False),
+        counts=counts.astype(np.min_scalar_type(counts.max(initial=0))),
         lengths=lengths,
     )
     for field in fields(arrays):
         getattr(arrays, field.name).setflags(write=False)
     return arrays
+
+
+def _pair(first: Numbers, second: Numbers) -> Longs:
+    """The numbers of two words as one."""
+    return first.astype(np.int64) << PAIR_BITS | second
+
+
+def _words_of(pairs: Numbers) -> tuple[Numbers, Numbers]:
+    """The numbers of both words of each pair."""
+    return pairs >> PAIR_BITS, pairs & SECOND
 
 
 def _divides(places: Longs, size: int) -> bool:

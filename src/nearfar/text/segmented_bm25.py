@@ -1,4 +1,4 @@
-"""BM25 over segments of postings."""
+"""BM25 over segments of postings, of words and of pairs of neighbours."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -17,11 +18,15 @@ from nearfar.text.postings import GONE, Ints, Postings
 from nearfar.text.segments import Floats, Segment, Segments, Term
 from nearfar.text.words import words
 
+PAIRS = 0.2  # weight of neighbours beside that of words: the mean over dev queries of four sets is as high with .3
+
 
 @dataclass(frozen=True)
 class SegmentedBM25:
-    """score(q, d) = Σ_{t ∈ q} idf(t) · tf / (tf + k1 · (1 − b + b · |d| / avg|d|)), as in `text.bm25`.
+    """score(q, d) = Σ_{t ∈ q} w(t) · idf(t) · tf / (tf + k1 · (1 − b + b · |d| / avg|d|)), as in `text.bm25`.
 
+    Terms are the words of the query, w = 1, and those that stand beside one another in it and in the document, w = 0.2
+    (sequential dependence: Metzler and Croft, 2005).
     Document frequencies and the mean length are those of the live documents of all segments, exactly.
     """
 
@@ -51,15 +56,21 @@ class SegmentedBM25:
 
     def terms(self, query: str) -> list[Term]:
         """The query's terms that live documents hold, the heaviest first: idf times how often the query has it."""
-        terms, count = [], len(self)
-        for name, often in Counter(words(query)).items():
-            numbers = tuple(segment.postings.number(name) for segment in self.inverted.segments)
-            pairs = zip(self.frequencies, numbers, strict=True)
-            live = sum(int(frequencies[number]) for frequencies, number in pairs if number is not None)
-            if live:
-                weight = often * math.log1p((count - live + 0.5) / (live + 0.5))
-                terms.append(Term(name, weight, weight, numbers))  # no share is above 1
-        return sorted(terms, key=lambda term: (-term.weight, term.name))
+        asked, postings = words(query), [segment.postings for segment in self.inverted.segments]
+        numbers = {word: [part.number(word) for part in postings] for word in asked}
+        held = [self._term(word, often, numbers[word]) for word, often in Counter(asked).items()]
+        for pair, often in Counter(pairwise(asked)).items():
+            both = zip(postings, *map(numbers.__getitem__, pair), strict=True)
+            of_pair = [part.number_of_pair(first, second) for part, first, second in both]
+            held.append(self._term(" ".join(pair), PAIRS * often, of_pair, is_pair=True))
+        return sorted((term for term in held if term.weight), key=lambda term: (-term.weight, term.name))
+
+    def _term(self, name: str, often: float, numbers: Sequence[int | None], *, is_pair: bool = False) -> Term:
+        """What the query has so often; of no weight where no live document holds it."""
+        own = zip(self.frequencies, numbers, strict=True)
+        live = sum(int(frequencies[number]) for frequencies, number in own if number is not None)
+        weight = often * math.log1p((len(self) - live + 0.5) / (live + 0.5)) if live else 0.0
+        return Term(name, weight, weight, tuple(numbers), is_pair)  # no share is above 1
 
     def search(self, queries: Sequence[str], k: int, allowed: NDArray[np.bool_] | None = None) -> tuple[Ints, Floats]:
         """The k best documents of each query, as `Segments.search` gives them."""
