@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -28,29 +28,7 @@ PAIR_BITS, SECOND = 32, np.int64(0xFFFFFFFF)  # of the numbers of two words in t
 Ints = NDArray[np.int32]
 Longs = NDArray[np.int64]
 Numbers = NDArray[np.integer[Any]]
-
-
-@dataclass(frozen=True)
-class Entries:
-    """What becomes postings, in any order: word or pair, document, and how often, (n,) each."""
-
-    terms: Numbers
-    documents: Ints
-    counts: Numbers
-
-    @classmethod
-    def joined(cls, parts: Iterable[Entries]) -> Entries:
-        """All of them."""
-        columns = zip(*((part.terms, part.documents, part.counts) for part in parts), strict=True)
-        return cls(*map(np.concatenate, columns))
-
-    def __getitem__(self, part: slice | NDArray[np.bool_]) -> Entries:
-        return Entries(self.terms[part], self.documents[part], self.counts[part])
-
-    def matrix(self, terms: int, documents: int) -> sparse.csr_array:
-        """Counts (terms, documents); what is the same term and document is summed."""
-        shape, counts = (terms, documents), self.counts.astype(np.int32)
-        return sparse.coo_array((counts, (self.terms, self.documents)), shape=shape).tocsr()
+Entries = tuple[Numbers, Ints, Numbers]  # word or pair, document and count of each
 
 
 @dataclass(frozen=True)
@@ -72,23 +50,13 @@ class Postings:
     @classmethod
     def of(cls, texts: Iterable[str]) -> Postings:
         """Postings of texts; the one that comes i-th is document i."""
-        numbers: dict[str, int] = {}
-        terms, lengths = array("i"), array("i")
-        for text in texts:
-            found = [numbers.setdefault(term, len(numbers)) for term in words(text)]
-            terms.extend(found)
-            lengths.append(len(found))
-        names = [_bytes(term) for term in numbers]
-        order = sorted(range(len(names)), key=names.__getitem__)
-        place = np.empty(len(names), np.int32)  # of each term once they are sorted
-        place[order] = np.arange(len(names), dtype=np.int32)
-        counted = np.asarray(lengths, np.int32)
-        documents = np.repeat(np.arange(len(counted), dtype=np.int32), counted)
-        rows = place[np.asarray(terms, np.int32)]
-        once = np.ones(len(rows), np.int32)
+        names, rows, lengths = _read(texts)
+        documents = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
+        counted = _matrix(rows, documents, None, (len(names), len(lengths)))
         beside = documents[1:] == documents[:-1]
-        pairs = Entries(_pair(rows[:-1], rows[1:]), documents[1:], once[1:])[beside]
-        return _postings([names[i] for i in order], Entries(rows, documents, once), pairs, counted)
+        keys = _pair(rows[:-1], rows[1:])[beside]
+        pairs, of_pairs = _counted_pairs(keys, documents[1:][beside], None, len(lengths))
+        return _postings(names, counted, pairs, of_pairs, lengths)
 
     @classmethod
     def weighted(cls, weights: sparse.csr_array[np.float32]) -> Postings:
@@ -97,8 +65,9 @@ class Postings:
         documents = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
         bits = weights.data.astype(np.float16).view(np.uint16).astype(np.int32)
         names = [_bytes(token_term(token)) for token in range(weights.shape[1])]
-        entries = Entries(weights.indices, documents, bits)
-        return _postings(names, entries, entries[:0], lengths)
+        counted = _matrix(weights.indices, documents, bits, (len(names), len(lengths)))
+        none = np.empty(0, np.int32)
+        return _postings(names, counted, *_counted_pairs(none, none, none, len(lengths)), lengths)
 
     @classmethod
     def open(cls, folder: Path) -> Postings:
@@ -223,38 +192,59 @@ def merged(segments: Sequence[Postings], rows: Sequence[Ints]) -> Postings:
         new = np.where(part == GONE, GONE, np.searchsorted(taken, part)).astype(np.int32)
         lengths[new[new != GONE]] = segment.lengths[new != GONE]
         parts.append(_entries(segment, new, place))
-    of_words, of_pairs = map(Entries.joined, zip(*parts, strict=True))
-    return _postings(names, of_words, of_pairs, lengths)
+    of_words, of_pairs = map(_joined, zip(*parts, strict=True))
+    counted = _matrix(*of_words, (len(names), len(taken)))
+    return _postings(names, counted, *_counted_pairs(*of_pairs, len(taken)), lengths)
+
+
+def _joined(parts: Iterable[Entries]) -> Entries:
+    terms, documents, counts = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return terms, documents, counts
+
+
+def _read(texts: Iterable[str]) -> tuple[list[bytes], Ints, Ints]:
+    """All words in order, and of the texts, one after the other, the number of each word (n,), and how many (D,)."""
+    numbers: dict[str, int] = {}
+    terms, lengths = array("i"), array("i")
+    for text in texts:
+        found = [numbers.setdefault(term, len(numbers)) for term in words(text)]
+        terms.extend(found)
+        lengths.append(len(found))
+    names = [_bytes(term) for term in numbers]
+    order = sorted(range(len(names)), key=names.__getitem__)
+    place = np.empty(len(names), np.int32)  # of each word once they are sorted
+    place[order] = np.arange(len(names), dtype=np.int32)
+    return [names[i] for i in order], place[np.asarray(terms, np.int32)], np.array(lengths, np.int32)
 
 
 def _entries(segment: Postings, rows: Ints, place: dict[bytes, int]) -> tuple[Entries, Entries]:
     """Word or pair, document and count of each posting of a live document."""
     numbers = np.fromiter(map(place.__getitem__, segment.words()), np.int64, len(segment.ends))
     pairs = _pair(*(numbers[half] for half in _words_of(segment.pairs)))
-    terms = np.repeat(np.concatenate([numbers, pairs]), np.diff(segment.offsets))
-    entries, middle = Entries(terms, rows[segment.documents], segment.counts), segment.offsets[len(numbers)]
-    of_words, of_pairs = entries[:middle], entries[middle:]
-    return of_words[of_words.documents != GONE], of_pairs[of_pairs.documents != GONE]
+    terms, documents = np.repeat(np.concatenate([numbers, pairs]), np.diff(segment.offsets)), rows[segment.documents]
+    middle, live = int(segment.offsets[len(numbers)]), documents != GONE
+    of_words, of_pairs = ((terms[part][live[part]], documents[part][live[part]], segment.counts[part][live[part]])
+                          for part in (slice(middle), slice(middle, None)))  # fmt: skip
+    return of_words, of_pairs
 
 
-def _postings(names: Sequence[bytes], of_words: Entries, of_pairs: Entries, lengths: Ints) -> Postings:
-    """Postings from entries in which words and pairs have the numbers of these names."""
-    counted = of_words.matrix(len(names), len(lengths))
+def _postings(
+    names: Sequence[bytes], counted: sparse.csr_array, pairs: Longs, of_pairs: sparse.csr_array, lengths: Ints
+) -> Postings:
+    """Postings from counts of words (W, D) and of pairs (N, D), whose words have the numbers of these names."""
     kept = np.flatnonzero(np.diff(counted.indptr))  # words of deleted documents only are dropped
     held = [names[i] for i in kept.tolist()]
     number = np.zeros(len(names), np.int64)
     number[kept] = np.arange(len(kept))
-    pairs, rows = np.unique(of_pairs.terms, return_inverse=True)
-    beside = replace(of_pairs, terms=rows).matrix(len(pairs), len(lengths))
-    ends = counted.indptr[np.append(0, kept + 1)].astype(np.int64), beside.indptr[1:].astype(np.int64)
-    counts = np.concatenate([counted.data, beside.data])
+    ends = counted.indptr[np.append(0, kept + 1)].astype(np.int64), of_pairs.indptr[1:].astype(np.int64)
+    kind = np.min_scalar_type(max(counted.data.max(initial=0), of_pairs.data.max(initial=0)))
     arrays = Postings(
         letters=np.frombuffer(b"".join(held), np.uint8),
         ends=np.fromiter(accumulate(map(len, held)), np.int64, len(held)),
         pairs=_pair(*(number[half] for half in _words_of(pairs))),
         offsets=np.concatenate([ends[0], counted.nnz + ends[1]]),
-        documents=np.concatenate([counted.indices, beside.indices]).astype(np.int32, copy=False),
-        counts=counts.astype(np.min_scalar_type(counts.max(initial=0))),
+        documents=np.concatenate([counted.indices, of_pairs.indices]).astype(np.int32, copy=False),
+        counts=np.concatenate([counted.data.astype(kind), of_pairs.data.astype(kind)]),
         lengths=lengths,
     )
     for field in fields(arrays):
@@ -262,9 +252,27 @@ def _postings(names: Sequence[bytes], of_words: Entries, of_pairs: Entries, leng
     return arrays
 
 
+def _matrix(terms: Numbers, documents: Ints, counts: Numbers | None, shape: tuple[int, int]) -> sparse.csr_array:
+    """Counts (terms, documents) from entries in any order, of 1 each where None is given; the same ones are summed."""
+    data = np.ones(len(terms), np.int32) if counts is None else counts.astype(np.int32)
+    return sparse.coo_array((data, (terms, documents)), shape=shape).tocsr()
+
+
+def _counted_pairs(keys: Numbers, documents: Ints, counts: Numbers | None, size: int) -> tuple[Longs, sparse.csr_array]:
+    """The different pairs among the keys of entries, and counts of them (N, size)."""
+    pairs = np.unique(keys).astype(np.int64, copy=False)
+    numbers = np.empty(len(keys), np.int32)  # np.unique's own would take three times the memory
+    for start in range(0, len(keys), CHECKED):
+        numbers[start : start + CHECKED] = np.searchsorted(pairs, keys[start : start + CHECKED])
+    return pairs, _matrix(numbers, documents, counts, (len(pairs), size))
+
+
 def _pair(first: Numbers, second: Numbers) -> Longs:
     """The numbers of two words as one."""
-    return first.astype(np.int64) << PAIR_BITS | second
+    keys = first.astype(np.int64)
+    keys <<= PAIR_BITS
+    keys |= second
+    return keys
 
 
 def _words_of(pairs: Numbers) -> tuple[Numbers, Numbers]:
