@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # imports torch, which reads the allocator's setting when it 
 
 METRIC = "ndcg@10"
 METRICS = (METRIC, "recall@2", "recall@100")
-FINE_TUNED = ("nl2bash", "medquad")  # the others are asked with the base as it is
+FINE_TUNED = ("nl2bash", "medquad")  # asked with the base as it is, as the others are, and fine-tuned
 QUICK = {"sets": ["cranfield"], "base": "minilm"}
 
 
@@ -37,17 +37,19 @@ def main() -> None:
     options = measure.options(parser, QUICK)
     allocator = measure.choose_allocator(plain=options.plain_allocator)
     rows: list[dict[str, Any]] = measure.earlier(options.out, {"rows": []})["rows"]
-    for name in options.sets:
-        if name not in {row["set"] for row in rows}:
-            rows.append(measured(name, options))
-            measure.show(name, [{"search": search, **rows[-1]["metrics"][search]} for search in rows[-1]["metrics"]])
+    for name, tuned in [*((name, False) for name in options.sets), *((name, True) for name in FINE_TUNED)]:
+        model = options.base + (", fine-tuned" if tuned else "")
+        if name in options.sets and (name, model) not in {(row["set"], row["model"]) for row in rows}:
+            rows.append(measured(name, options, fine_tuned=tuned))
+            found = rows[-1]["metrics"]
+            measure.show(f"{name}, {model}", [{"search": search, **found[search]} for search in found])
             if options.out:
                 measure.write({"rows": rows}, options.out)
-    measure.finish({**measure.facts(allocator), "result": {row["set"]: row["metrics"] for row in rows}, "rows": rows},
-                   options.out)  # fmt: skip
+    result = {f"{row['set']}, {row['model']}": row["metrics"] for row in rows}
+    measure.finish({**measure.facts(allocator), "result": result, "rows": rows}, options.out)
 
 
-def measured(name: str, options: argparse.Namespace) -> dict[str, Any]:
+def measured(name: str, options: argparse.Namespace, *, fine_tuned: bool) -> dict[str, Any]:
     """The searches over one set, and the hybrid ones against the better of their parts."""
     from nearfar.index.settings import Settings
     from nearfar.pipeline.indexing import build
@@ -55,8 +57,8 @@ def measured(name: str, options: argparse.Namespace) -> dict[str, Any]:
     from nearfar.search.config import SearchConfig
     from nearfar.search.index import Index
 
-    dataset, model = data_set(name, options.data), model_of(name, options)
-    place = options.work / f"{name}-index"
+    dataset, model = data_set(name, options.data), trained(name, options) if fine_tuned else str(options.base)
+    place = options.work / f"{name}-{'fine-tuned' if fine_tuned else 'base'}-index"
     if not (place / "manifest.json").exists():
         build(str(options.data / name), model, place)
     Settings().save(place)  # what an earlier run learnt
@@ -69,7 +71,7 @@ def measured(name: str, options: argparse.Namespace) -> dict[str, Any]:
         tuned = tune_index(index, dataset)
         found["hybrid, tuned"] = evaluate_index(Index.open(place, model), dataset, "test", METRICS, "hybrid")
     return {"set": name, "documents": len(dataset.documents), "queries": len(found["dense"].queries),
-            "model": options.base + (", fine-tuned" if name in FINE_TUNED else ""),
+            "model": options.base + (", fine-tuned" if fine_tuned else ""),
             "tuned": tuned and asdict(tuned), "metrics": {mode: dict(one.metrics) for mode, one in found.items()},
             "against_the_better": compared(found)}  # fmt: skip
 
@@ -83,13 +85,11 @@ def compared(found: Mapping[str, Evaluation]) -> dict[str, Any]:
             for mode in found if mode.startswith("hybrid")}  # fmt: skip
 
 
-def model_of(name: str, options: argparse.Namespace) -> str | Path:
-    """The base, or what one epoch on the set's own pairs made of it."""
+def trained(name: str, options: argparse.Namespace) -> Path:
+    """What one epoch on the set's own pairs makes of the base."""
     from nearfar.pipeline.config import FitConfig
     from nearfar.pipeline.fit import fit
 
-    if name not in FINE_TUNED:
-        return str(options.base)
     path: Path = (options.models or options.work) / f"{name}-{options.base}"
     if not (path / "run.json").exists():
         train = {"epochs": 1, "max_document_tokens": 128}

