@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 import torch
-from batches_of_tokens import distance, gradients_of, objective, policy, token_batch, without_dropout
+from batches_of_tokens import ROUNDING, distance, gradients_of, objective, policy, token_batch, without_dropout
 from processes import outcomes, together
 from test_loop import trainer, weights
 
@@ -136,7 +136,7 @@ def test_spread_weights_have_the_gradient_of_whole_ones(undropped_folder):
         losses, reference = gradients(Workers(), base, case)
         for values, computed in (of_rank[number] for of_rank in found):
             assert values == pytest.approx(losses, rel=1e-6), case
-            assert distance(tensors(reference), tensors(computed)) <= 1e-5, case
+            assert distance(tensors(reference), tensors(computed)) <= ROUNDING, case
 
 
 def spread_run(workers, folder, steps, base):
