@@ -54,8 +54,9 @@ class Postings:
         documents = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
         counted = _matrix(rows, documents, None, (len(names), len(lengths)))
         beside = documents[1:] == documents[:-1]
-        keys = _pair(rows[:-1], rows[1:])[beside]
-        pairs, of_pairs = _counted_pairs(keys, documents[1:][beside], None, len(lengths))
+        keys, documents = _pair(rows[:-1], rows[1:])[beside], documents[1:][beside]
+        del rows, beside  # pairs take the most memory
+        pairs, of_pairs = _counted_pairs(keys, documents, None, len(lengths))
         return _postings(names, counted, pairs, of_pairs, lengths)
 
     @classmethod

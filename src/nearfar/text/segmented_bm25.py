@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Self
 
@@ -51,8 +52,13 @@ class SegmentedBM25:
                             for one in segments)  # fmt: skip
         return cls(Segments.of(segments, norm), frequencies)
 
-    def __len__(self) -> int:
+    @cached_property
+    def _size(self) -> int:
+        """Live documents, which take as long to count as a term does to find."""
         return len(self.inverted)
+
+    def __len__(self) -> int:
+        return self._size
 
     def terms(self, query: str) -> list[Term]:
         """The query's terms that live documents hold, the heaviest first: idf times how often the query has it."""
