@@ -71,9 +71,6 @@ def plain(encoder, batch, loss, chosen, *, kernels=True):
         return gradients_of(encoder, loss, run)
 
 
-ROUNDING = 2e-5  # of fp32 gradients by other kernels: 0.6 to 1.1e-5, as the processor has a matrix unit or none
-
-
 def distance(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
     """‖g − g′‖ / ‖g‖ over all parameters."""
     assert one.keys() == other.keys()

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from batches_of_tokens import ROUNDING, distance, objective, plain, policy, stepped, token_batch, without_dropout
+from batches_of_tokens import distance, objective, plain, policy, stepped, token_batch, without_dropout
 
 from nearfar.core.errors import BadInput
 from nearfar.encoder.freezing import layers_in, untouched_layers
@@ -35,13 +35,14 @@ def trained_names(encoder):
 def test_the_fast_layers_have_the_gradients_of_torch(deep, count):
     frozen(without_dropout(deep), count)
     batch, loss = token_batch(deep), objective()
-    _, expected = plain(deep, batch, loss, policy(), kernels=False)
     _, found = stepped(deep, batch, loss, policy(keep_bytes=ALL))
+    deep.model.double()  # two ways in fp32 may each be off by nearly the bound, as the processor's products are
+    _, expected = plain(deep, batch, loss, policy(), kernels=False)
     assert {f"layer.{n}" for n in range(4) if any(f"layer.{n}." in name for name in found)} == {
         f"layer.{n}" for n in range(count, 4)
     }
     assert not any("embeddings" in name for name in found)
-    assert distance(expected, found) <= ROUNDING
+    assert distance(expected, found) <= 1e-5
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
