@@ -205,13 +205,17 @@ class Keeper:
         from nearfar.encoder.load import load_encoder
         from nearfar.encoder.precision import choose_policy
         from nearfar.evaluate.run import Run as Ranking
-        from nearfar.index.exact import open_index, top_k
+        from nearfar.index.exact import top_k
+        from nearfar.index.generation import open_index
         from nearfar.pipeline.evaluate import scored
 
         judged, policy = self.clean.judged("test"), choose_policy()
         texts = [self.clean.queries.texts[row] for row in judged.queries]
         queries = encode(load_encoder(str(model), policy.device), texts, "query", policy)
-        ranking = Ranking.ranked(*top_k(queries, open_index(index / "index").vectors, 10))
+        held = open_index(index / "index")
+        place = {name: row for row, name in enumerate(held.ids)}
+        documents = held.vectors[[place[name] for name in self.clean.documents.ids]]
+        ranking = Ranking.ranked(*top_k(queries, documents, 10))
         return scored(ranking, judged, [METRIC]).per_query[METRIC]
 
     def _meeting(self, case: Case, patch: dict[str, Any]) -> float:

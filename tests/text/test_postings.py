@@ -16,7 +16,6 @@ from nearfar.text.bm25 import BM25, K1, B
 from nearfar.text.posting_kernels import BLOCK
 from nearfar.text.postings import GONE, RULES, Postings, merged
 from nearfar.text.segmented_bm25 import PAIRS, SegmentedBM25
-from nearfar.text.segments import Term
 from nearfar.text.words import VERSION, words
 
 VOCABULARY = ["stone", "river", "getUser", "sort", "東京都", "naïve", "x9", "line", "\ud800"]
@@ -209,11 +208,12 @@ def test_postings_of_nothing_stay_in_their_memory():
     assert (index.search([" ".join(names)], 3)[1] == 0).all()
 
 
-def test_a_term_of_no_document_adds_nothing():
+def test_a_term_of_no_document_is_refused(tmp_path):
     made = Postings.of(["stone river", "stone"])
-    index = SegmentedBM25.over([replace(made, offsets=np.zeros_like(made.offsets))], [np.arange(2, dtype=np.int32)])
-    terms = [Term("stone", 1.0, 1.0, (0,))]
-    assert index.inverted.scores(terms, np.arange(2)).tolist() == [0, 0]
+    first, *rest = made.offsets.tolist()
+    replace(made, offsets=np.array([first, first, *rest[1:]])).save(tmp_path)
+    with pytest.raises(BadInput, match="expected postings whose places lie in them"):
+        Postings.open(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["rules", *(field.name for field in fields(Postings))])

@@ -33,7 +33,7 @@ def terms(index, query):
     return index.terms({int(token): float(query[token]) for token in np.flatnonzero(query)}, lambda token: f"<{token}>")
 
 
-WEIGHT = st.one_of(st.just(0.0), st.floats(2**-24, 60_000, width=32), st.sampled_from([0.25, 1.5, 3.0]))
+WEIGHT = st.one_of(st.just(0.0), st.floats(2**-30, 60_000, width=32), st.sampled_from([0.25, 1.5, 3.0]))
 DOCUMENT = st.lists(WEIGHT, min_size=V, max_size=V)
 
 

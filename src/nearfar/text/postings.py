@@ -61,12 +61,14 @@ class Postings:
 
     @classmethod
     def weighted(cls, weights: sparse.csr_array[np.float32]) -> Postings:
-        """Postings of documents whose V tokens have weights (D, V) above 0, which are kept as the bits of float16s."""
-        lengths = np.diff(weights.indptr).astype(np.int32)
+        """Postings of documents whose V tokens have weights (D, V), kept as the bits of float16s that are not 0."""
+        halves = weights.data.astype(np.float16).view(np.uint16)
+        bits = sparse.csr_array((halves, weights.indices, weights.indptr), weights.shape, copy=True)
+        bits.eliminate_zeros()  # of weights that are too small for a half
+        lengths = np.diff(bits.indptr).astype(np.int32)
         documents = np.repeat(np.arange(len(lengths), dtype=np.int32), lengths)
-        bits = weights.data.astype(np.float16).view(np.uint16).astype(np.int32)
         names = [_bytes(token_term(token)) for token in range(weights.shape[1])]
-        counted = _matrix(weights.indices, documents, bits, (len(names), len(lengths)))
+        counted = _matrix(bits.indices, documents, bits.data, (len(names), len(lengths)))
         none = np.empty(0, np.int32)
         return _postings(names, counted, *_counted_pairs(none, none, none, len(lengths)), lengths)
 
@@ -282,8 +284,8 @@ def _words_of(pairs: Numbers) -> tuple[Numbers, Numbers]:
 
 
 def _divides(places: Longs, size: int) -> bool:
-    """Whether places begin at 0, rise, and end at a size."""
-    return bool(places[0] == 0 and places[-1] == size and (places[1:] >= places[:-1]).all())
+    """Whether places begin at 0, rise by 1 or more, and end at a size."""
+    return bool(places[0] == 0 and places[-1] == size and (places[1:] > places[:-1]).all())
 
 
 def _bytes(term: str) -> bytes:

@@ -175,8 +175,6 @@ class Segments:
     def _share(self, postings: Postings, number: int, documents: Ints) -> Floats:
         """Share of a term in these documents, (len(documents),); 0 where they do not hold it."""
         held = slice(*postings.offsets[number : number + 2])
-        if held.start >= held.stop:  # of no document, as others may write it
-            return np.zeros(len(documents), np.float32)
         at = np.searchsorted(postings.documents[held], documents).clip(max=held.stop - held.start - 1)
         count = np.where(postings.documents[held][at] == documents, postings.counts[held][at], 0)
         if not len(self.norm):
