@@ -5,6 +5,7 @@ import pytest
 
 from nearfar.core.ragged import Ragged
 from nearfar.diagnose.evidence import Course, Evidence, Questions, Subject
+from nearfar.diagnose.new_words import WORD, known_stems, shortened, weight_of_new
 from nearfar.diagnose.novelty import nearest_vectors, nearest_words
 from nearfar.diagnose.overfit import BINS, diagnose, difference, of_bins
 from nearfar.diagnose.ranking import ndcg_of_vectors
@@ -174,3 +175,75 @@ def test_ndcg_of_vectors_against_a_loop():
         assert value == pytest.approx(gain / sum(1 / np.log2(place + 2) for place in range(len(relevant[row]))))
     few = ndcg_of_vectors(queries, documents[:3], Ragged.of([[0]] * 9))
     assert few.min() >= 0.5
+
+
+def test_forms_that_test_queries_do_not_have_fail():
+    mixed = [*forms(0, 60), *NATURAL[:140]]
+    found = diagnose(evidence(mixed, NATURAL[140:] + NATURAL[:60]))
+    assert found.figures["form_shift"] == pytest.approx(0.3, abs=0.02)
+    assert (found.figures["template_share"] < 0.4, found.verdict) == (True, "fail")
+    assert found.fix.patch["stages"][0] == {"kind": "cloze", "passages": 10}
+    FitConfig.parse(found.fix.patch, "fix")
+    alike = diagnose(evidence(mixed, [*forms(300, 60), *NATURAL[60:]]))
+    assert alike.figures["form_shift"] < 0.02
+    assert "form_shift" not in diagnose(evidence(mixed, NATURAL[:100])).figures  # too few to tell
+
+
+@pytest.mark.parametrize(("last", "verdict"), [(0.29, "ok"), (0.28, "watch"), (0.26, "fail")])
+def test_training_that_only_harmed_fails(last, verdict):
+    course = Course(steps=100, best_step=0, dev=((0, 0.3), (50, 0.2), (100, last)))
+    found = diagnose(replace(evidence(NATURAL[:100], NATURAL[100:]), course=course))
+    assert found.verdict == verdict
+    assert found.figures["dev_loss"] == found.figures["dev_fall"] == pytest.approx(0.3 - last)
+    assert ("learning_rate" in found.fix.patch.get("train", {})) == (verdict != "ok")
+
+
+class Bag:
+    """Vectors of texts as sums of a direction for each word, long for some words."""
+
+    def __init__(self, long, length):
+        self.long, self.length, self.directions = long, length, {}
+        self.rng = np.random.default_rng(1)
+
+    def __call__(self, texts, role):
+        rows = []
+        for text in texts:
+            row = np.zeros(COUNT)
+            for word in text.split():
+                direction = self.directions.setdefault(word, self.rng.standard_normal(COUNT))
+                row += direction * (self.length if word in self.long else 1)
+            rows.append(row / max(np.linalg.norm(row), 1e-9))
+        return np.array(rows, np.float32)
+
+
+@pytest.mark.parametrize(("length", "verdict"), [(0.5, "ok"), (1, "fail"), (3, "fail")])
+def test_words_learnt_by_heart_drown_new_ones(length, verdict):
+    train = [query + " soon" for query in NATURAL[:100]]
+    known = {word for query in train for word in query.split()}
+    test = [f"{query} {letters(row)}x {letters(row + 700)}y" for row, query in enumerate(NATURAL)]
+    asked = replace(
+        evidence(NATURAL, test),
+        training_queries=train,
+        course=Course(steps=10, best_step=10, dev=((0, 0.2), (10, 0.3))),
+    )
+    model = replace(subject("model", np.ones(COUNT, bool)), encode=Bag(known, length))
+    found = diagnose(replace(asked, model=model))
+    assert found.verdict == verdict, found.summary
+    beside = diagnose(replace(asked, model=model, base=model))
+    assert beside.figures["new_words_kept"] == pytest.approx(1, abs=0.01)
+    assert "new_words" not in {rule.figure for rule in beside.thresholds}
+
+
+def test_the_weight_of_new_words_against_a_loop():
+    known = known_stems(["Sorting the rows", "hide (files), now!"])
+    assert known == {"sorti", "the", "rows", "hide", "files", "now"}
+    queries = ["sorting rows by xyzzy", "hide the xyzzy", "qux_quux files/rows", "now rows", "Sortieren rows"]
+    whole, no_new, fewer_known = shortened(queries, known)
+    assert whole == ["sorting rows by xyzzy", "qux_quux files/rows"]  # elsewhere one known word, or no new one
+    assert no_new[0] == "sorting rows by"
+    assert fewer_known[0] in {"sorting by xyzzy", "rows by xyzzy"}
+    assert {len(WORD.findall(text)) for text in (no_new[1], fewer_known[1])} == {3}
+    encode = Bag(known, 2)
+    turns = [sum(1 - float(a @ b) for a, b in zip(encode(whole, "query"), encode(other, "query"), strict=True))
+             for other in (no_new, fewer_known)]  # fmt: skip
+    assert weight_of_new((whole, no_new, fewer_known), encode) == pytest.approx(turns[0] / turns[1], rel=1e-5)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from nearfar.core.folding import folded
 from nearfar.diagnose.evidence import Course, Evidence, Questions, Scores, Subject
 from nearfar.diagnose.finding import MOST_EXAMPLES, Example, Finding, Fix, Threshold, judge, unknown
+from nearfar.diagnose.new_words import known_stems, shortened, weight_of_new
 from nearfar.diagnose.novelty import nearest_vectors, nearest_words
 from nearfar.diagnose.ranking import ndcg_of_ranking, ndcg_of_vectors
 from nearfar.diagnose.templates import Templates, parts
@@ -24,7 +25,8 @@ COPY = 0.9  # cosine of the words from which a query is a training query once mo
 SOURCE = "the failure zoo (benchmarks/failure_zoo)"
 NEVER = 2.0  # no figure that it stands for gets there
 USUAL_EPOCHS, USUAL_FRESH_EPOCHS = 2, 6  # of a pretrained base, and of a token table from nothing
-USUAL_BATCH, PASSAGES = 256, 3  # of a document
+USUAL_BATCH = 256
+PASSAGES, MOST_PASSAGES = (3, 10), 100_000  # of a document; of all, beyond the fewest of each
 GENTLER = (
     "the default learning rate, an end when dev stops to rise, and more negatives for each query "
     "rather than more queries of the same form (nearfar mine)"
@@ -34,16 +36,19 @@ VARIED = "passages of the documents as queries beside those of one form"
 ASK = (
     "add queries as people ask them, and see what the model is worth on such: nearfar doctor model RUN --live log.jsonl"
 )
-FORMS = (Threshold("template_share", 0.4, 0.6, SOURCE),)
+FORMS = (Threshold("template_share", 0.4, 0.6, SOURCE), Threshold("form_shift", 0.18, 0.25, SOURCE))
 LEAKS = (Threshold("leaked_test", 0.005, 0.05, SOURCE), Threshold("leaked_dev", 0.005, 0.05, SOURCE))
 OTHERS = (
     Threshold("copies", 0.4, NEVER, SOURCE),
     Threshold("dev_fall", 0.015, NEVER, SOURCE),  # the weights of the best step are kept
+    Threshold("dev_loss", 0.015, 0.03, SOURCE),
 )
 BESIDE_BASE = (  # what is known by heart does no harm while new queries gain too
     Threshold("excess_gap_low", 0.05, NEVER, SOURCE),
     Threshold("novel_gain_high", -0.01, -0.03, SOURCE),
+    Threshold("new_words_kept", 0.85, 0.7, SOURCE),
 )
+FROM_NOTHING = (Threshold("new_words", 1.5, 1.3, SOURCE),)
 LIVE = (Threshold("divergence_low", 0.02, 0.1, SOURCE),)
 
 
@@ -56,6 +61,8 @@ def diagnose(evidence: Evidence) -> Finding:
 
     Figures, of the data:
         template_share: of the training queries in their five largest templates.
+        form_shift: share of the training queries in templates (of 1 % of them or more) beyond what the test queries
+            have in each.
         templates: number of different forms, the perplexity of the training queries over templates.
         known_templates: share of the test queries whose template a training query has.
         copies: share of the test queries that have the words of a training query (idf-weighted cosine of 0.9).
@@ -68,11 +75,14 @@ def diagnose(evidence: Evidence) -> Finding:
         excess_gap, excess_gap_low, excess_gap_high: the first less the second; bootstrap interval of 95 %.
         novel_gain, novel_gain_high: in the last quarter, of the model less the base or word search; the upper end of
             its interval.
+        new_words, new_words_kept: how far a test query turns without words that training never saw, over how far
+            without as many that it saw; and it over the same of the base.
         train_ndcg, train_test_gap: of a sample of the training queries; and it less the test queries', less the same
             of the base or word search.
     Of the course of training:
         best_at: the best step over all steps.
         dev_fall: the best nDCG on dev less the last.
+        dev_loss: the same where the start itself was best, so that training only harmed; 0 where it was not.
     Of a log of live queries:
         offline_gain, live_gain: nDCG@10 of the model less that of the base or word search, on test and on the log.
         divergence, divergence_low: the first less the second; lower end of its bootstrap interval of 95 %.
@@ -98,7 +108,8 @@ def diagnose(evidence: Evidence) -> Finding:
 
 
 def _thresholds(evidence: Evidence, figures: Mapping[str, float]) -> tuple[Threshold, ...]:
-    return (*(LIVE if "divergence" in figures else FORMS), *LEAKS, *OTHERS, *(BESIDE_BASE if evidence.base else ()))
+    trained = BESIDE_BASE if evidence.base else FROM_NOTHING if evidence.course.steps else ()
+    return (*(LIVE if "divergence" in figures else FORMS), *LEAKS, *OTHERS, *trained)
 
 
 def _training_queries(evidence: Evidence) -> Sequence[str]:
@@ -116,6 +127,8 @@ def _of_patterns(evidence: Evidence, queries: Sequence[str]) -> dict[str, float]
     shares = np.array([*counts.values(), *[1] * (len(queries) - counts.total())]) / len(queries)
     figures = {"template_share": largest / len(queries), "templates": float(np.exp(-(shares * np.log(shares)).sum()))}
     if len(evidence.test):
+        if len(evidence.test) >= BINS * FEWEST:
+            figures["form_shift"] = templates.shift(queries, evidence.test.queries)
         figures["known_templates"] = float(np.mean([templates.template(q) in counts for q in evidence.test.queries]))
         figures["copies"] = float((_by_words(evidence, queries)[1] >= COPY).mean())
     return figures
@@ -133,7 +146,9 @@ def of_course(course: Course) -> dict[str, float]:
     if not course.dev or not course.steps:
         return {}
     values = [value for _, value in course.dev]
-    return {"best_at": course.best_step / course.steps, "dev_fall": max(values) - values[-1]}
+    fall = max(values) - values[-1]
+    return {"best_at": course.best_step / course.steps, "dev_fall": fall,
+            "dev_loss": 0.0 if course.best_step else fall}  # fmt: skip
 
 
 def _by_words(evidence: Evidence, queries: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -152,6 +167,7 @@ def _of_model(evidence: Evidence, model: Subject, cosines: NDArray[np.float32]) 
     figures: dict[str, float] = {}
     if len(cosines) >= BINS * FEWEST:
         figures |= of_bins(test, test - gains, cosines)
+    figures |= _of_new_words(evidence, model)
     if len(evidence.train):
         train = _gains(evidence, model, evidence.train)
         figures["train_ndcg"] = float(_scores(evidence, model, evidence.train).mean())
@@ -159,6 +175,16 @@ def _of_model(evidence: Evidence, model: Subject, cosines: NDArray[np.float32]) 
     if len(evidence.live) >= FEWEST:
         figures |= of_live(gains, _gains(evidence, model, evidence.live))
     return figures
+
+
+def _of_new_words(evidence: Evidence, model: Subject) -> dict[str, float]:
+    trained = [evidence.documents[row] for row in np.flatnonzero(evidence.asked).tolist()]
+    shown = shortened(evidence.test.queries, known_stems([*_training_queries(evidence), *trained]))
+    if len(shown[0]) < FEWEST:
+        return {}
+    weight = weight_of_new(shown, model.encode)
+    kept = {"new_words_kept": weight / weight_of_new(shown, evidence.base.encode)} if evidence.base else {}
+    return {"new_words": weight, **kept}
 
 
 def _gains(evidence: Evidence, model: Subject, asked: Questions) -> Scores:
@@ -241,8 +267,10 @@ def _fix(evidence: Evidence, figures: Mapping[str, float], thresholds: Sequence[
         patch["data"] = {"drop_leaked": True}
         advice.append(DROP)
     if judge(figures, FORMS)[0] != "ok":
+        fewest, most = PASSAGES
+        passages = max(fewest, min(most, MOST_PASSAGES // max(1, len(evidence.documents))))
         stages = [dict(stage) for stage in evidence.stages] or [{"kind": "train"}]
-        patch |= {"recipe": None, "stages": [{"kind": "cloze", "passages": PASSAGES}, *stages]}
+        patch |= {"recipe": None, "stages": [{"kind": "cloze", "passages": passages}, *stages]}
         batch = max(USUAL_BATCH, int(evidence.settings.get("batch_size", USUAL_BATCH)))
         patch["train"] = {"epochs": epochs, "learning_rate": None, "batch_size": batch}
         advice += [VARIED, ASK]

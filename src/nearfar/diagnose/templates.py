@@ -11,6 +11,7 @@ from typing import Self
 SLOT = "_"
 FREQUENT = 0.05  # share of the queries from which a word is part of templates
 FEWEST = 3  # queries: below, a word is never frequent
+LARGE = 0.01  # share of the queries from which on a template is more than chance, if FEWEST have it
 FIXED_WORDS = 2  # words that a template has at least; with fewer a query says nothing of its form ("asthma treatment")
 QUOTED = re.compile(r"\"[^\"]+\"|`[^`]+`|(?<!\w)'[^']+'(?!\w)|[“«„][^”»“]+[”»“]")
 WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")  # letters alone; "don't" and "top-up" are one word
@@ -60,3 +61,10 @@ class Templates:
         found = Counter(map(self.template, queries))
         del found[""]
         return found
+
+    def shift(self, queries: Sequence[str], others: Sequence[str]) -> float:
+        """Share of the queries that are in large templates beyond what the others have in each."""
+        ours, theirs = self.counts(queries), self.counts(others)
+        least = max(FEWEST, LARGE * len(queries))
+        return sum(max(0.0, count / len(queries) - theirs[form] / len(others))
+                   for form, count in ours.items() if count >= least)  # fmt: skip
