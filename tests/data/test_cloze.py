@@ -56,6 +56,26 @@ def test_passages_are_training_queries_for_their_documents_and_nothing_else_chan
     assert with_passages(before, ()) is before
 
 
+def test_passages_take_the_place_of_earlier_ones():
+    before = dataset()
+    once = with_passages(before, passages(before, ClozeConfig()))
+    twice = with_passages(once, passages(once, ClozeConfig(passages=2, seed=1)))
+    assert len(set(twice.queries.ids)) == len(twice.queries)
+    asked = set(twice.splits["train"].queries.tolist())
+    assert asked & set(range(len(before.queries), len(once.queries))) == set()
+    assert len(asked) > len(before.queries)
+    after = with_passages(twice, passages(twice, ClozeConfig(passages=0)))
+    for name, pairs in before.splits.items():
+        for column in ("queries", "documents", "scores"):
+            assert getattr(after.splits[name], column).tolist() == getattr(pairs, column).tolist()
+
+
+def test_queries_of_a_source_of_that_name_stay():
+    rows = [{"query": f"how is {i}", "positive": f"part {i} {LONG}", "source": "cloze"} for i in range(40)]
+    own = ensure_splits(from_records(rows), DataConfig())
+    assert with_passages(own, ()) is own
+
+
 def test_a_stage_of_a_run(tmp_path):
     stages = [{"kind": "cloze", "passages": 2}, {"kind": "train", "epochs": 1}]
     run = nearfar.fit(dataset(), base="static", out=tmp_path / "run", config={**SMALL, "stages": stages})
@@ -64,3 +84,12 @@ def test_a_stage_of_a_run(tmp_path):
     assert len(lines) > 40
     plain = nearfar.fit(dataset(), base="static", out=tmp_path / "plain", config={**SMALL, "stages": stages[1:]})
     assert run.record["steps"] > plain.record["steps"]
+
+
+def test_training_goes_on_without_them(tmp_path):
+    train, without = {"kind": "train", "epochs": 1}, {"kind": "cloze", "passages": 0}
+    first = [{"kind": "cloze", "passages": 2}, train]
+    steps = [nearfar.fit(dataset(), base="static", out=tmp_path / str(number), config={**SMALL, "stages": stages})
+             .record["steps"] for number, stages in enumerate([first, [train], [*first, without, train]])]  # fmt: skip
+    assert steps[2] == steps[0] + steps[1]
+    assert steps[0] > steps[1]

@@ -182,8 +182,13 @@ def test_forms_that_test_queries_do_not_have_fail():
     found = diagnose(evidence(mixed, NATURAL[140:] + NATURAL[:60]))
     assert found.figures["form_shift"] == pytest.approx(0.3, abs=0.02)
     assert (found.figures["template_share"] < 0.4, found.verdict) == (True, "fail")
-    assert found.fix.patch["stages"][0] == {"kind": "cloze", "passages": 10}
-    FitConfig.parse(found.fix.patch, "fix")
+    own = {"kind": "train", "epochs": 3}
+    for stages in ((), ({"kind": "train"},), ({"kind": "cloze", "passages": 2}, own), ({"kind": "mine"}, own)):
+        fix = diagnose(replace(evidence(mixed, NATURAL[140:] + NATURAL[:60]), stages=stages)).fix.patch
+        first = [{"kind": "cloze", "passages": 10}, {"kind": "train", "epochs": 6, "batch_size": 256}]
+        last = [stage for stage in stages if stage["kind"] != "cloze"] or [{"kind": "train"}]
+        assert fix["stages"] == [*first, {"kind": "cloze", "passages": 0}, *last]
+        FitConfig.parse(fix, "fix")
     alike = diagnose(evidence(mixed, [*forms(300, 60), *NATURAL[60:]]))
     assert alike.figures["form_shift"] < 0.02
     assert "form_shift" not in diagnose(evidence(mixed, NATURAL[:100])).figures  # too few to tell

@@ -12,15 +12,16 @@ from nearfar.core.config import Config
 from nearfar.core.folding import folded
 from nearfar.data.dataset import Dataset, Pairs, Texts
 
-VERSION = 1  # of how passages are drawn
+VERSION = 2  # of how passages are drawn and named
+SOURCE = "cloze"
 SHORTEST, LONGEST = 4, 16  # words of a passage, which is as long as questions are
 
 
 class ClozeConfig(Config):
     share: float = Field(default=1.0, gt=0, le=1)
     """Share of the documents that passages are drawn from."""
-    passages: int = Field(default=1, gt=0)
-    """Passages of each document."""
+    passages: int = Field(default=1, ge=0)
+    """Passages of each document, in place of those of a stage before; 0: none any more."""
     seed: int = Field(default=0, ge=0)
     """Seed of what is drawn."""
 
@@ -61,14 +62,18 @@ def _drawn(words: Sequence[str], generator: np.random.Generator) -> str:
 
 
 def with_passages(dataset: Dataset, made: Sequence[Passage]) -> Dataset:
-    """`dataset` with these passages as training queries, each with the document it is of; their source is "cloze"."""
+    """`dataset` with these passages as training queries, each with the document it is of; their source is "cloze".
+
+    They take the place of those that were added before.
+    """
+    dataset = _without_passages(dataset)
     if not made:
         return dataset
     row_of = {name: row for row, name in enumerate(dataset.documents.ids)}
     old, first = dataset.queries, len(dataset.queries)
-    columns = [[*(column or [""] * first), *(["cloze" if name == "source" else ""] * len(made))]
+    columns = [[*(column or [""] * first), *([SOURCE if name == "source" else ""] * len(made))]
                for name, column in old.labels.items()]  # fmt: skip
-    ids = [*old.ids, *(f"{one.of}+cloze{number}" for number, one in enumerate(made))]
+    ids = [*old.ids, *(f"{one.of}+{SOURCE}{first + number}" for number, one in enumerate(made))]
     pairs = Pairs.of([(first + number, row_of[one.of], 1.0) for number, one in enumerate(made)])
     return replace(
         dataset,
@@ -76,3 +81,14 @@ def with_passages(dataset: Dataset, made: Sequence[Passage]) -> Dataset:
         splits={**dataset.splits, "train": Pairs.joined([dataset.splits["train"], pairs])},
         notices=(*dataset.notices, f"drew {len(made):,} passages of documents as training queries"),
     )
+
+
+def _without_passages(dataset: Dataset) -> Dataset:
+    """No pair of a passage; the texts stay where they are, so that rows do."""
+    queries, train = dataset.queries, dataset.splits["train"]
+    passage = np.array([source == SOURCE and f"+{SOURCE}" in name
+                        for name, source in zip(queries.ids, queries.sources or [""] * len(queries), strict=True)],
+                       np.bool_)  # fmt: skip
+    if not passage.any():
+        return dataset
+    return replace(dataset, splits={**dataset.splits, "train": train.where(~passage[train.queries])})

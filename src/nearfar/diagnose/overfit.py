@@ -25,14 +25,15 @@ COPY = 0.9  # cosine of the words from which a query is a training query once mo
 SOURCE = "the failure zoo (benchmarks/failure_zoo)"
 NEVER = 2.0  # no figure that it stands for gets there
 USUAL_EPOCHS, USUAL_FRESH_EPOCHS = 2, 6  # of a pretrained base, and of a token table from nothing
-USUAL_BATCH = 256
+USUAL_BATCH, MOST_OF_ONE_FORM = 256, 10  # pairs; epochs over queries of one form
 PASSAGES, MOST_PASSAGES = (3, 10), 100_000  # of a document; of all, beyond the fewest of each
+CLOZE = "cloze"  # the kind of stage
 GENTLER = (
     "the default learning rate, an end when dev stops to rise, and more negatives for each query "
     "rather than more queries of the same form (nearfar mine)"
 )
 DROP = "leave out training queries that are in dev or test too"
-VARIED = "passages of the documents as queries beside those of one form"
+VARIED = "passages of the documents as queries first, and then those of one form alone, in few epochs"
 ASK = (
     "add queries as people ask them, and see what the model is worth on such: nearfar doctor model RUN --live log.jsonl"
 )
@@ -261,23 +262,29 @@ def _fix(evidence: Evidence, figures: Mapping[str, float], thresholds: Sequence[
     """
     patch: dict[str, Any] = {}
     advice = []
-    usual = USUAL_EPOCHS if evidence.base else USUAL_FRESH_EPOCHS
-    epochs = min(usual, int(evidence.settings.get("epochs", usual)))
     if judge(figures, LEAKS)[0] != "ok":
         patch["data"] = {"drop_leaked": True}
         advice.append(DROP)
     if judge(figures, FORMS)[0] != "ok":
-        fewest, most = PASSAGES
-        passages = max(fewest, min(most, MOST_PASSAGES // max(1, len(evidence.documents))))
-        stages = [dict(stage) for stage in evidence.stages] or [{"kind": "train"}]
-        patch |= {"recipe": None, "stages": [{"kind": "cloze", "passages": passages}, *stages]}
-        batch = max(USUAL_BATCH, int(evidence.settings.get("batch_size", USUAL_BATCH)))
-        patch["train"] = {"epochs": epochs, "learning_rate": None, "batch_size": batch}
+        patch |= {"recipe": None, "stages": _stages(evidence)}
+        epochs = int(evidence.settings.get("epochs", MOST_OF_ONE_FORM))
+        patch["train"] = {"epochs": min(MOST_OF_ONE_FORM, epochs), "learning_rate": None}
         advice += [VARIED, ASK]
     elif judge(figures, [rule for rule in thresholds if rule.figure != "leaked_test"])[0] != "ok":
         patch["train"] = _schedule(evidence.settings)
         advice.append(GENTLER)
     return Fix(patch, "; ".join(advice))
+
+
+def _stages(evidence: Evidence) -> list[dict[str, Any]]:
+    """Training on passages and queries, and then, without the passages, what the run did."""
+    fewest, most = PASSAGES
+    passages = max(fewest, min(most, MOST_PASSAGES // max(1, len(evidence.documents))))
+    epochs = USUAL_EPOCHS if evidence.base else USUAL_FRESH_EPOCHS
+    batch = max(USUAL_BATCH, int(evidence.settings.get("batch_size", USUAL_BATCH)))
+    own = [dict(stage) for stage in evidence.stages if stage["kind"] != CLOZE] or [{"kind": "train"}]
+    first = [{"kind": CLOZE, "passages": passages}, {"kind": "train", "epochs": epochs, "batch_size": batch}]
+    return [*first, {"kind": CLOZE, "passages": 0}, *own]
 
 
 def _schedule(settings: Mapping[str, Any]) -> dict[str, Any]:

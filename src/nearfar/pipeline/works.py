@@ -147,6 +147,8 @@ class Cropping(Work):
 
     @property
     def title(self) -> str:
+        if not self.stage.passages:
+            return "no passages as queries any more"
         return f"{self.stage.passages} passage(s) of {self.stage.share:.0%} of the documents as queries"
 
     def inputs(self) -> Sequence[str]:
