@@ -4,12 +4,14 @@ import importlib.util
 import json
 import os
 import shutil
+import signal
 
 import pytest
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when the libraries are imported: no test touches the network
 # Two processes of tests have two threads each, on two cores: spinning while they waited took two thirds of the time.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it, as do their children
 
 
 @pytest.fixture(scope="session")

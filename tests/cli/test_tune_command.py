@@ -180,7 +180,6 @@ class PressesCtrlC(Silent):
 
 
 def test_ctrl_c_keeps_finished_probes(tmp_path):
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     settings = {"config": SMALL, "base": "static", "out": tmp_path / "t.yaml", "budget": 600}
     with pytest.raises(Interrupted, match=r"interrupted; the 3 probes that are finished are kept"):
         package.tune(pairs(240), reporter=PressesCtrlC(3), **settings)
