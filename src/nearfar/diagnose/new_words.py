@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Sequence
 import numpy as np
 
 from nearfar.diagnose.evidence import Encode, Vectors
+from nearfar.diagnose.geometry import unit
 from nearfar.diagnose.templates import FUNCTION_WORDS
 
 WORD = re.compile(r"[^\W\d_]{2,}")  # letters alone: encoders see parts of identifiers and paths, too
@@ -49,7 +50,7 @@ def weight_of_new(shown: tuple[list[str], list[str], list[str]], encode: Encode)
 
 
 def _turned(one: Vectors, other: Vectors) -> float:
-    return float(np.mean(1 - (one * other).sum(axis=1)))
+    return float(np.mean(1 - (unit(one) * unit(other)).sum(axis=1)))
 
 
 def _stem(word: str) -> str:
