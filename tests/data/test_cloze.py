@@ -2,6 +2,7 @@
 
 import nearfar
 from command_line import SMALL
+from nearfar.data.augment import Rewritten, with_rewritten
 from nearfar.data.cloze import ClozeConfig, passages, with_passages
 from nearfar.data.config import DataConfig
 from nearfar.data.read import from_records
@@ -68,6 +69,15 @@ def test_passages_take_the_place_of_earlier_ones():
     for name, pairs in before.splits.items():
         for column in ("queries", "documents", "scores"):
             assert getattr(after.splits[name], column).tolist() == getattr(pairs, column).tolist()
+
+
+def test_rewritten_passages_go_with_them():
+    before = dataset()
+    once = with_passages(before, passages(before, ClozeConfig()))
+    name = once.queries.ids[-1]
+    more = with_rewritten(once, [Rewritten("in other words", name, "paraphrase")])
+    assert len(more.splits["train"]) > len(once.splits["train"])
+    assert len(with_passages(more, ()).splits["train"]) == len(before.splits["train"])
 
 
 def test_queries_of_a_source_of_that_name_stay():

@@ -199,7 +199,7 @@ def test_training_that_only_harmed_fails(last, verdict):
     course = Course(steps=100, best_step=0, dev=((0, 0.3), (50, 0.2), (100, last)))
     found = diagnose(replace(evidence(NATURAL[:100], NATURAL[100:]), course=course))
     assert found.verdict == verdict
-    assert found.figures["dev_loss"] == found.figures["dev_fall"] == pytest.approx(0.3 - last)
+    assert found.figures["dev_below_start"] == found.figures["dev_fall"] == pytest.approx(0.3 - last)
     assert ("learning_rate" in found.fix.patch.get("train", {})) == (verdict != "ok")
 
 
@@ -237,6 +237,16 @@ def test_words_learnt_by_heart_drown_new_ones(length, verdict):
     beside = diagnose(replace(asked, model=model, base=model))
     assert beside.figures["new_words_kept"] == pytest.approx(1, abs=0.01)
     assert "new_words" not in {rule.figure for rule in beside.thresholds}
+
+
+def test_a_base_tells_how_much_new_words_counted_before():
+    test = [f"{query} {letters(row)}x {letters(row + 700)}y" for row, query in enumerate(NATURAL)]
+    known = {word for query in NATURAL for word in query.split()}
+    base, model = (replace(subject(name, np.ones(COUNT, bool)), encode=Bag(known, length))
+                   for name, length in (("base", 1), ("model", 2)))  # fmt: skip
+    found = diagnose(replace(evidence(NATURAL, test), model=model, base=base))
+    assert found.figures["new_words_kept"] < 0.7
+    assert (found.verdict, "new words kept" in found.summary) == ("fail", True)
 
 
 def test_the_weight_of_new_words_against_a_loop():

@@ -86,7 +86,7 @@ def with_passages(dataset: Dataset, made: Sequence[Passage]) -> Dataset:
 def _without_passages(dataset: Dataset) -> Dataset:
     """No pair of a passage; the texts stay where they are, so that rows do."""
     queries, train = dataset.queries, dataset.splits["train"]
-    passage = np.array([source == SOURCE and f"+{SOURCE}" in name
+    passage = np.array([source.split("+")[0] == SOURCE and f"+{SOURCE}" in name  # rewritten ones, too
                         for name, source in zip(queries.ids, queries.sources or [""] * len(queries), strict=True)],
                        np.bool_)  # fmt: skip
     if not passage.any():

@@ -26,7 +26,7 @@ SOURCE = "the failure zoo (benchmarks/failure_zoo)"
 NEVER = 2.0  # no figure that it stands for gets there
 USUAL_EPOCHS, USUAL_FRESH_EPOCHS = 2, 6  # of a pretrained base, and of a token table from nothing
 USUAL_BATCH, MOST_OF_ONE_FORM = 256, 10  # pairs; epochs over queries of one form
-PASSAGES, MOST_PASSAGES = (3, 10), 100_000  # of a document; of all, beyond the fewest of each
+FEWEST_PASSAGES, PASSAGES, MOST_PASSAGES = 3, 10, 100_000  # of a document; of all, beyond the fewest of each
 CLOZE = "cloze"  # the kind of stage
 GENTLER = (
     "the default learning rate, an end when dev stops to rise, and more negatives for each query "
@@ -42,7 +42,7 @@ LEAKS = (Threshold("leaked_test", 0.005, 0.05, SOURCE), Threshold("leaked_dev", 
 OTHERS = (
     Threshold("copies", 0.4, NEVER, SOURCE),
     Threshold("dev_fall", 0.015, NEVER, SOURCE),  # the weights of the best step are kept
-    Threshold("dev_loss", 0.015, 0.03, SOURCE),
+    Threshold("dev_below_start", 0.015, 0.03, SOURCE),
 )
 BESIDE_BASE = (  # what is known by heart does no harm while new queries gain too
     Threshold("excess_gap_low", 0.05, NEVER, SOURCE),
@@ -83,7 +83,7 @@ def diagnose(evidence: Evidence) -> Finding:
     Of the course of training:
         best_at: the best step over all steps.
         dev_fall: the best nDCG on dev less the last.
-        dev_loss: the same where the start itself was best, so that training only harmed; 0 where it was not.
+        dev_below_start: the same where the start was best, so that training only harmed; 0 where it was not.
     Of a log of live queries:
         offline_gain, live_gain: nDCG@10 of the model less that of the base or word search, on test and on the log.
         divergence, divergence_low: the first less the second; lower end of its bootstrap interval of 95 %.
@@ -149,7 +149,7 @@ def of_course(course: Course) -> dict[str, float]:
     values = [value for _, value in course.dev]
     fall = max(values) - values[-1]
     return {"best_at": course.best_step / course.steps, "dev_fall": fall,
-            "dev_loss": 0.0 if course.best_step else fall}  # fmt: skip
+            "dev_below_start": 0.0 if course.best_step else fall}  # fmt: skip
 
 
 def _by_words(evidence: Evidence, queries: Sequence[str]) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -278,8 +278,7 @@ def _fix(evidence: Evidence, figures: Mapping[str, float], thresholds: Sequence[
 
 def _stages(evidence: Evidence) -> list[dict[str, Any]]:
     """Training on passages and queries, and then, without the passages, what the run did."""
-    fewest, most = PASSAGES
-    passages = max(fewest, min(most, MOST_PASSAGES // max(1, len(evidence.documents))))
+    passages = max(FEWEST_PASSAGES, min(PASSAGES, MOST_PASSAGES // max(1, len(evidence.documents))))
     epochs = USUAL_EPOCHS if evidence.base else USUAL_FRESH_EPOCHS
     batch = max(USUAL_BATCH, int(evidence.settings.get("batch_size", USUAL_BATCH)))
     own = [dict(stage) for stage in evidence.stages if stage["kind"] != CLOZE] or [{"kind": "train"}]
