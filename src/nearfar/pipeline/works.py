@@ -156,7 +156,8 @@ class Cropping(Work):
 
     def make(self, name: str) -> Made:  # noqa: ARG002
         made = passages(self.state.own, self.stage)
-        self.session.space.reporter.say(f"drew {len(made):,} passages")
+        if self.stage.passages:
+            self.session.space.reporter.say(f"drew {len(made):,} passages")
         return Made({"queries": len(made)}, partial(_write, made))
 
     def after(self, folder: Path) -> State:
