@@ -27,14 +27,13 @@ class Base:
     large: tuple[int, ...]  # batches of the copied data
     size: tuple[int, int, int]  # training pairs, documents, test queries at most
     words: int | None = None  # of a document
-    layers: int | None = None  # of a transformer, the first ones: fewer cost less
     on_another_set: bool = False  # a token table that was trained on pairs of another data set before
 
 
 STATIC = Base("static", {"static.dimension": 256, "train.epochs": 8}, (0.01, 0.02),
               (5.0, 20.0, 100.0), 0.1, (64, 128, 512), (512, 1024, 2048), (2000, 3000, 600))  # fmt: skip
 MINILM = Base("minilm", {"train.epochs": 2, "train.batch_size": 64, "train.max_document_tokens": 64},
-              (1e-5, 1e-4), (2e-3, 1e-2, 5e-2), 3e-4, (32, 128), (128, 256), (600, 900, 300), 60, 2)  # fmt: skip
+              (1e-5, 1e-4), (2e-3, 1e-2, 5e-2), 3e-4, (32, 128), (128, 256), (600, 900, 300), 48)  # fmt: skip
 TABLE = replace(STATIC, name="table", config={"train.epochs": 8}, on_another_set=True)  # tuned, not fresh
 BASES = {base.name: base for base in (STATIC, TABLE, MINILM)}
 

@@ -8,7 +8,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=SHARED, help="folder with the data sets")
     parser.add_argument("--failures", nargs="+", default=list(CASES)[1:], choices=list(CASES)[1:])
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--most", type=int, default=0, help="cases of each kind; 0: all")
+    parser.add_argument("--most", type=int, default=0, help="cases of each kind, spread over all; 0: all")
     parser.add_argument("--base", default="static", choices=list(BASES))
     options = measure.options(parser, QUICK)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -61,6 +61,14 @@ def main() -> None:
     measure.finish({**measure.facts(allocator), "result": result, "runs": rows}, options.out)
     if options.out:
         draw(runs, options.out.with_suffix(".svg"))
+
+
+def _spread(cases: Iterable[Case], most: int) -> list[Case]:
+    """So many of the cases, from the first to the last; all where it is 0."""
+    whole = list(cases)
+    if most in (0, 1) or most >= len(whole):
+        return whole[: most or None]
+    return [whole[place * (len(whole) - 1) // (most - 1)] for place in range(most)]
 
 
 def _key(row: dict[str, Any]) -> tuple[Any, ...]:
@@ -95,13 +103,11 @@ class Keeper:
         """A row for each case that is not known yet, and for each twin."""
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            if self.base.layers:
-                self.start = self._with_fewer_layers(folder / "base")
             if self.base.on_another_set:
                 self.start = self._trained_on_another_set(folder / "base")
             for kind in (HEALTHY, *self.options.failures):
-                for number, case in enumerate(CASES[kind](self.clean, self.base, self.seed)):
-                    if 0 < self.options.most <= number or _key(self._named(case)) in known:
+                for case in _spread(CASES[kind](self.clean, self.base, self.seed), self.options.most):
+                    if _key(self._named(case)) in known:
                         continue
                     twin = case.twin or self.own
                     if twin.strength not in self.twins:
@@ -117,17 +123,6 @@ class Keeper:
         nearfar.fit(other, base="static", out=folder, mode="overwrite", reporter=_silent(),
                     config={"static.dimension": 256, "train.epochs": 4, "train.seed": self.seed})  # fmt: skip
         return folder / "model"
-
-    def _with_fewer_layers(self, folder: Path) -> Path:
-        from nearfar.encoder.config import EncoderConfig
-        from nearfar.encoder.load import load_encoder
-        from nearfar.encoder.reshape import reshaped
-        from nearfar.encoder.save import save_encoder
-
-        save_encoder(
-            reshaped(load_encoder(self.base.name, "cpu"), EncoderConfig(layers=self.base.layers)), folder, card=""
-        )
-        return folder
 
     def _named(self, case: Case) -> dict[str, Any]:
         return {"set": self.name, "base": self.base.name, "seed": self.seed, "failure": case.failure,

@@ -94,8 +94,22 @@ def test_a_model_good_on_familiar_queries_alone_fails_beside_its_base():
     assert found.figures["excess_gap_low"] > 0.5
     assert found.figures["novel_gain_high"] < -0.2
     alone = diagnose(replace(asked, model=subject("model", familiar)))
-    assert {rule.figure for rule in alone.thresholds}.isdisjoint({"excess_gap_low", "novel_gain_high"})
+    assert {rule.figure for rule in alone.thresholds}.isdisjoint({"novel_gain_high", "new_words_kept"})
     assert alone.figures["train_test_gap"] == pytest.approx(0.5)
+
+
+def test_a_gap_is_no_harm_while_new_queries_gain():
+    natural = [f"{query} {letters(number)}" for number, query in enumerate(NATURAL)]
+    rng, familiar = np.random.default_rng(3), np.arange(COUNT) < COUNT // 2
+    base = subject("base", np.zeros(COUNT, bool))
+    train = np.where(familiar[:, None], base.test, rng.standard_normal((COUNT, COUNT))).astype(np.float32)
+    base = replace(base, encode=lambda texts, role: train[: len(texts)])
+    model = replace(subject("model", familiar | (rng.random(COUNT) < 0.3)), encode=base.encode)
+    found = diagnose(replace(evidence(natural, NATURAL), model=model, base=base))
+    assert found.figures["excess_gap_low"] > 0.5
+    assert found.figures["novel_gain"] > 0.1
+    assert "novel gain" not in found.summary
+    assert "excess_gap_low" not in {rule.figure for rule in found.thresholds}
 
 
 def test_a_live_log_tells_gains_that_users_do_not_see():
