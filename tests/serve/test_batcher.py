@@ -130,6 +130,19 @@ def test_the_rate_is_that_of_full_batches(tiny):
     assert 0 < batcher.rate < 1e9
 
 
+def test_the_rate_is_known_before_the_first_request(tiny):
+    batcher = batcher_of(tiny, cache_bytes=10**6)
+
+    async def begin():
+        batcher.start()
+        await batcher.warm()
+
+    asyncio.run(begin())
+    batcher.close()
+    assert 0 < batcher.rate < 1e9
+    assert not batcher.cache.known
+
+
 def test_who_left_is_not_embedded(tiny):
     batcher = batcher_of(tiny)
 

@@ -27,6 +27,7 @@ CHARACTERS_A_PASS = 400  # of a long text that are cut into tokens in the time o
 NOW_TEXTS = 256  # of documents to be written, at a time: questions go between
 SMOOTHING = 0.2  # of the measured rate
 FULL = 0.5  # of the budget, from which a batch tells the rate: small ones are slow for what they hold
+WARM = "how warm is the water of the lake in the middle of a summer without rain? " * 4  # about a passage
 ENTRY_BYTES = 500  # what Python adds to a text and an entry, about
 
 Given = str | tuple[int, ...]  # a text, or its token ids
@@ -147,6 +148,13 @@ class Batcher:
             self._changed.notify()
         if self._thread.ident is not None:
             self._thread.join()
+
+    async def warm(self) -> None:
+        """Have the kernels compiled and the weights laid out, and know the rate before the first wave of requests."""
+        kind: Kind = ("query", "", False)
+        await self._embedded(["warm"], kind)
+        count = math.ceil(FULL * self.budget_tokens / self._guess(WARM))
+        await self._embedded([f"{number} {WARM}" for number in range(count)], kind)
 
     async def embed(self, texts: Sequence[Given], role: Role, task: str = "") -> Embedded:
         """Vectors of texts, or of token ids without special tokens.

@@ -118,7 +118,8 @@ class Service:
             self.base.start()
 
     async def warm(self) -> None:
-        """Have the kernels compiled and the weights laid out before the first request."""
+        """Have each part do its work once before the first request."""
+        await self.batcher.warm()
         found = await self.batcher.embed(["warm"], "query")
         if self.index is not None:
             index = self.index.opened
