@@ -199,13 +199,29 @@ def test_forms_that_test_queries_do_not_have_fail():
     own = {"kind": "train", "epochs": 3}
     for stages in ((), ({"kind": "train"},), ({"kind": "cloze", "passages": 2}, own), ({"kind": "mine"}, own)):
         fix = diagnose(replace(evidence(mixed, NATURAL[140:] + NATURAL[:60]), stages=stages)).fix.patch
-        first = [{"kind": "cloze", "passages": 10}, {"kind": "train", "epochs": 6, "batch_size": 256}]
+        first = [{"kind": "cloze", "passages": 10}, {"kind": "train", "epochs": 2, "batch_size": 256}]
         last = [stage for stage in stages if stage["kind"] != "cloze"] or [{"kind": "train"}]
         assert fix["stages"] == [*first, {"kind": "cloze", "passages": 0}, *last]
         FitConfig.parse(fix, "fix")
     alike = diagnose(evidence(mixed, [*forms(300, 60), *NATURAL[60:]]))
     assert alike.figures["form_shift"] < 0.02
     assert "form_shift" not in diagnose(evidence(mixed, NATURAL[:100])).figures  # too few to tell
+
+
+def test_a_token_table_with_queries_of_one_form_gets_a_teacher_unless_it_has_one():
+    transformer = replace(subject("base", np.ones(COUNT, bool)), encode=lambda texts, role: np.eye(COUNT)[: len(texts)])
+    trained = replace(evidence(forms(0), NATURAL), course=Course(steps=10))
+    tuned = replace(trained, base=replace(transformer, is_static=True))
+    for given in (trained, tuned):
+        patch = diagnose(given).fix.patch
+        assert patch["teachers"] == {"models": ["minilm"]}
+        assert patch["stages"][1] == {"kind": "train", "epochs": 6, "batch_size": 256,
+                                      "loss": {"info_nce": 1.0, "embedding_distillation": 10.0}}  # fmt: skip
+        FitConfig.parse(patch, "fix")
+        own = diagnose(replace(given, teachers=["reranker"])).fix.patch
+        assert ("teachers" in own, "loss" in own["stages"][1]) == (False, False)
+    assert "teachers" not in diagnose(replace(trained, base=transformer)).fix.patch
+    assert "teachers" not in diagnose(replace(trained, course=Course())).fix.patch  # nobody knows what will be trained
 
 
 @pytest.mark.parametrize(("last", "verdict"), [(0.29, "ok"), (0.28, "watch"), (0.26, "fail")])

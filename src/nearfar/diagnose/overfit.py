@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from nearfar.diagnose.evidence import Course, Evidence, Questions, Scores, Subje
 from nearfar.diagnose.finding import MOST_EXAMPLES, Example, Finding, Fix, Threshold, judge, unknown
 from nearfar.diagnose.new_words import known_stems, shortened, weight_of_new
 from nearfar.diagnose.novelty import nearest_vectors, nearest_words
+from nearfar.diagnose.overfit_fix import repaired
 from nearfar.diagnose.ranking import ndcg_of_ranking, ndcg_of_vectors
 from nearfar.diagnose.templates import Templates, parts
 from nearfar.evaluate.statistics import interval
@@ -24,19 +24,6 @@ BINS = 4
 COPY = 0.9  # cosine of the words from which a query is a training query once more
 SOURCE = "the failure zoo (benchmarks/failure_zoo)"
 NEVER = 2.0  # no figure that it stands for gets there
-USUAL_EPOCHS, USUAL_FRESH_EPOCHS = 2, 6  # of a pretrained base, and of a token table from nothing
-USUAL_BATCH, MOST_OF_ONE_FORM = 256, 10  # pairs; epochs over queries of one form
-FEWEST_PASSAGES, PASSAGES, MOST_PASSAGES = 3, 10, 100_000  # of a document; of all, beyond the fewest of each
-CLOZE = "cloze"  # the kind of stage
-GENTLER = (
-    "the default learning rate, an end when dev stops to rise, and more negatives for each query "
-    "rather than more queries of the same form (nearfar mine)"
-)
-DROP = "leave out training queries that are in dev or test too"
-VARIED = "passages of the documents as queries first, and then those of one form alone, in few epochs"
-ASK = (
-    "add queries as people ask them, and see what the model is worth on such: nearfar doctor model RUN --live log.jsonl"
-)
 FORMS = (Threshold("template_share", 0.4, 0.6, SOURCE), Threshold("form_shift", 0.18, 0.25, SOURCE))
 LEAKS = (Threshold("leaked_test", 0.005, 0.05, SOURCE), Threshold("leaked_dev", 0.005, 0.05, SOURCE))
 OTHERS = (
@@ -255,43 +242,8 @@ def _examples(evidence: Evidence, queries: Sequence[str], nearest: NDArray[np.in
 
 
 def _fix(evidence: Evidence, figures: Mapping[str, float], thresholds: Sequence[Threshold]) -> Fix:
-    """No leaks; passages of the documents where queries are of one form; else a gentler schedule and more negatives.
+    def broken(rules: Sequence[Threshold]) -> bool:
+        return judge(figures, rules)[0] != "ok"
 
-    A dev set of the same forms does not tell when to stop, so that epochs are few then (guide, section 7).
-    """
-    patch: dict[str, Any] = {}
-    advice = []
-    if judge(figures, LEAKS)[0] != "ok":
-        patch["data"] = {"drop_leaked": True}
-        advice.append(DROP)
-    if judge(figures, FORMS)[0] != "ok":
-        patch |= {"recipe": None, "stages": _stages(evidence)}
-        epochs = int(evidence.settings.get("epochs", MOST_OF_ONE_FORM))
-        patch["train"] = {"epochs": min(MOST_OF_ONE_FORM, epochs), "learning_rate": None}
-        advice += [VARIED, ASK]
-    elif judge(figures, [rule for rule in thresholds if rule.figure != "leaked_test"])[0] != "ok":
-        patch["train"] = _schedule(evidence.settings)
-        advice.append(GENTLER)
-    return Fix(patch, "; ".join(advice))
-
-
-def _stages(evidence: Evidence) -> list[dict[str, Any]]:
-    """Training on passages and queries, and then, without the passages, what the run did."""
-    passages = max(FEWEST_PASSAGES, min(PASSAGES, MOST_PASSAGES // max(1, len(evidence.documents))))
-    epochs = USUAL_EPOCHS if evidence.base else USUAL_FRESH_EPOCHS
-    batch = max(USUAL_BATCH, int(evidence.settings.get("batch_size", USUAL_BATCH)))
-    own = [dict(stage) for stage in evidence.stages if stage["kind"] != CLOZE] or [{"kind": "train"}]
-    first = [{"kind": CLOZE, "passages": passages}, {"kind": "train", "epochs": epochs, "batch_size": batch}]
-    return [*first, {"kind": CLOZE, "passages": 0}, *own]
-
-
-def _schedule(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The default rate, an early end by dev, decay, warm-up, negatives: what is gentler already stays."""
-    return {
-        "learning_rate": None,
-        "patience": min(2, int(settings.get("patience", 2))),
-        "evaluations": max(10, int(settings.get("evaluations", 10))),
-        "warmup": max(0.1, float(settings.get("warmup", 0.1))),
-        "weight_decay": max(0.1, float(settings.get("weight_decay", 0.1))),
-        "hard_negatives": max(4, int(settings.get("hard_negatives", 4))),
-    }
+    others = [rule for rule in thresholds if rule.figure != "leaked_test"]
+    return repaired(evidence, leaks=broken(LEAKS), forms=broken(FORMS), others=broken(others))

@@ -155,7 +155,8 @@ def _of_model(
     if settings and record:
         evidence = replace(evidence, course=_course(record), settings=_training(settings),
                            stages=[stage.model_dump(mode="json", exclude_unset=True) | {"kind": stage.kind}
-                                   for stage in settings.plan])  # fmt: skip
+                                   for stage in settings.plan],
+                           teachers=settings.teachers.models)  # fmt: skip
     base = base or (settings.base if settings else None)
     base = None if base == FRESH else base  # a table of noise: nothing to compare with
     look = partial(_subject, evidence=evidence, judged=sampled, reporter=looks.reporter, policy=choose_policy())
@@ -268,4 +269,4 @@ def _subject(model: Model, *, evidence: Evidence, judged: Judged, reporter: Repo
     test, train = encode(evidence.test.queries, "query"), encode(evidence.train.queries, "query")
     ranking = Ranking.ranked(*top_k(test, documents, 10))
     ndcg = ndcg_of(ranking, judged)
-    return Subject(name, test, train, documents, ndcg, encode, encoder.fingerprint(), seconds)
+    return Subject(name, test, train, documents, ndcg, encode, encoder.fingerprint(), seconds, encoder.is_static)
