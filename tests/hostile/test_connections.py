@@ -158,7 +158,8 @@ def test_a_key_is_compared_whatever_its_letters():
         async def send(message):
             status.append(message.get("status"))
 
-        guard = Guard(app, metrics=None, key="a key that is long enough", loopback=False, paths=frozenset())
+        guard = Guard(app, metrics=None, key="a key that is long enough", loopback=False, paths=frozenset(),
+                      most_bytes=1 << 20)  # fmt: skip
         scope = {"type": "http", "path": "/search", "method": "GET", "headers": [(b"authorization", value)]}
         asyncio.run(guard(scope, None, send))
         return status[0] if status else None

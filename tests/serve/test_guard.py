@@ -43,6 +43,19 @@ def test_a_form_of_another_page_is_not_read(client):
     assert done.status_code == 422
 
 
+def test_a_body_that_says_it_is_too_long_is_refused_in_the_words_of_its_path(client):
+    body = b" " * ((16 << 20) + 1)
+    messages = {"/v1/embeddings": lambda said: said["error"]["message"], "/v2/rerank": lambda said: said["message"],
+                "/embed": lambda said: said["error"]}  # fmt: skip
+    for path, message in messages.items():
+        done = client.post(path, content=body, headers={"content-type": "application/json"})
+        assert done.status_code == 413
+        assert message(done.json()).startswith("expected a body of at most 16,777,216 bytes, found 16,777,217")
+    done = client.post("/embed", content=iter([body]), headers={"content-type": "application/json"})  # says no length
+    assert (done.status_code, done.json()["error"]) == (413, "Content Too Large")
+    assert done.headers["x-content-type-options"] == "nosniff"
+
+
 def test_every_answer_has_the_headers_of_a_safe_page(client):
     for path in ("/livez", "/none", "/v1/models"):
         headers = client.get(path).headers

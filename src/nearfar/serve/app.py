@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 
 from fastapi import FastAPI
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from nearfar.serve import embeddings, health, judging, mapping, page, reranking, running, searching
 from nearfar.serve.errors import install
@@ -47,7 +48,7 @@ def app_of(service: Service, key: str | None = None) -> FastAPI:
 
     app = FastAPI(
         title="nearfar", version=version("nearfar"), lifespan=lifespan, docs_url=None, redoc_url=None,
-        max_body_size=service.config.most_bytes, redirect_slashes=False,
+        redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )  # fmt: skip
     for router in ROUTERS:
@@ -56,6 +57,7 @@ def app_of(service: Service, key: str | None = None) -> FastAPI:
         app.include_router(searching.router(service.base), prefix="/base")
     install(app)
     paths = frozenset(app.openapi()["paths"])
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=service.config.most_bytes)  # as the body comes
     app.add_middleware(Guard, metrics=service.metrics, key=key, loopback=service.config.is_loopback, paths=paths,
-                       ending=lambda: not service.ready)  # fmt: skip
+                       most_bytes=service.config.most_bytes, ending=lambda: not service.ready)  # fmt: skip
     return app

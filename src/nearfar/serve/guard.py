@@ -17,6 +17,7 @@ from nearfar.serve.metrics import Metrics
 NAME = r"(?P<name>\[[0-9a-fA-F:]+\]|[\w.-]+)(:\d{1,5})?"
 HOST, ORIGIN = re.compile(NAME), re.compile(f"https?://{NAME}")
 OPEN = frozenset({"/", "/docs", "/livez", "/readyz", "/health"})  # a prober has no key, nor has a page before it asks
+MOST_DIGITS = 20  # of a length that the protocol lets through
 SECURE = {
     "content-security-policy": "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; "
     "worker-src 'self' blob:; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -33,9 +34,10 @@ class Guard:
 
     def __init__(
         self, app: ASGIApp, *, metrics: Metrics | None, key: str | None, loopback: bool, paths: frozenset[str],
-        ending: Callable[[], bool] = lambda: False,
+        most_bytes: int, ending: Callable[[], bool] = lambda: False,
     ) -> None:  # fmt: skip
         self.app, self.metrics, self.key, self.loopback, self.paths = app, metrics, key, loopback, paths
+        self.most_bytes = most_bytes
         self.ending = ending  # whether answers are the last of their connections
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -69,17 +71,26 @@ class Guard:
         path, headers = scope["path"], Headers(scope=scope)
         if self.loopback and not _is_own(headers):
             return answer(path, 403, "expected a request to this machine by its own name, found another host")
-        if self.key is None or path in OPEN or path.startswith("/assets/"):
-            return None
-        given = headers.get("authorization", "").removeprefix("Bearer ").encode("latin-1")
-        if not hmac.compare_digest(given, self.key.encode()):
+        if not self._has_key(headers) and path not in OPEN and not path.startswith("/assets/"):
             return answer(path, 401, "expected the service's key; send Authorization: Bearer KEY")
+        if (size := _bytes_to_come(headers)) > self.most_bytes:  # a body without a length is counted as it comes
+            return answer(path, 413, f"expected a body of at most {self.most_bytes:,} bytes, found {size:,}; "
+                                     "send it in parts")  # fmt: skip
         return None
+
+    def _has_key(self, headers: Headers) -> bool:
+        given = headers.get("authorization", "").removeprefix("Bearer ").encode("latin-1")
+        return self.key is None or hmac.compare_digest(given, self.key.encode())
 
     def _counted(self, scope: Scope) -> str:
         """The path as it is counted: of few different ones, whatever is asked for."""
         path = str(getattr(scope.get("route"), "path", "") or scope["path"])
         return path if path in self.paths else "other"
+
+
+def _bytes_to_come(headers: Headers) -> int:
+    length = headers.get("content-length", "")
+    return int(length) if length.isdecimal() and len(length) < MOST_DIGITS else 0
 
 
 def _is_own(headers: Headers) -> bool:

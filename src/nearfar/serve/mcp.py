@@ -68,7 +68,8 @@ def run_http(server: MCPServer, config: ServeConfig) -> None:
     key = key_of(config)
     with bound(config) as listening:
         app = server.streamable_http_app(json_response=True, stateless_http=True, host=config.host)
-        guarded = Guard(app, metrics=None, key=key, loopback=config.is_loopback, paths=frozenset())
+        guarded = Guard(app, metrics=None, key=key, loopback=config.is_loopback, paths=frozenset(),
+                        most_bytes=config.most_bytes)  # fmt: skip
         print(f"nearfar answers at {url_of(listening)}/mcp; Ctrl-C ends it", file=sys.stderr)  # noqa: T201
         uvicorn.Server(
             uvicorn.Config(guarded, http=Connection, ws="none", log_level="warning", server_header=False)
