@@ -107,6 +107,7 @@ class Evidence:
     leaked: Sequence[str] = ()  # queries that are in more than one split
     model: Subject | None = None
     base: Subject | None = None  # what training started from; none for a fresh token table
+    is_fresh: bool = False  # whether there is none for that reason
     course: Course = field(default_factory=Course)
     settings: Mapping[str, Any] = field(default_factory=dict)  # of training, as in the YAML's group `train`
     stages: Sequence[Mapping[str, Any]] = ()  # of the run's recipe, as in the YAML

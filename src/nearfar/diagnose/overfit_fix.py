@@ -68,8 +68,8 @@ def _stages(evidence: Evidence) -> list[dict[str, Any]]:
 
 
 def _is_static(evidence: Evidence) -> bool:
-    """Whether training started from a token table; a fresh one is no base, and before training nobody knows."""
-    return evidence.base.is_static if evidence.base else evidence.course.steps > 0
+    """Whether training starts from a token table, be it a fresh one."""
+    return evidence.base.is_static if evidence.base else evidence.is_fresh
 
 
 def _is_taught(evidence: Evidence) -> bool:

@@ -158,7 +158,8 @@ def _of_model(
                                    for stage in settings.plan],
                            teachers=settings.teachers.models)  # fmt: skip
     base = base or (settings.base if settings else None)
-    base = None if base == FRESH else base  # a table of noise: nothing to compare with
+    evidence = replace(evidence, is_fresh=base == FRESH)
+    base = None if evidence.is_fresh else base  # a table of noise: nothing to compare with
     look = partial(_subject, evidence=evidence, judged=sampled, reporter=looks.reporter, policy=choose_policy())
     evidence = replace(evidence, model=None if model is None else look(model), base=look(base) if base else None)
     if elsewhere:
