@@ -218,7 +218,7 @@ def test_a_token_table_with_queries_of_one_form_gets_a_teacher_unless_it_has_one
         assert patch["stages"][1] == {"kind": "train", "epochs": 6, "batch_size": 256,
                                       "loss": {"info_nce": 1.0, "embedding_distillation": 10.0}}  # fmt: skip
         FitConfig.parse(patch, "fix")
-        own = diagnose(replace(given, teachers=["reranker"])).fix.patch
+        own = diagnose(replace(given, has_teachers=True)).fix.patch
         assert ("teachers" in own, "loss" in own["stages"][1]) == (False, False)
     for given in (replace(unknown, base=transformer), unknown):
         assert "teachers" not in diagnose(given).fix.patch

@@ -8,7 +8,8 @@ import pytest
 
 from nearfar.encoder.encode import encode
 from nearfar.encoder.precision import Policy
-from nearfar.serve.batcher import Batcher, Cache, Embedded, Overloaded
+from nearfar.serve.batcher import Batcher, Overloaded
+from nearfar.serve.cache import Cache, Embedded
 from nearfar.serve.patience import SHORTEST, Patience
 from nearfar.serve.pool import Pool
 from tiny_models import sentences
@@ -135,7 +136,7 @@ def test_the_rate_is_known_before_the_first_request(tiny):
 
     async def begin():
         batcher.start()
-        await batcher.warm()
+        await batcher.measure()
 
     asyncio.run(begin())
     batcher.close()

@@ -111,7 +111,7 @@ class Evidence:
     course: Course = field(default_factory=Course)
     settings: Mapping[str, Any] = field(default_factory=dict)  # of training, as in the YAML's group `train`
     stages: Sequence[Mapping[str, Any]] = ()  # of the run's recipe, as in the YAML
-    teachers: Sequence[str] = ()  # of the run
+    has_teachers: bool = False  # whether the run learnt from any, models or a file of scores
     stored: Stored | None = None
     probes: Mapping[int, float] = field(default_factory=dict)  # nDCG@10 of dev by batch size, of short trainings
     elsewhere: Sequence[Contrast] = ()  # on sets that the model was not trained on

@@ -12,7 +12,7 @@ from nearfar.diagnose.evidence import Course, Evidence, Questions, Scores, Subje
 from nearfar.diagnose.finding import MOST_EXAMPLES, Example, Finding, Fix, Threshold, judge, unknown
 from nearfar.diagnose.new_words import known_stems, shortened, weight_of_new
 from nearfar.diagnose.novelty import nearest_vectors, nearest_words
-from nearfar.diagnose.overfit_fix import repaired
+from nearfar.diagnose.overfit_fix import fix_of
 from nearfar.diagnose.ranking import ndcg_of_ranking, ndcg_of_vectors
 from nearfar.diagnose.templates import Templates, parts
 from nearfar.evaluate.statistics import interval
@@ -246,4 +246,4 @@ def _fix(evidence: Evidence, figures: Mapping[str, float], thresholds: Sequence[
         return judge(figures, rules)[0] != "ok"
 
     others = [rule for rule in thresholds if rule.figure != "leaked_test"]
-    return repaired(evidence, leaks=broken(LEAKS), forms=broken(FORMS), others=broken(others))
+    return fix_of(evidence, leaks=broken(LEAKS), forms=broken(FORMS), others=broken(others))

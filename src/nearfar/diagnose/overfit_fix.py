@@ -28,7 +28,7 @@ ASK = (
 )
 
 
-def repaired(evidence: Evidence, *, leaks: bool, forms: bool, others: bool) -> Fix:
+def fix_of(evidence: Evidence, *, leaks: bool, forms: bool, others: bool) -> Fix:
     """No leaks; passages of the documents where queries are of one form; else a gentler schedule and more negatives.
 
     A dev set of the same forms does not tell when to stop, so that epochs are few then (guide, section 7).
@@ -74,7 +74,7 @@ def _is_static(evidence: Evidence) -> bool:
 
 def _is_taught(evidence: Evidence) -> bool:
     """Whether the passages are learnt from a teacher: by token tables whose run has none of its own."""
-    return _is_static(evidence) and not evidence.teachers
+    return _is_static(evidence) and not evidence.has_teachers
 
 
 def _schedule(settings: Mapping[str, Any]) -> dict[str, Any]:

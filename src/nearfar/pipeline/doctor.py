@@ -156,7 +156,7 @@ def _of_model(
         evidence = replace(evidence, course=_course(record), settings=_training(settings),
                            stages=[stage.model_dump(mode="json", exclude_unset=True) | {"kind": stage.kind}
                                    for stage in settings.plan],
-                           teachers=settings.teachers.models)  # fmt: skip
+                           has_teachers=bool(settings.teachers.models or settings.teachers.scores))  # fmt: skip
     base = base or (settings.base if settings else None)
     evidence = replace(evidence, is_fresh=base == FRESH)
     base = None if evidence.is_fresh else base  # a table of noise: nothing to compare with

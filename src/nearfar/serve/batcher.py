@@ -6,7 +6,7 @@ import asyncio
 import math
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import cast
@@ -18,6 +18,7 @@ from nearfar.core.errors import BadInput
 from nearfar.encoder.encode import INFERENCE_BUDGET, encode_ids_inside, encode_inside
 from nearfar.encoder.encoder import Encoder, Role
 from nearfar.encoder.precision import Policy
+from nearfar.serve.cache import Cache, Embedded, Given, Kind
 from nearfar.serve.patience import Patience
 
 TURN_TOKENS = 2048  # that a request may take of a batch before the next has its turn: short ones pass long ones
@@ -27,34 +28,9 @@ CHARACTERS_A_PASS = 400  # of a long text that are cut into tokens in the time o
 NOW_TEXTS = 256  # of documents to be written, at a time: questions go between
 SMOOTHING = 0.2  # of the measured rate
 FULL = 0.5  # of the budget, from which a batch tells the rate: small ones are slow for what they hold
-WARM = "how warm is the water of the lake in the middle of a summer without rain? " * 4  # about a passage
-ENTRY_BYTES = 500  # what Python adds to a text and an entry, about
+PASSAGE = "how warm is the water of the lake in the middle of a summer without rain? " * 4  # a usual length
 
-Given = str | tuple[int, ...]  # a text, or its token ids
-Kind = tuple[Role, str, bool]  # role, task, whether they are token ids: those of one kind are embedded together
-Key = tuple[Kind, Given]
 Vectors = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Embedded:
-    """Vectors of texts, and how many tokens of each were read."""
-
-    vectors: NDArray[np.float32]  # (n, d)
-    tokens: NDArray[np.int64]  # (n,)
-
-    @classmethod
-    def room(cls, count: int, dimension: int) -> Embedded:
-        """Places to be filled."""
-        return cls(np.empty((count, dimension), np.float32), np.zeros(count, np.int64))
-
-    def put(self, place: int | list[int], found: Embedded, row: int | slice) -> None:
-        """Fill places with rows of another."""
-        self.vectors[place], self.tokens[place] = found.vectors[row], found.tokens[row]
-
-    def row(self, place: int) -> Embedded:
-        """One row, copied, so that it does not keep the others."""
-        return Embedded(self.vectors[place : place + 1].copy(), self.tokens[place : place + 1].copy())
 
 
 class Overloaded(Exception):
@@ -81,31 +57,6 @@ class Job:
 
     def __post_init__(self) -> None:
         self.missing, self.left = len(self.texts), sum(self.costs)
-
-
-class Cache:
-    """What was asked for last, in bounded memory."""
-
-    def __init__(self, size_bytes: int) -> None:
-        self.size_bytes, self.held = size_bytes, 0
-        self.known: OrderedDict[Key, Embedded] = OrderedDict()
-
-    def get(self, key: Key) -> Embedded | None:
-        """One row, which is then the last that was asked for."""
-        found = self.known.get(key)
-        if found is not None:
-            self.known.move_to_end(key)
-        return found
-
-    def put(self, key: Key, one: Embedded) -> None:
-        """Keep one row, and drop those that were not asked for longest where there is no room."""
-        cost = _cost(key, one)
-        if key in self.known or cost > self.size_bytes:
-            return
-        self.known[key] = one
-        self.held += cost
-        while self.held > self.size_bytes:
-            self.held -= _cost(*self.known.popitem(last=False))
 
 
 class Batcher:
@@ -149,12 +100,10 @@ class Batcher:
         if self._thread.ident is not None:
             self._thread.join()
 
-    async def warm(self) -> None:
-        """Have the kernels compiled and the weights laid out, and know the rate before the first wave of requests."""
-        kind: Kind = ("query", "", False)
-        await self._embedded(["warm"], kind)
-        count = math.ceil(FULL * self.budget_tokens / self._guess(WARM))
-        await self._embedded([f"{number} {WARM}" for number in range(count)], kind)
+    async def measure(self) -> None:
+        """Embed what tells the rate, so that it is known before the first wave of requests."""
+        count = math.ceil(FULL * self.budget_tokens / self._guess(PASSAGE))
+        await self._embedded([f"{number} {PASSAGE}" for number in range(count)], ("query", "", False))
 
     async def embed(self, texts: Sequence[Given], role: Role, task: str = "") -> Embedded:
         """Vectors of texts, or of token ids without special tokens.
@@ -297,7 +246,3 @@ def _resolve(job: Job) -> None:
 def _fail(done: asyncio.Future[Embedded], error: BaseException) -> None:
     if not done.done():
         done.set_exception(error if isinstance(error, Exception) else RuntimeError(str(error)))
-
-
-def _cost(key: Key, one: Embedded) -> int:
-    return one.vectors.nbytes + 4 * len(key[1]) + ENTRY_BYTES

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from nearfar.core.errors import BadInput
 from nearfar.core.unicode import check_encodable
-from nearfar.serve.batcher import Given
+from nearfar.serve.cache import Given
 from nearfar.serve.errors import Refused, documented
 from nearfar.serve.schemas import (
     EmbeddingRequest,

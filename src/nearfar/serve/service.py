@@ -118,9 +118,9 @@ class Service:
             self.base.start()
 
     async def warm(self) -> None:
-        """Have each part do its work once before the first request."""
-        await self.batcher.warm()
+        """Have the kernels compiled and the weights laid out before the first request, and know the rate."""
         found = await self.batcher.embed(["warm"], "query")
+        await self.batcher.measure()
         if self.index is not None:
             index = self.index.opened
             asked = index.with_vectors(["warm"], found.vectors)
