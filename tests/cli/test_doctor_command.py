@@ -122,6 +122,18 @@ def test_json_of_a_failure_has_examples_and_a_fix(tmp_path):
     assert "nearfar doctor model RUN --live" in overfit["fix"]["advice"]
 
 
+def test_token_tables_alone_and_those_without_teachers_are_told_to_learn_from_one(run, tmp_path):
+    rows = [{"query": f"how do I open door q{row}?", "positive": f"text d{row} of it"} for row in range(120)]
+    for base, named in ((None, False), ("static", True), (run / "model", True)):
+        found = package.diagnose(data=rows, base=base)
+        assert ("teachers" in found.findings[FAILURES.index("overfit")].fix.patch) is named
+    for teachers, named in (([], True), ([str(run)], False)):
+        config = {**SMALL, "train.epochs": 1, "teachers.models": teachers}
+        trained = package.fit(rows, base="static", out=tmp_path / f"run {named}", config=config)
+        found = package.diagnose(trained.path)
+        assert ("teachers" in found.findings[FAILURES.index("overfit")].fix.patch) is named
+
+
 def assert_whole(finding):
     """Every part is there and of its kind, and the fix is of settings that exist."""
     assert set(finding) == {"failure", "verdict", "summary", "figures", "thresholds", "examples", "fix"}
