@@ -208,7 +208,7 @@ def test_forms_that_test_queries_do_not_have_fail():
     assert "form_shift" not in diagnose(evidence(mixed, NATURAL[:100])).figures  # too few to tell
 
 
-def test_a_token_table_with_queries_of_one_form_gets_a_teacher_unless_it_has_one():
+def test_a_token_table_with_queries_of_one_form_gets_passages_and_a_teacher_and_a_transformer_neither():
     transformer = replace(subject("base", np.ones(COUNT, bool)), encode=lambda texts, role: np.eye(COUNT)[: len(texts)])
     unknown = evidence(forms(0), NATURAL)
     tuned = replace(unknown, base=replace(transformer, is_static=True))
@@ -220,8 +220,11 @@ def test_a_token_table_with_queries_of_one_form_gets_a_teacher_unless_it_has_one
         FitConfig.parse(patch, "fix")
         own = diagnose(replace(given, has_teachers=True)).fix.patch
         assert ("teachers" in own, "loss" in own["stages"][1]) == (False, False)
-    for given in (replace(unknown, base=transformer), unknown):
-        assert "teachers" not in diagnose(given).fix.patch
+    assert "teachers" not in diagnose(unknown).fix.patch
+    for epochs, few in ((1, 1), (16, 2)):
+        pretrained = diagnose(replace(unknown, base=transformer, settings={"epochs": epochs})).fix
+        assert pretrained.patch == {"train": {"epochs": few, "learning_rate": None}}  # passages do it no good
+        assert "queries as people ask them" in pretrained.advice
 
 
 @pytest.mark.parametrize(("last", "verdict"), [(0.29, "ok"), (0.28, "watch"), (0.26, "fail")])

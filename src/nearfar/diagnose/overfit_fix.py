@@ -19,6 +19,7 @@ GENTLER = (
 )
 DROP = "leave out training queries that are in dev or test too"
 VARIED = "passages of the documents as queries first, and then those of one form alone, in few epochs"
+FEW = "few epochs, since dev queries of the same forms do not tell when to stop"
 WISER = (
     "a teacher, since a token table knows no word that it has not met: "
     f"{TEACHER} (pip install 'nearfar[offline]'), or a model that knows your texts better"
@@ -32,6 +33,7 @@ def fix_of(evidence: Evidence, *, leaks: bool, forms: bool, others: bool) -> Fix
     """No leaks; passages of the documents where queries are of one form; else a gentler schedule and more negatives.
 
     A dev set of the same forms does not tell when to stop, so that epochs are few then (guide, section 7).
+    Transformers know the documents' words already: passages did them no good, nor rewriting, nor the base as teacher.
     """
     patch: dict[str, Any] = {}
     advice = []
@@ -39,10 +41,12 @@ def fix_of(evidence: Evidence, *, leaks: bool, forms: bool, others: bool) -> Fix
         patch["data"] = {"drop_leaked": True}
         advice.append(DROP)
     if forms:
-        epochs = int(evidence.settings.get("epochs", MOST_OF_ONE_FORM))
-        patch |= {"recipe": None, "stages": _stages(evidence),
-                  "train": {"epochs": min(MOST_OF_ONE_FORM, epochs), "learning_rate": None}}  # fmt: skip
-        advice.append(VARIED)
+        transformer = evidence.base is not None and not evidence.base.is_static
+        most = USUAL_EPOCHS if transformer else MOST_OF_ONE_FORM
+        patch["train"] = {"epochs": min(most, int(evidence.settings.get("epochs", most))), "learning_rate": None}
+        if not transformer:
+            patch |= {"recipe": None, "stages": _stages(evidence)}
+        advice.append(FEW if transformer else VARIED)
         if _is_taught(evidence):
             patch["teachers"] = {"models": [TEACHER]}
             advice.append(WISER)
