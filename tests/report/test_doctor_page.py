@@ -210,3 +210,10 @@ def test_a_browser_draws_every_figure(found, tmp_path):
     assert [name for name, _ in panels] == ["map-0", "spectrum-0", "similarities-0", "similarities-1",
                                             "false_negatives-sizes-0", "overfit-bins-0", "drift-recall-0"]  # fmt: skip
     assert "<title>owned" not in dom
+
+
+def test_a_figure_that_decides_nothing_alone_has_no_colour(data):
+    rules = (Threshold("decided", 0.5, 0.7, "zoo"), Threshold("masked_drop", 0.02, 0.04, "zoo"))
+    figures = {"decided": 0.09, "masked_drop": 0.338}
+    page = render_diagnosis(replace(data, findings=(Finding("shortcut", "ok", "", figures, rules),)))
+    assert re.findall(r'<td class="(\w*)">(0\.\d+)</td>', page) == [("ok", "0.09"), ("", "0.338")]

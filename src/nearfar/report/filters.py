@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from nearfar.diagnose.finding import Example, Finding, Threshold
+from nearfar.diagnose.finding import SEVERITY, Example, Finding, Threshold
 
 UNITS = (("TB", 10**12), ("GB", 10**9), ("MB", 10**6), ("kB", 10**3))
 LONGEST_TEXT = 600  # characters of a document shown in an example
@@ -62,6 +62,12 @@ def side(rule: Threshold) -> str:
     return "≥" if rule.fail >= rule.watch else "≤"
 
 
+def shade(finding: Finding, rule: Threshold, value: float) -> str:
+    """The class of a figure's colour: none where it is beyond a limit that alone decides nothing."""
+    verdict = rule.verdict(value)
+    return "" if SEVERITY.index(verdict) > SEVERITY.index(finding.verdict) else verdict
+
+
 FILTERS: Mapping[str, Callable[..., Any]] = {
-    function.__name__: function for function in (shorten, words, number, patch, texts, numbers, measured, side)
+    function.__name__: function for function in (shorten, words, number, patch, texts, numbers, measured, side, shade)
 }
