@@ -41,7 +41,8 @@ def main() -> None:
     parser = measure.parser(__doc__)
     parser.add_argument("--sets", nargs="+", default=[STDLIB, "nl2bash", "medquad"], help="data sets, in BEIR format")
     parser.add_argument("--data", type=Path, default=SHARED, help="folder with the data sets")
-    parser.add_argument("--failures", nargs="+", default=list(CASES)[1:], choices=list(CASES)[1:])
+    parser.add_argument("--failures", nargs="*", default=list(CASES)[1:], choices=list(CASES)[1:],
+                        help="none named: healthy runs alone")  # fmt: skip
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--most", type=int, default=0, help="cases of each kind, spread over all; 0: all")
     parser.add_argument("--base", default="static", choices=list(BASES))
